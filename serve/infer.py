@@ -1,0 +1,137 @@
+"""Predictor: images in, named answers out. Needs onnxruntime, numpy and pillow; never torch."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias, cast, overload
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from PIL import Image
+
+from pixels import ImageError, decode_rgb
+from serve.artifact import (
+    CHANNELS,
+    INPUT_NAME,
+    OUTPUTS,
+    ArtifactError,
+    find_artifact,
+    open_artifact,
+)
+
+ImageLike: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
+Answer: TypeAlias = list[tuple[str, float]]
+
+MAX_BATCH = 32
+
+
+class Predictor:
+    """An exported model, ready to answer. Safe to call from several threads.
+
+    `path` is a model.onnx or the folder of a run; `threads` is how many one call may use, by default every
+    core that this process may run on.
+
+    Raises: ArtifactError for a file that is missing, damaged or not Graft's.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self.path = find_artifact(path)
+        self._session, self.metadata = open_artifact(self.path, session_options(threads))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities' columns and the mask's numbers."""
+        return self.metadata.labels
+
+    @overload
+    def __call__(self, image: list[ImageLike]) -> list[Answer]: ...
+    @overload
+    def __call__(self, image: ImageLike) -> Answer: ...
+    def __call__(self, image: ImageLike | list[ImageLike]) -> Answer | list[Answer]:
+        """Every class with its probability, best first; for a list of images, one such answer an image.
+
+        In: a path, encoded bytes, a PIL image, or RGB pixels as uint8 (height, width, 3).
+        Raises: ImageError for what is no image; ArtifactError when the model is a segmentation one.
+        """
+        if not isinstance(image, list):
+            return self([image])[0]
+        answers: dict[int, Answer] = {}
+        for indices, batch in batch_by_size([read_image(one) for one in image]):
+            for index, row in zip(indices, self.probabilities(batch), strict=True):
+                answers[index] = rank(self.labels, row)
+        return [answers[index] for index in range(len(image))]
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """In: uint8 (batch, height, width, 3), RGB. Out: float32 (batch, classes); each row sums to 1."""
+        return cast(NDArray[np.float32], self._run(images, "classification"))
+
+    def mask(self, image: ImageLike) -> NDArray[np.uint8]:
+        """The class of every pixel. Out: uint8 (height, width), numbers that index `labels`."""
+        return cast(NDArray[np.uint8], self._run(read_image(image)[None], "segmentation")[0])
+
+    def _run(self, images: NDArray[np.uint8], task: str) -> NDArray[np.generic]:
+        if self.metadata.task != task:
+            way = ".mask(image)" if task == "classification" else "predictor(image) or .probabilities(images)"
+            raise ArtifactError(f"{self.path}: a {self.metadata.task} model; ask it with {way}")
+        _check_pixels(images, "batch, height, width, 3")
+        output = self._session.run([OUTPUTS[task].name], {INPUT_NAME: np.ascontiguousarray(images)})[0]
+        return cast(NDArray[np.generic], output)
+
+
+def session_options(threads: int | None = None) -> ort.SessionOptions:
+    """onnxruntime's options for answering on a plain CPU, one image or a small batch at a time."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    # Without it, waiting threads spin, which robs the other work of a small machine or of a server.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def usable_cores() -> int:
+    """The cores this process may run on; fewer than the machine's in a container or under taskset."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def read_image(image: ImageLike) -> NDArray[np.uint8]:
+    """RGB pixels, uint8 (height, width, 3).
+
+    Raises: ImageError for what is no image, or an array of another shape or type.
+    """
+    if isinstance(image, np.ndarray):
+        _check_pixels(image, "height, width, 3")
+        return image
+    return decode_rgb(image)
+
+
+def batch_by_size(
+    images: Sequence[NDArray[np.uint8]], limit: int = MAX_BATCH
+) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
+    """Batches of equal-sized images: their places in `images`, and uint8 (batch, height, width, 3)."""
+    places: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for place, image in enumerate(images):
+        places[image.shape].append(place)
+    for same in places.values():
+        for start in range(0, len(same), limit):
+            chosen = same[start : start + limit]
+            yield chosen, np.stack([images[place] for place in chosen])
+
+
+def rank(labels: Sequence[str], probabilities: NDArray[np.float32]) -> Answer:
+    """In: (classes,). Out: every label with its probability, best first; equals keep the labels' order."""
+    order = np.argsort(-probabilities, kind="stable")
+    return [(labels[index], float(probabilities[index])) for index in order]
+
+
+def _check_pixels(images: NDArray[np.uint8], axes: str) -> None:
+    fits = images.ndim == len(axes.split(",")) and images.shape[-1] == CHANNELS
+    if not (fits and images.dtype == np.uint8 and images.size > 0):
+        raise ImageError(f"expected pixels as uint8 ({axes}), got {images.dtype} {images.shape}")
