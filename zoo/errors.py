@@ -1,0 +1,97 @@
+"""What a user may have got wrong, in one clear message: what was found, what was expected, the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SHOWN_LINE_CHARACTERS = 160
+
+
+class GraftError(Exception):
+    """Base of every error that a user can cause and mend; `str(error)` is the whole message."""
+
+
+class UnknownNameError(GraftError):
+    """A name that a registry does not hold."""
+
+
+class WeightsError(GraftError):
+    """Weights that cannot be found, trusted or fitted to the network."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a file: `line` and `column` count from 1; `text` is the whole line, `length` in characters.
+
+    Line 0 stands for a value given on the command line, where `text` is what was typed.
+    """
+
+    file: str
+    line: int
+    column: int
+    text: str
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where it stands, in which part of the spec (`where`, dotted), and what would be right."""
+
+    mark: Mark | None
+    where: str
+    message: str
+    expected: str = ""
+    suggestion: str = ""
+
+    def render(self) -> str:
+        """Give the message, the source line with carets under the culprit, and the hint."""
+        head = ": ".join(part for part in (str(self.mark or ""), self.where, self.message) if part)
+        hints = []
+        if self.expected:
+            hints.append(f"expected: {self.expected}")
+        if self.suggestion:
+            hints.append(f"did you mean '{self.suggestion}'?")
+        lines = [head, *_source_lines(self.mark)]
+        if hints:
+            lines.append("  " + "      ".join(hints))
+        return "\n".join(lines)
+
+
+class SpecError(GraftError):
+    """All that is wrong with a spec, at once: `problems`, in the order of the file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        unique = list(dict.fromkeys(problems))
+        files = list(dict.fromkeys(problem.mark.file for problem in unique if problem.mark))
+        self.problems: tuple[Problem, ...] = tuple(sorted(unique, key=lambda p: _place(p, files)))
+        super().__init__("\n".join(problem.render() for problem in self.problems))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Give the name most like `name` among `names`, or '' when none is near."""
+    by_lower = {known.lower(): known for known in names}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else ""
+
+
+def _place(problem: Problem, files: Sequence[str]) -> tuple[int, int, int]:
+    mark = problem.mark
+    return (files.index(mark.file), mark.line, mark.column) if mark else (len(files), 0, 0)
+
+
+def _source_lines(mark: Mark | None) -> list[str]:
+    if mark is None or not mark.text.strip():
+        return []
+    start = mark.column - 1
+    text = mark.text.rstrip()
+    if len(text) > SHOWN_LINE_CHARACTERS:  # a line of data: show the part around the culprit
+        cut = max(0, start - SHOWN_LINE_CHARACTERS // 2)
+        text, start = text[cut : cut + SHOWN_LINE_CHARACTERS], start - cut
+    carets = min(mark.length, max(1, len(text) - start))
+    indent = "".join("\t" if character == "\t" else " " for character in text[:start])
+    return [f"    {text}", f"    {indent}{'^' * carets}"]
