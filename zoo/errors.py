@@ -88,7 +88,9 @@ def _source_lines(mark: Mark | None) -> list[str]:
     if mark is None or not mark.text.strip():
         return []
     start = mark.column - 1
-    text = mark.text.rstrip()
+    text = "".join(
+        c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in mark.text.rstrip()
+    )
     if len(text) > SHOWN_LINE_CHARACTERS:  # a line of data: show the part around the culprit
         cut = max(0, start - SHOWN_LINE_CHARACTERS // 2)
         text, start = text[cut : cut + SHOWN_LINE_CHARACTERS], start - cut

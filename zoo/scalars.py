@@ -1,0 +1,64 @@
+"""What a plain word of a spec means: a text, a number, true, false or null, never a surprise.
+
+YAML readers disagree on some words (`no`, `012`, `1:30`, `1_000`); those are refused, with the way out.
+Source: YAML 1.2 core schema; YAML 1.1, whose readings PyYAML keeps, is where they differ.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+MAX_DIGITS = 18  # what 64 bits hold
+
+REFUSED = (
+    (re.compile(r"yes|Yes|YES|on|On|ON"), "some YAML readers take it for true", "true"),
+    (re.compile(r"no|No|NO|off|Off|OFF"), "some YAML readers take it for false", "false"),
+    (re.compile(r"[-+]?0[0-9_]+(\.[0-9]*)?"), "a number with a leading zero is octal to some", ""),
+    (re.compile(r"[-+]?0[xXoObB][0-9a-fA-F_]+"), "numbers are written in decimal", ""),
+    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), "numbers are written without underscores", ""),
+    (re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"), "some YAML readers count it in sixties", ""),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "numbers are finite", ""),
+)
+
+
+class AmbiguousError(ValueError):
+    """A plain word that could be read in two ways; `wayout` says what to write."""
+
+    def __init__(self, message: str, wayout: str) -> None:
+        super().__init__(message)
+        self.wayout = wayout
+
+
+def read_scalar(text: str) -> str | int | float | bool | None:
+    """Give the value of an unquoted word. Raises AmbiguousError where readers of YAML disagree."""
+    if text in TRUTHS:
+        return TRUTHS[text]
+    if text in NULLS:
+        return None
+    for pattern, why, instead in REFUSED:
+        if pattern.fullmatch(text):
+            plainly = instead or _decimal(text)
+            quoted = f'"{text}" for the text'
+            raise AmbiguousError(f"'{text}': {why}", f"{plainly}, or {quoted}" if plainly else quoted)
+    if INTEGER.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            raise AmbiguousError(
+                f"'{text[:MAX_DIGITS]}…' is too large a number", f"at most {MAX_DIGITS} digits"
+            )
+        return int(text)
+    if NUMBER.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise AmbiguousError(f"'{text}' is too large a number", "a finite number")
+        return number
+    return text
+
+
+def _decimal(text: str) -> str:
+    digits = text.replace("_", "").lstrip("+").lstrip("0")
+    return digits if digits.isdigit() else ""
