@@ -7,11 +7,17 @@ learning rate is multiplied. Warm-up goes before all but `one_cycle`, which has 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
+
+from finetune.ranges import Count, Decay, Factor, NonNegative, Pair, Positive, Share
 from zoo.registry import Call, Registry
 
 SCHEDULES = Registry("schedule")
+
+Milestones = Annotated[list[Share], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ def constant(step: int, span: Span) -> float:
 
 
 @SCHEDULES.register
-def linear(step: int, span: Span, *, final: float = 0.01, until: float = 1.0) -> float:
+def linear(step: int, span: Span, *, final: Share = 0.01, until: Factor = 1.0) -> float:
     """A straight line down to `final` at the share `until` of the run, then constant.
 
     Source: Goodfellow et al. 2016, Deep Learning, equation 8.14.
@@ -47,38 +53,38 @@ def linear(step: int, span: Span, *, final: float = 0.01, until: float = 1.0) ->
 
 
 @SCHEDULES.register
-def step(step: int, span: Span, *, milestones: list[float] = [0.5, 0.75], factor: float = 0.1) -> float:  # noqa: B006
+def step(step: int, span: Span, *, milestones: Milestones = [0.5, 0.75], factor: Factor = 0.1) -> float:  # noqa: B006
     """Multiplied by `factor` at each milestone, given as shares of the run."""
     return factor ** sum(span.share(step) >= milestone for milestone in milestones)
 
 
 @SCHEDULES.register
-def halve(step: int, span: Span, *, every: float = 5.0) -> float:
+def halve(step: int, span: Span, *, every: Positive = 5.0) -> float:
     """Half as high after every so many epochs."""
     return 0.5 ** math.floor(span.epochs(step) / every)
 
 
 @SCHEDULES.register
-def exponential(step: int, span: Span, *, rate: float = 0.1) -> float:
-    """exp(−rate · epochs)."""
+def exponential(step: int, span: Span, *, rate: NonNegative = 0.1) -> float:
+    """exp(-rate · epochs)."""
     return math.exp(-rate * span.epochs(step))
 
 
 @SCHEDULES.register
-def inverse_time(step: int, span: Span, *, rate: float = 0.1) -> float:
+def inverse_time(step: int, span: Span, *, rate: NonNegative = 0.1) -> float:
     """1 / (1 + rate · epochs): the 1/t decay."""
     return 1 / (1 + rate * span.epochs(step))
 
 
 @SCHEDULES.register
-def cosine(step: int, span: Span, *, final: float = 0.0) -> float:
+def cosine(step: int, span: Span, *, final: Share = 0.0) -> float:
     """Half a cosine from 1 down to `final`. Source: Loshchilov & Hutter 2016, arXiv:1608.03983, one cycle."""
     return _descend(span.share(step), final)
 
 
 @SCHEDULES.register
 def cosine_restarts(
-    step: int, span: Span, *, cycles: int = 3, growth: float = 1.0, final: float = 0.0
+    step: int, span: Span, *, cycles: Count = 3, growth: Positive = 1.0, final: Share = 0.0
 ) -> float:
     """Cosines from 1 to `final`, each cycle `growth` times as long as the one before.
 
@@ -96,10 +102,10 @@ def one_cycle(
     step: int,
     span: Span,
     *,
-    warm_up: float = 0.3,
-    initial: float = 0.04,
-    final: float = 0.001,
-    momentum: list[float] | None = None,
+    warm_up: Decay = 0.3,
+    initial: Share = 0.04,
+    final: Share = 0.001,
+    momentum: Pair | None = None,
 ) -> float:
     """Up from `initial` to 1 in the share `warm_up` of the run, then down to `final`, both by half a cosine.
 
@@ -112,7 +118,7 @@ def one_cycle(
 
 @SCHEDULES.register
 def plateau(
-    step: int, span: Span, *, factor: float = 0.1, patience: int = 3, min_delta: float = 0.0
+    step: int, span: Span, *, factor: Factor = 0.1, patience: Count = 3, min_delta: NonNegative = 0.0
 ) -> float:
     """Multiplied by `factor` when validation has not improved for `patience` epochs; see Plateau."""
     return 1.0
@@ -143,17 +149,17 @@ class Schedule:
     steps: int
     steps_per_epoch: int
     warm_up: int = 0
-    _span: Span = field(init=False)
 
-    def __post_init__(self) -> None:
-        assert 0 <= self.warm_up <= self.steps, (self.warm_up, self.steps)
-        object.__setattr__(self, "_span", Span(self.steps - self.warm_up, self.steps_per_epoch))
+    @property
+    def span(self) -> Span:
+        """What is left for the schedule itself."""
+        return Span(self.steps - self.warm_up, self.steps_per_epoch)
 
     def rate(self, step: int) -> float:
-        """The factor for step `step` (from 0): (step + 1) / (warm_up + 1) while warming up, then the schedule."""
+        """The factor for step `step`, from 0; while warming up, (step + 1) / (warm_up + 1)."""
         if step < self.warm_up:
             return (step + 1) / (self.warm_up + 1)
-        factor: float = SCHEDULES[self.call.op].function(step - self.warm_up, self._span, **self.call.args)
+        factor: float = SCHEDULES[self.call.op].function(step - self.warm_up, self.span, **self.call.args)
         return factor
 
     def momentum(self, step: int) -> float | None:
@@ -162,15 +168,15 @@ class Schedule:
             return None
         low, high = self.call.args["momentum"]
         return one_cycle_momentum(
-            self._span.share(step), warm_up=self.call.args["warm_up"], low=low, high=high
+            self.span.share(step), warm_up=self.call.args["warm_up"], low=low, high=high
         )
 
     def cycle_ends(self) -> tuple[int, ...]:
-        """Steps after which a cosine cycle is over: when snapshots are taken. Others than cosine_restarts: the end."""
+        """How many steps are done when each cosine cycle is over, which is when snapshots are taken."""
         if self.call.op != "cosine_restarts":
             return (self.steps,)
         args = self.call.args
-        ends = cycle_ends(self._span.steps, cycles=args["cycles"], growth=args["growth"])
+        ends = cycle_ends(self.span.steps, cycles=args["cycles"], growth=args["growth"])
         return tuple(self.warm_up + end for end in ends)
 
 

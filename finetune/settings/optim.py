@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from finetune.optim import OPTIMIZERS
+from finetune.optim import OPTIMIZERS, check_timm_options
+from finetune.ranges import Count, Decay, Factor, NonNegative, Positive, Share
 from finetune.schedules import SCHEDULES
 from finetune.settings.switch import Off, OneOf, Settings
 from zoo.registry import Call
 
-if TYPE_CHECKING:
-    OptimizerCall = Call
-    ScheduleCall = Call
-else:
-    OptimizerCall = OPTIMIZERS.call_type()
-    ScheduleCall = SCHEDULES.call_type()
-
-SGD: Call = TypeAdapter(OptimizerCall).validate_python("sgd")
-COSINE: Call = TypeAdapter(ScheduleCall).validate_python("cosine")
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
+Members = Annotated[int, Field(ge=2)]
 
 
 class WarmUp(OneOf):
@@ -81,32 +69,32 @@ class EMA(Settings):
 class Ensemble(OneOf):
     """Several sets of weights out of one run."""
 
-    snapshots: Annotated[int, Field(ge=2)] | None = None
+    snapshots: Members | None = None
     """This many cosine cycles; the weights at the end of each are a member (arXiv:1704.00109)."""
-    average: Annotated[int, Field(ge=2)] | None = None
+    average: Members | None = None
     """Average the predictions of this many best epochs."""
-    soup: Annotated[int, Field(ge=2)] | None = None
-    """Average the weights of this many best epochs, each kept only if validation improves (arXiv:2203.05482)."""
-    bagging: Annotated[int, Field(ge=2)] | None = None
+    soup: Members | None = None
+    """Average the weights of this many best epochs, each if validation gains by it (arXiv:2203.05482)."""
+    bagging: Members | None = None
     """This many members, each trained on its own bootstrap sample."""
 
 
 class OptimSettings(Settings):
     """The recipe's optimisation and regularisation; every switch is one line."""
 
-    optimizer: OptimizerCall = SGD
+    optimizer: Annotated[Call, OPTIMIZERS.item()] = OPTIMIZERS.read_call("sgd")
     """The update rule; by default SGD with Nesterov momentum."""
     learning_rate: Positive | Literal["auto"] = "auto"
     """Highest learning rate, that of the head; schedules and groups multiply it."""
-    schedule: ScheduleCall = COSINE
+    schedule: Annotated[Call, SCHEDULES.item()] = SCHEDULES.read_call("cosine")
     """The learning rate over time."""
     warm_up: Off[WarmUp] = WarmUp(fraction=0.05)
     clip: Off[Clip] = Clip(norm=1.0)
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accumulate: Count = 1
     """Batches whose gradients make one step."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    layer_decay: Factor = 1.0
     """Each layer's rate is this times that of the layer above it; 1: all alike."""
-    stage_rates: dict[str, NonNegative] = {}
+    stage_rates: dict[str, NonNegative] = Field(default={})
     """Module path: multiplier of the learning rate; the longest path that fits wins, 0 freezes."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, about a third more time."""
@@ -114,9 +102,9 @@ class OptimSettings(Settings):
     weight_decay: NonNegative = 1e-3
     """Decoupled: a step shrinks weights by this times the learning rate; never biases and norms."""
     l2: NonNegative = 0.0
-    """Coupled: half this times the squared weights is part of the loss, so that momentum and scaling see it."""
+    """Coupled: half this times the squared weights is part of the loss, so momentum and scaling see it."""
     l1: NonNegative = 0.0
-    """This times the absolute weights is part of the loss; weights reach exactly 0. With `l2`: elastic net."""
+    """This times the absolute weights is part of the loss; weights reach 0. With `l2`: elastic net."""
     l2_sp: Off[L2SP] = None
     label_smoothing: Decay = 0.1
     mixup: NonNegative = 0.0
@@ -139,11 +127,21 @@ class OptimSettings(Settings):
     stop (algorithm 7.3).
     """
 
+    @field_validator("optimizer")
+    @classmethod
+    def _check_optimizer(cls, optimizer: Call) -> Call:
+        if optimizer.op == "timm":
+            check_timm_options(optimizer.args["name"], optimizer.args["options"])
+        return optimizer
+
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        if self.ensemble is not None and self.ensemble.snapshots and self.schedule.op != "cosine_restarts":
+    def _check_snapshots(self) -> Self:
+        wanted = self.ensemble.snapshots if self.ensemble else None
+        cycles = self.schedule.args["cycles"] if self.schedule.op == "cosine_restarts" else 0
+        if wanted and cycles < wanted:
+            found = f"{self.schedule.op} with {cycles}" if cycles else self.schedule.op
             raise ValueError(
-                f"snapshots are taken at the ends of cosine cycles: expected schedule cosine_restarts, "
-                f"found {self.schedule.op}"
+                f"ensemble: {wanted} snapshots are taken at the ends of as many cosine cycles: "
+                f"expected schedule {{cosine_restarts: {{cycles: {wanted}}}}} or more cycles, found {found}"
             )
         return self

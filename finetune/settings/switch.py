@@ -1,32 +1,32 @@
-"""Shapes that several settings share: a section that refuses what it does not know, and a switch that is off."""
+"""Shapes that several settings share: a closed mapping, a choice of one key, and a switch that may be off."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
 
 T = TypeVar("T")
-
-_OFF = Annotated[None, WithJsonSchema({"enum": [None, "none"]})]
 
 
 class Settings(BaseModel):
     """A mapping of the spec: frozen, strict about types, and closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class OneOf(Settings):
     """A mapping that names exactly one way of doing something, such as `{norm: 1.0}`."""
 
     @model_validator(mode="after")
-    def _check_one_given(self) -> Any:
-        names = list(type(self).model_fields)
-        given = [name for name in names if getattr(self, name) is not None]
+    def _check_one_given(self) -> Self:
+        given = [name for name, value in self if value is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "none"
-            raise ValueError(f"one of {', '.join(names)} is wanted, {found} is given")
+            names = ", ".join(type(self).model_fields)
+            raise ValueError(f"expected one of {names}; found {' and '.join(given) or 'none of them'}")
         return self
 
     @property
@@ -35,9 +35,21 @@ class OneOf(Settings):
         return next((name, value) for name, value in self if value is not None)
 
 
+class _NoneWord:
+    """Lets `none` stand for None, also in the JSON schema."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_read_none, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"const": "none"}, handler(schema)]}
+
+
 def _read_none(value: object) -> object:
     return None if value == "none" else value
 
 
-Off = Annotated[T | _OFF, BeforeValidator(_read_none)]
+Off = Annotated[T | None, _NoneWord()]
 """A value, or `none` for a switch that is off."""
