@@ -1,0 +1,269 @@
+"""A trained network to one ONNX file that takes raw pixels, checked against the network before it is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from serve.artifact import FILE_NAME, INPUT_NAME, MAX_MASK_CLASSES, OUTPUTS, Metadata
+from serve.onnx_file import open_session, strip_notes, whole_file, write_model
+from serve.parity import Expected, NamedImage, Parity, describe_failure, margin, measure_parity
+from zoo.errors import GraftError
+
+if TYPE_CHECKING:
+    from finetune.run import FinishedRun
+    from finetune.settings.export import ExportSettings
+
+PARITY_FILE = "export.json"
+MAX_BYTES = 2**31 - 2**20  # protobuf's limit of 2 GiB, less room for the graph itself
+EXAMPLE_SHAPE = (2, 37, 53, 3)  # no two sizes alike, none of them 1: the exporter must not tie them together
+
+
+class ExportError(GraftError):
+    """A network that cannot be exported, or whose export answers otherwise than the network."""
+
+
+class Classifier(nn.Module):
+    """Raw pixels to probabilities: what the artifact of a classification run computes."""
+
+    def __init__(self, preprocess: nn.Module, net: nn.Module) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        """In: uint8 (batch, height, width, 3). Out: float32 (batch, classes)."""
+        return torch.softmax(self.net(self.preprocess(image)), dim=1)
+
+    def expect(self, image: Tensor) -> Expected:
+        """The answer with its margins, for comparison."""
+        probabilities = self(image).numpy()
+        return Expected(probabilities, margin(probabilities, axis=1))
+
+
+class Segmenter(Classifier):
+    """Raw pixels to the class of every pixel, at the size of the image that came in."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """In: uint8 (batch, height, width, 3). Out: uint8 (batch, height, width)."""
+        mask = self.net(self.preprocess(image)).argmax(dim=1).to(torch.uint8)
+        return fit_nearest(mask, image)
+
+    def expect(self, image: Tensor) -> Expected:
+        """The answer with its margins, for comparison."""
+        probabilities = super().forward(image).numpy()
+        margins = torch.from_numpy(margin(probabilities, axis=1))
+        return Expected(self(image).numpy(), fit_nearest(margins, image).numpy())
+
+
+GRAPHS: Mapping[str, type[Classifier]] = {"classification": Classifier, "segmentation": Segmenter}
+
+
+def fit_nearest(values: Tensor, image: Tensor) -> Tensor:
+    """Each pixel of `image` (N, H, W, 3) takes the value (N, h, w) under its centre.
+
+    The places are found in whole numbers, so that every runtime finds the same ones.
+    """
+    rows, columns = (
+        torch.div((2 * torch.arange(new) + 1) * old, 2 * new, rounding_mode="floor")
+        for new, old in zip(image.shape[1:3], values.shape[1:3], strict=True)
+    )
+    return values[:, rows][:, :, columns]
+
+
+def export_run(run: FinishedRun) -> Path:
+    """Write `model.onnx` into the run's folder, checked on its validation images, and `export.json` beside.
+
+    Raises: ExportError when the network cannot be exported or the file would answer otherwise.
+    """
+    settings = cast("ExportSettings", run.spec.sections["export"])
+    images = _spread(run.val.images, settings.parity_images)
+    path = run.folder / FILE_NAME
+    parity = export_onnx(
+        run.net,
+        run.preprocess,
+        run.labels,
+        path,
+        task=run.task,
+        metadata=describe_run(run),
+        images=((image.name, image.read()) for image in images),
+        opset=settings.opset,
+    )
+    with whole_file(run.folder / PARITY_FILE) as temporary:
+        temporary.write_text(json.dumps(parity.to_dict(), indent=2) + "\n")
+    return path
+
+
+def export_onnx(
+    net: nn.Module,
+    preprocess: nn.Module,
+    labels: tuple[str, ...],
+    path: str | Path,
+    *,
+    images: Iterable[NamedImage | NDArray[np.uint8]],
+    task: str = "classification",
+    metadata: Metadata | None = None,
+    opset: int = 20,
+) -> Parity:
+    """Write `preprocess`, `net` and the task's last step as one ONNX file.
+
+    In: `net` takes what `preprocess` makes of uint8 (N, H, W, 3) to logits; `images` are real ones, uint8
+    (H, W, 3), with or without a name. On failure nothing is written, and a file that stood there stays.
+    Raises: ExportError when the file would answer otherwise than the network on one of `images`.
+    """
+    if task not in GRAPHS:
+        raise ExportError(f"task {task!r} cannot be exported; expected one of: {', '.join(GRAPHS)}")
+    base = metadata or Metadata(task, labels, spec="", spec_sha256="")
+    with _ready(GRAPHS[task](preprocess, net)) as graph:
+        _check_graph(graph, task, labels)
+        model = _trace(graph, task, opset)
+        parity = _check_parity(model, graph, task, labels, _named(images))
+    write_model(model, replace(base, task=task, labels=labels, parity=parity.to_dict()), Path(path))
+    return parity
+
+
+def describe_run(run: FinishedRun) -> Metadata:
+    """What the artifact of a run says about itself; of the metrics, those that are one number."""
+    return Metadata(
+        task=run.task,
+        labels=run.labels,
+        spec=run.spec.name,
+        spec_sha256=run.spec.sha256,
+        metrics={key: value for key, value in run.metrics.items() if _is_number(value)},
+        weights=dict(run.weights_origin),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        graft_version=version("graft"),
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))
+
+
+T = TypeVar("T")
+
+
+def _spread(items: tuple[T, ...], most: int) -> list[T]:
+    """At most `most` items, evenly over all of them: splits may be sorted by class."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[place] for place in places]
+
+
+def _named(images: Iterable[NamedImage | NDArray[np.uint8]]) -> Iterator[NamedImage]:
+    for index, image in enumerate(images):
+        yield image if isinstance(image, tuple) else (f"image {index}", image)
+
+
+@contextlib.contextmanager
+def _ready(graph: Classifier) -> Iterator[Classifier]:
+    """The graph on the CPU and in evaluation mode, its network afterwards as it was."""
+    training = [module for module in graph.modules() if module.training]
+    device = next(graph.net.parameters(), torch.empty(0)).device
+    graph.eval().cpu()
+    try:
+        with torch.no_grad():
+            yield graph
+    finally:
+        graph.to(device)
+        for module in training:
+            module.training = True
+
+
+def _check_graph(graph: Classifier, task: str, labels: tuple[str, ...]) -> None:
+    """Refuse what no export could put right."""
+    tensors = [*graph.parameters(), *graph.buffers()]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if size > MAX_BYTES:
+        raise ExportError(f"the network takes {size / 2**30:.1f} GiB; one ONNX file holds less than 2 GiB")
+    other = {str(t.dtype) for t in tensors if t.is_floating_point() and t.dtype != torch.float32}
+    if other:
+        raise ExportError(
+            f"the network holds {', '.join(sorted(other))}; expected float32: call net.float() first"
+        )
+    if task == "segmentation" and len(labels) > MAX_MASK_CLASSES:
+        raise ExportError(f"{len(labels)} classes; a mask of uint8 tells at most {MAX_MASK_CLASSES} apart")
+    classes = graph.net(graph.preprocess(torch.zeros(EXAMPLE_SHAPE, dtype=torch.uint8))).shape[1]
+    if classes != len(labels):
+        raise ExportError(f"the network answers {classes} classes; expected {len(labels)}, one a label")
+
+
+def _trace(graph: nn.Module, task: str, opset: int) -> onnx.ModelProto:
+    """The graph as ONNX, for any batch, height and width.
+
+    Raises: ExportError when the network does something that ONNX cannot say.
+    """
+    axes = {0: "batch", 1: "height", 2: "width"}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                graph,
+                (torch.zeros(EXAMPLE_SHAPE, dtype=torch.uint8),),
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUTS[task].name],
+                dynamic_shapes=(axes,),
+                opset_version=opset,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter wraps every failure in classes of its own, some of them private
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ExportError(f"the network cannot be written as ONNX: {reason}") from error
+    assert program is not None
+    model = program.model_proto
+    strip_notes(model)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the exporter wrote an ONNX file that is not valid: {error}") from error
+    return model
+
+
+def _check_parity(
+    model: onnx.ModelProto,
+    graph: Classifier,
+    task: str,
+    labels: tuple[str, ...],
+    images: Iterable[NamedImage],
+) -> Parity:
+    """Raises: ExportError when the rule is broken, or there is no image to check it on."""
+    session = open_session(model)
+    parity, bad = measure_parity(
+        artifact=lambda batch: cast(NDArray[np.generic], session.run(None, {INPUT_NAME: batch})[0]),
+        network=lambda batch: graph.expect(torch.from_numpy(batch)),
+        images=images,
+        task=task,
+        labels=labels,
+    )
+    if not parity.images:
+        raise ExportError("no image to check the export on; expected at least one validation image")
+    if bad:
+        raise ExportError(f"{describe_failure(parity, bad)}\nNo file was written. Try another export.opset")
+    return parity
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings, log lines or progress from the exporter: they speak of its inside."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
