@@ -14,7 +14,7 @@ from zoo.errors import GraftError
 def param_groups(
     net: nn.Module,
     *,
-    learning_rate: float,
+    lr: float,
     weight_decay: float = 0.0,
     rates: Mapping[str, float] | None = None,
     layer_decay: float = 1.0,
@@ -22,7 +22,7 @@ def param_groups(
 ) -> list[dict[str, Any]]:
     """Groups for an optimiser: one for each pair of learning rate and decay that occurs.
 
-    A parameter's rate is `learning_rate`, times that of the longest path in `rates` that holds it, times
+    A parameter's rate is `lr`, times that of the longest path in `rates` that holds it, times
     `layer_decay` once for every layer above its own (see `layer_depths`). Parameters that are frozen or
     whose rate is 0 are left out. Biases, the scales of norms (whatever has one dimension) and what the
     network names in `no_weight_decay()` never decay.
@@ -38,7 +38,7 @@ def param_groups(
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     decayed = decayed_names(net)
     for name, parameter in net.named_parameters():
-        rate = learning_rate * find_rate(name, rates) * layer_decay ** (top - depths.get(name, top))
+        rate = lr * find_rate(name, rates) * layer_decay ** (top - depths.get(name, top))
         if not parameter.requires_grad or rate == 0:
             continue
         decay = weight_decay if name in decayed else 0.0

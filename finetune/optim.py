@@ -125,6 +125,16 @@ def build_optimizer(call: Call, groups: Groups) -> Optimizer:
     return optimizer
 
 
+def set_rates(optimizer: Optimizer, rate: float, momentum: float | None = None) -> None:
+    """Multiply every group's initial learning rate by `rate`; set the momentum (Adam's first beta) if given."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * rate
+        if momentum is not None and "momentum" in group:
+            group["momentum"] = momentum
+        elif momentum is not None and "betas" in group:
+            group["betas"] = (momentum, *group["betas"][1:])
+
+
 def _create(groups: Groups, name: str, options: Mapping[str, Any]) -> Optimizer:
     from timm.optim import create_optimizer_v2
 

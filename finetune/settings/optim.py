@@ -127,6 +127,15 @@ class OptimSettings(Settings):
     stop (algorithm 7.3).
     """
 
+    def warm_up_steps(self, steps: int, steps_per_epoch: int) -> int:
+        """Steps of warm-up in a run of `steps`; `one_cycle` has its own rise and gets none."""
+        if self.warm_up is None or self.schedule.op == "one_cycle":
+            return 0
+        if self.warm_up.epochs is not None:
+            return min(round(self.warm_up.epochs * steps_per_epoch), steps)
+        assert self.warm_up.fraction is not None
+        return round(self.warm_up.fraction * steps)
+
     @field_validator("optimizer")
     @classmethod
     def _check_optimizer(cls, optimizer: Call) -> Call:

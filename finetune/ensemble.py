@@ -1,0 +1,107 @@
+"""Several sets of weights made into one network: averages of weights, and of predictions."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]
+Average = Literal["probabilities", "logits"]
+
+
+class Ensemble(nn.Module):
+    """Members that answer together: one network, one file.
+
+    In: what the members take, (N, C, H, W). Out: (N, classes, …) logits, whose softmax is the mean of the
+    members' probabilities; or the mean of the members' logits.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], average: Average = "probabilities") -> None:
+        super().__init__()
+        assert members
+        self.members = nn.ModuleList(members)
+        self.average = average
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The members' answer."""
+        logits = torch.stack([member(images) for member in self.members])
+        if self.average == "logits":
+            return logits.mean(dim=0)
+        return torch.logsumexp(logits.log_softmax(dim=2), dim=0) - math.log(len(self.members))
+
+
+def build_ensemble(net: nn.Module, states: Sequence[State], average: Average = "probabilities") -> Ensemble:
+    """An ensemble of copies of `net`, each with one of the states; `net` itself stays as it is."""
+    members = [copy.deepcopy(net) for _ in states]
+    for member, state in zip(members, states, strict=True):
+        member.load_state_dict(state)
+    return Ensemble(members, average)
+
+
+def average_states(states: Sequence[State]) -> dict[str, Tensor]:
+    """The mean of several state dicts, element by element; of what is not floating point, the last one's."""
+    averaged = {}
+    for name, last in states[-1].items():
+        if last.is_floating_point():
+            total = torch.stack([state[name].double() for state in states]).mean(dim=0)
+            averaged[name] = total.to(last.dtype)
+        else:
+            averaged[name] = last.clone()
+    return averaged
+
+
+@dataclass(frozen=True)
+class Soup:
+    """Averaged weights, which candidates are in them, and their validation score."""
+
+    state: Mapping[str, Tensor]
+    kept: tuple[int, ...]
+    score: float
+
+
+def cook_soup(states: Sequence[State], evaluate: Callable[[State], float]) -> Soup:
+    """Average weights greedily: the best first, each further one only if validation gains by it.
+
+    In: candidates; `evaluate` gives a state's validation score, higher being better.
+    Source: Wortsman et al. 2022, arXiv:2203.05482, recipe 1; a candidate that changes nothing is left out.
+    """
+    scores = [evaluate(state) for state in states]
+    order = sorted(range(len(states)), key=lambda index: (-scores[index], index))
+    soup = Soup(states[order[0]], (order[0],), scores[order[0]])
+    for index in order[1:]:
+        kept = (*soup.kept, index)
+        state = average_states([states[member] for member in kept])
+        score = evaluate(state)
+        if score > soup.score:
+            soup = Soup(state, kept, score)
+    return soup
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An epoch whose weights may be kept, with its validation score (higher is better)."""
+
+    epoch: int
+    score: float
+
+
+def keep_best(kept: Sequence[Candidate], new: Candidate, count: int) -> tuple[Candidate, ...]:
+    """The best `count` of the kept and the new one, best first; of equals the earlier is better."""
+    return tuple(sorted((*kept, new), key=lambda one: (-one.score, one.epoch))[:count])
+
+
+def draw_bootstrap(images: int, *, seed: int, member: int) -> NDArray[np.int64]:
+    """The indices of a bagging member's training images: as many as there are, drawn with replacement.
+
+    Out: (images,). Source: Breiman 1996, Bagging predictors.
+    """
+    generator = np.random.default_rng([seed, member])
+    return generator.integers(0, images, size=images, dtype=np.int64)
