@@ -24,13 +24,14 @@ OPTIMIZERS = Registry("optimizer")
 
 Groups = list[dict[str, Any]]
 BETAS = [0.9, 0.999]
-# Set by param_groups and the schedule, or in need of a loop of its own.
+# What param_groups and the schedule set.
 OWN_OPTIONS = ("params", "lr", "weight_decay")
-SECOND_ORDER = ("adahessian",)
+# adahessian needs second derivatives; kron draws from a generator of its own, which no checkpoint holds.
+UNFIT = ("adahessian", "kron*")
 
 
 def check_timm_name(name: str) -> str:
-    """The name of an optimiser of timm that runs on any machine and needs first gradients only.
+    """The name of an optimiser of timm that runs on any machine, on gradients alone.
 
     Raises: ValueError with the nearest name.
     """
@@ -38,7 +39,7 @@ def check_timm_name(name: str) -> str:
 
     known = [
         known
-        for known in list_optimizers(exclude_filters=[*SECOND_ORDER])
+        for known in list_optimizers(exclude_filters=list(UNFIT))
         if not isinstance(get_optimizer_info(known).opt_class, str)  # needs a library for one kind of GPU
     ]
     if name.removeprefix("lookahead_") not in known:
@@ -126,7 +127,7 @@ def build_optimizer(call: Call, groups: Groups) -> Optimizer:
 
 
 def set_rates(optimizer: Optimizer, rate: float, momentum: float | None = None) -> None:
-    """Multiply every group's initial learning rate by `rate`; set the momentum (Adam's first beta) if given."""
+    """Multiply every group's initial learning rate by `rate`; set momentum (Adam's first beta) if given."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * rate
         if momentum is not None and "momentum" in group:

@@ -14,7 +14,7 @@ from finetune.batch_norm import keep_statistics
 
 
 class Recomputed(nn.Module):
-    """What a module's class is mixed with to be recomputed; names, weights and evaluation stay as they are."""
+    """What a module's class is mixed with to be recomputed; names, weights and evaluation stay the same."""
 
     def forward(self, *inputs: Any) -> Any:  # noqa: ANN401  (as the module's own forward)
         """In training, the module's own forward under a checkpoint; otherwise plainly."""

@@ -13,7 +13,8 @@ import torch
 
 def derive_seed(*place: int | str) -> int:
     """A seed for one place in the run, such as (seed, epoch, step, "mix"); from 0 to 2⁶³-1."""
-    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in place]
+    numbers = [zlib.crc32(part.encode()) if isinstance(part, str) else part % 2**64 for part in place]
+    words = [len(place), *numbers]  # SeedSequence takes (1,) and (1, 0) for the same
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
