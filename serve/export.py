@@ -194,6 +194,9 @@ def _check_graph(graph: Classifier, task: str, labels: tuple[str, ...]) -> None:
         raise ExportError(
             f"the network holds {', '.join(sorted(other))}; expected float32: call net.float() first"
         )
+    rule = getattr(graph.preprocess, "rule", "squash")
+    if task == "segmentation" and rule != "squash":
+        raise ExportError(f"input.resize is {rule!r}; a mask that covers the whole image needs 'squash'")
     if task == "segmentation" and len(labels) > MAX_MASK_CLASSES:
         raise ExportError(f"{len(labels)} classes; a mask of uint8 tells at most {MAX_MASK_CLASSES} apart")
     classes = graph.net(graph.preprocess(torch.zeros(EXAMPLE_SHAPE, dtype=torch.uint8))).shape[1]

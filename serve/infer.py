@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias, cast, overload
+from typing import Any, TypeAlias, cast, overload
 
 import numpy as np
 import onnxruntime as ort
@@ -17,7 +17,6 @@ from pixels import ImageError, decode_rgb
 from serve.artifact import (
     CHANNELS,
     INPUT_NAME,
-    OUTPUTS,
     ArtifactError,
     find_artifact,
     open_artifact,
@@ -54,32 +53,56 @@ class Predictor:
     def __call__(self, image: ImageLike | list[ImageLike]) -> Answer | list[Answer]:
         """Every class with its probability, best first; for a list of images, one such answer an image.
 
+        A segmentation model gives each class's share of the pixels in place of a probability.
         In: a path, encoded bytes, a PIL image, or RGB pixels as uint8 (height, width, 3).
-        Raises: ImageError for what is no image; ArtifactError when the model is a segmentation one.
+        Raises: ImageError for what is no image.
         """
         if not isinstance(image, list):
             return self([image])[0]
         answers: dict[int, Answer] = {}
         for indices, batch in batch_by_size([read_image(one) for one in image]):
-            for index, row in zip(indices, self.probabilities(batch), strict=True):
+            scores = SCORES[self.metadata.task](self._run(batch), len(self.labels))
+            for index, row in zip(indices, scores, strict=True):
                 answers[index] = rank(self.labels, row)
         return [answers[index] for index in range(len(image))]
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """In: uint8 (batch, height, width, 3), RGB. Out: float32 (batch, classes); each row sums to 1."""
-        return cast(NDArray[np.float32], self._run(images, "classification"))
+        """In: uint8 (batch, height, width, 3), RGB. Out: float32 (batch, classes); each row sums to 1.
+
+        Raises: ArtifactError for a segmentation model; ImageError for another shape or type.
+        """
+        self._require("classification", "predictor(image) or .mask(image)")
+        return cast(NDArray[np.float32], self._run(images))
 
     def mask(self, image: ImageLike) -> NDArray[np.uint8]:
-        """The class of every pixel. Out: uint8 (height, width), numbers that index `labels`."""
-        return cast(NDArray[np.uint8], self._run(read_image(image)[None], "segmentation")[0])
+        """The class of every pixel. Out: uint8 (height, width), numbers that index `labels`.
 
-    def _run(self, images: NDArray[np.uint8], task: str) -> NDArray[np.generic]:
+        Raises: ArtifactError for a classification model; ImageError for what is no image.
+        """
+        self._require("segmentation", "predictor(image) or .probabilities(images)")
+        return cast(NDArray[np.uint8], self._run(read_image(image)[None])[0])
+
+    def _require(self, task: str, instead: str) -> None:
         if self.metadata.task != task:
-            way = ".mask(image)" if task == "classification" else "predictor(image) or .probabilities(images)"
-            raise ArtifactError(f"{self.path}: a {self.metadata.task} model; ask it with {way}")
+            raise ArtifactError(f"{self.path}: a {self.metadata.task} model; ask it with {instead}")
+
+    def _run(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         _check_pixels(images, "batch, height, width, 3")
-        output = self._session.run([OUTPUTS[task].name], {INPUT_NAME: np.ascontiguousarray(images)})[0]
-        return cast(NDArray[np.generic], output)
+        output = self._session.run(None, {INPUT_NAME: np.ascontiguousarray(images)})[0]
+        return cast(NDArray[Any], output)
+
+
+def pixel_shares(masks: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
+    """In: (batch, height, width). Out: (batch, classes), the share of the pixels that each class has."""
+    counts = [np.bincount(mask.ravel(), minlength=classes) / mask.size for mask in masks]
+    return np.asarray(counts, np.float32)
+
+
+SCORES: Mapping[str, Callable[[NDArray[Any], int], NDArray[np.float32]]] = {
+    "classification": lambda probabilities, _classes: probabilities,
+    "segmentation": pixel_shares,
+}
+"""By task: what the artifact gives for a batch, as one number a class and image."""
 
 
 def session_options(threads: int | None = None) -> ort.SessionOptions:

@@ -1,0 +1,162 @@
+"""The demo's style sheet; colours are the theme's own, so that dark mode follows."""
+
+CSS = """
+.gradio-container {
+  max-width: 1120px !important;
+  margin: 0 auto !important;
+}
+.graft-head {
+  padding: 20px 0 4px;
+}
+.graft-head h1 {
+  font-size: 26px;
+  font-weight: 650;
+  margin: 0;
+  letter-spacing: -0.01em;
+}
+.graft-head p {
+  margin: 4px 0 0;
+  color: var(--body-text-color-subdued);
+}
+.graft-facts {
+  display: grid;
+  grid-template-columns: max-content 1fr;
+  gap: 6px 16px;
+  margin: 0;
+  font-size: 14px;
+}
+.graft-facts dt {
+  color: var(--body-text-color-subdued);
+}
+.graft-facts dd {
+  margin: 0;
+  overflow-wrap: anywhere;
+  font-variant-numeric: tabular-nums;
+}
+.graft-cards {
+  display: grid;
+  gap: 14px;
+}
+.graft-card {
+  display: grid;
+  grid-template-columns: 152px 1fr;
+  gap: 20px;
+  align-items: center;
+  padding: 16px;
+  border: 1px solid var(--border-color-primary);
+  border-radius: 12px;
+  background: var(--block-background-fill);
+}
+.graft-card figure {
+  margin: 0;
+  height: 152px;
+  display: grid;
+  place-items: center;
+  border-radius: 8px;
+  overflow: hidden;
+  background: var(--background-fill-secondary);
+}
+.graft-card img {
+  max-width: 152px;
+  max-height: 152px;
+  min-width: 96px;
+  object-fit: contain;
+  margin: 0;
+}
+.graft-name {
+  font-size: 13px;
+  color: var(--body-text-color-subdued);
+  overflow-wrap: anywhere;
+}
+.graft-best {
+  font-size: 22px;
+  font-weight: 650;
+  margin: 0 0 10px;
+  overflow-wrap: anywhere;
+}
+.graft-row {
+  display: grid;
+  grid-template-columns: minmax(72px, 24%) 1fr 56px;
+  gap: 12px;
+  align-items: center;
+  font-size: 14px;
+  line-height: 24px;
+}
+.graft-row span:first-child {
+  overflow: hidden;
+  text-overflow: ellipsis;
+  white-space: nowrap;
+}
+.graft-row span:last-child {
+  text-align: right;
+  font-variant-numeric: tabular-nums;
+}
+.graft-bar {
+  height: 8px;
+  border-radius: 4px;
+  background: var(--background-fill-secondary);
+  overflow: hidden;
+}
+.graft-bar i {
+  display: block;
+  height: 100%;
+  border-radius: 4px;
+  background: var(--color-accent);
+}
+.graft-row:nth-of-type(n+2) .graft-bar i {
+  opacity: 0.55;
+}
+.graft-error {
+  border-color: var(--error-border-color);
+  background: var(--error-background-fill);
+}
+.graft-error figure {
+  font-size: 40px;
+  color: var(--error-icon-color);
+  background: none;
+}
+.graft-error p {
+  margin: 4px 0 0;
+  overflow-wrap: anywhere;
+}
+.graft-hint {
+  padding: 44px 16px;
+  text-align: center;
+  color: var(--body-text-color-subdued);
+  border: 1px dashed var(--border-color-primary);
+  border-radius: 12px;
+}
+.graft-empty {
+  padding: 56px 24px;
+  text-align: center;
+  border: 1px solid var(--border-color-primary);
+  border-radius: 12px;
+  background: var(--block-background-fill);
+}
+.graft-empty h2 {
+  font-size: 20px;
+  font-weight: 650;
+  margin: 0 0 8px;
+}
+.graft-empty p {
+  margin: 0 0 16px;
+  color: var(--body-text-color-subdued);
+}
+.graft-empty code {
+  display: inline-block;
+  padding: 12px 18px;
+  border-radius: 8px;
+  font-size: 15px;
+  background: var(--background-fill-secondary);
+  user-select: all;
+}
+.graft-warning {
+  margin: 12px 0 0;
+  font-size: 13px;
+  color: var(--body-text-color-subdued);
+  overflow-wrap: anywhere;
+}
+@media (max-width: 560px) {
+  .graft-card { grid-template-columns: 1fr; }
+}
+"""
