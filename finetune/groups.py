@@ -14,7 +14,7 @@ from zoo.errors import GraftError
 def param_groups(
     net: nn.Module,
     *,
-    lr: float,
+    learning_rate: float,
     weight_decay: float = 0.0,
     rates: Mapping[str, float] | None = None,
     layer_decay: float = 1.0,
@@ -22,9 +22,9 @@ def param_groups(
 ) -> list[dict[str, Any]]:
     """Groups for an optimiser: one for each pair of learning rate and decay that occurs.
 
-    A parameter's rate is `lr`, times that of the longest path in `rates` that holds it, times
-    `layer_decay` once for every layer above its own (see `layer_depths`). Parameters that are frozen or
-    whose rate is 0 are left out. Biases, the scales of norms (whatever has one dimension) and what the
+    A parameter's rate is `learning_rate`, times that of the longest path in `rates` that holds it, times
+    `layer_decay` once for every layer above its own (see `layer_depths`). A rate of 0 freezes a parameter,
+    and what is frozen is left out. Biases, the scales of norms (whatever has one dimension) and what the
     network names in `no_weight_decay()` never decay.
 
     Out: groups with `params`, `param_names`, `lr`, `initial_lr` (what schedules multiply) and
@@ -38,8 +38,10 @@ def param_groups(
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     decayed = decayed_names(net)
     for name, parameter in net.named_parameters():
-        rate = lr * find_rate(name, rates) * layer_decay ** (top - depths.get(name, top))
-        if not parameter.requires_grad or rate == 0:
+        rate = learning_rate * find_rate(name, rates) * layer_decay ** (top - depths.get(name, top))
+        if rate == 0:
+            parameter.requires_grad_(False)
+        if not parameter.requires_grad:
             continue
         decay = weight_decay if name in decayed else 0.0
         group = groups.setdefault(

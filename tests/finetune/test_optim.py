@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from timm.optim import get_optimizer_info, list_optimizers
 
+from finetune.groups import param_groups
 from finetune.optim import OPTIMIZERS, UNFIT, build_optimizer, set_rates
 from finetune.settings.optim import OptimSettings
 
@@ -192,6 +194,40 @@ def test_every_optimizer_of_timm_moves_weights_downhill(name: str) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "sgd",
+        "adagrad",
+        {"rmsprop": {"momentum": 0.9}},
+        {"rmsprop": {"momentum": 0.9, "nesterov": True}},
+        "adamw",
+    ],
+    ids=str,
+)
+def test_a_resumed_optimizer_goes_on_as_the_unbroken_one(spec: object, tmp_path: Path) -> None:
+    def start(point: torch.Tensor) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        net = torch.nn.Linear(3, 1).double()
+        net.weight.data.copy_(point)
+        groups = param_groups(net, learning_rate=RATE, weight_decay=0.1)
+        return net, build_optimizer(OPTIMIZERS.read_call(spec), groups)
+
+    def step(net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+        weight = net.get_parameter("weight")
+        optimizer.zero_grad()
+        (torch.from_numpy(CURVATURE) * weight**2).sum().backward()
+        optimizer.step()
+        return weight.detach().clone()
+
+    net, optimizer = start(torch.from_numpy(START))
+    broken = step(net, optimizer)
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    expected = [step(net, optimizer) for _ in range(2)]
+    net, optimizer = start(broken)
+    optimizer.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
+    assert all(torch.equal(step(net, optimizer), point) for point in expected)
 
 
 def test_set_rates_multiplies_each_groups_own_rate() -> None:

@@ -47,7 +47,7 @@ def weights_after(settings: OptimSettings, steps: int = 200) -> Tensor:
     nn.init.zeros_(net.bias)
     optimizer = build_optimizer(
         OPTIMIZERS.read_call({"sgd": {"momentum": 0.0}}),
-        param_groups(net, lr=0.1, weight_decay=settings.weight_decay),
+        param_groups(net, learning_rate=0.1, weight_decay=settings.weight_decay),
     )
     penalty = build_penalty(net, settings)
     for _ in range(steps):
@@ -95,7 +95,8 @@ def test_coupled_and_decoupled_decay_differ_under_adam() -> None:
         net = nn.Linear(2, 1, bias=False)
         nn.init.constant_(net.weight, 1.0)
         optimizer = build_optimizer(
-            OPTIMIZERS.read_call("adam"), param_groups(net, lr=0.1, weight_decay=settings.weight_decay)
+            OPTIMIZERS.read_call("adam"),
+            param_groups(net, learning_rate=0.1, weight_decay=settings.weight_decay),
         )
         net(torch.zeros(1, 2)).sum().backward()
         build_penalty(net, settings).add_gradients()
@@ -155,7 +156,9 @@ def test_l2_sp_pulls_to_the_pretrained_weights_and_new_ones_to_zero() -> None:
         for parameter in net.parameters():
             parameter.add_(0.3)
     penalty = build_penalty(net, OptimSettings(l2_sp=L2SP(alpha=1.0, beta=1.0)), start)
-    optimizer = build_optimizer(OPTIMIZERS.read_call({"sgd": {"momentum": 0.0}}), param_groups(net, lr=0.1))
+    optimizer = build_optimizer(
+        OPTIMIZERS.read_call({"sgd": {"momentum": 0.0}}), param_groups(net, learning_rate=0.1)
+    )
     for _ in range(150):
         for parameter in net.parameters():
             parameter.grad = torch.zeros_like(parameter)
