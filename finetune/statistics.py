@@ -1,0 +1,70 @@
+"""What the training images look like on average: for normalising them and for Fancy PCA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+WHITE = 255.0
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of RGB pixels on the scale 0..1, over all pixels of all training images.
+
+    `mean` and `std` hold three numbers, `covariance` is (3, 3), `mean_image` float32 (3, height, width).
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    images: int
+    mean_image: NDArray[np.float32] = field(compare=False, repr=False)
+
+    def to_record(self) -> dict[str, object]:
+        """The numbers as JSON values; without the mean image."""
+        return {
+            "images": self.images,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "covariance": [list(row) for row in self.covariance],
+        }
+
+
+def measure_statistics(images: Iterable[NDArray[np.uint8]]) -> Statistics:
+    """One pass over the images, each uint8 (3, height, width), all of one size.
+
+    The sums are whole numbers, so the result does not depend on the order. Raises ValueError without images.
+    """
+    count, total, squares = 0, np.zeros((), np.int64), np.zeros((3, 3), np.int64)
+    for image in images:
+        pixels = image.astype(np.int64)
+        flat = image.reshape(3, -1).astype(np.float64)  # sums of one image stay below 2**53: exact
+        squares = squares + (flat @ flat.T).astype(np.int64)
+        total = total + pixels
+        count += 1
+    if not count:
+        raise ValueError("statistics need at least one image")
+    area = count * total[0].size
+    mean = total.reshape(3, -1).sum(1) / area / WHITE
+    covariance = squares / area / WHITE**2 - np.outer(mean, mean)
+    return Statistics(
+        mean=_numbers(mean),
+        std=_numbers(np.sqrt(np.diag(covariance).clip(min=0))),
+        covariance=tuple(_numbers(row) for row in covariance),
+        images=count,
+        mean_image=(total / count / WHITE).astype(np.float32),
+    )
+
+
+def principal_components(statistics: Statistics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues (3,), largest first, and eigenvectors (3, 3), one a column, of the covariance of RGB."""
+    values, vectors = np.linalg.eigh(np.asarray(statistics.covariance))
+    return values[::-1].clip(min=0), vectors[:, ::-1]
+
+
+def _numbers(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
