@@ -16,12 +16,12 @@ from finetune.batch_norm import keep_statistics
 class Recomputed(nn.Module):
     """What a module's class is mixed with to be recomputed; names, weights and evaluation stay the same."""
 
-    def forward(self, *inputs: Any) -> Any:  # noqa: ANN401  (as the module's own forward)
+    def forward(self, *inputs: Any, **named: Any) -> Any:  # noqa: ANN401  (as the module's own forward)
         """In training, the module's own forward under a checkpoint; otherwise plainly."""
         forward = super().forward
         if not (self.training and torch.is_grad_enabled()):
-            return forward(*inputs)
-        return checkpoint(forward, *inputs, use_reentrant=False, context_fn=self._contexts)
+            return forward(*inputs, **named)
+        return checkpoint(forward, *inputs, use_reentrant=False, context_fn=self._contexts, **named)
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         # Batch norms saw the batch in the forward pass: they must not count it again.

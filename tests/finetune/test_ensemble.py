@@ -207,6 +207,38 @@ def test_checkpointing_gives_equal_gradients_and_statistics() -> None:
         assert torch.equal(saving.state_dict()[name], value), name
 
 
+class Tapped(nn.Module):
+    """A stage that leaves an inner value for a later one, as networks with taps do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, images: Tensor, taps: dict[str, Tensor]) -> Tensor:
+        taps["inner"] = self.first(images).relu()
+        return self.second(taps["inner"])
+
+
+class Fused(nn.Module):
+    """Adds the tapped value to the stage's result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Tapped()
+
+    def forward(self, images: Tensor) -> Tensor:
+        taps: dict[str, Tensor] = {}
+        return self.stage(images, taps=taps) * taps["inner"]
+
+
+def test_checkpointing_passes_taps() -> None:
+    plain, images = Fused(), torch.randn(3, 4)
+    saving = copy.deepcopy(plain)
+    enable_checkpointing(saving, ["stage"])
+    expected, found = gradients(plain, images), gradients(saving, images)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_checkpointing_computes_a_stage_twice_in_training_and_once_in_evaluation() -> None:
     net, images = small_net(), torch.randn(4, 1, 8, 8)
     enable_checkpointing(net, ["1"])
