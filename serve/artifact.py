@@ -84,9 +84,7 @@ class Metadata:
         contract = _read_contract(values)
         task = _read_text(values, "task")
         if task not in OUTPUTS:
-            raise ArtifactError(
-                f"task {task!r} is not known. Expected one of: {', '.join(OUTPUTS)}. {WAY_OUT}"
-            )
+            _fail_value("task", task, " or ".join(OUTPUTS))
         return cls(
             task=task,
             labels=_read_labels(values),
