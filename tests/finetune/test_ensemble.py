@@ -1,18 +1,16 @@
-"""Averages of weights and of predictions, and gradient checkpointing."""
+"""Averages of weights and of predictions."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from finetune.ema import build_ema
 from finetune.ensemble import (
     Candidate,
     State,
@@ -22,18 +20,8 @@ from finetune.ensemble import (
     draw_bootstrap,
     keep_best,
 )
-from finetune.recompute import enable_checkpointing
-from finetune.settings.optim import EMA
 
-
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def small_net() -> nn.Sequential:
@@ -47,42 +35,6 @@ def small_net() -> nn.Sequential:
 
 def states(count: int) -> list[State]:
     return [small_net().state_dict() for _ in range(count)]
-
-
-def test_ema_after_n_steps_is_the_weighted_sum() -> None:
-    net = nn.Linear(1, 1, bias=False)
-    ema = build_ema(net, EMA(decay=0.8, warm_up=False))
-    for step in range(1, 6):
-        net.weight.data.fill_(float(step))
-        ema.update(net, step=step)
-    # the first step copies; then 0.8 · average + 0.2 · weight
-    expected = 1 * 0.8**4 + 0.2 * (2 * 0.8**3 + 3 * 0.8**2 + 4 * 0.8 + 5)
-    assert ema.module.weight.item() == pytest.approx(expected, rel=1e-6)  # float32
-
-
-def test_ema_with_warm_up_follows_closely_at_first() -> None:
-    net = nn.Linear(1, 1, bias=False)
-    ema = build_ema(net, EMA(decay=0.999, warm_up=True))
-    average = 0.0
-    for step in range(1, 11):
-        net.weight.data.fill_(float(step))
-        ema.update(net, step=step)
-        decay = 0.0 if step == 1 else 1 - step**-0.75
-        average = decay * average + (1 - decay) * step
-    assert ema.module.weight.item() == pytest.approx(average, rel=1e-6)  # float32
-    assert average > 5
-
-
-def test_ema_goes_on_from_a_checkpoint() -> None:
-    net = nn.Linear(3, 1)
-    ema, other = build_ema(net, EMA()), build_ema(net, EMA())
-    net.weight.data.fill_(2.0)
-    ema.update(net, step=5)
-    other.load_state_dict(ema.state_dict())
-    net.weight.data.fill_(3.0)
-    ema.update(net, step=6)
-    other.update(net, step=6)
-    assert torch.equal(ema.module.weight, other.module.weight)
 
 
 def test_an_ensembles_probabilities_are_the_members_mean() -> None:
@@ -182,81 +134,3 @@ def test_bootstrap_samples_are_of_full_size_with_repeats_and_differ_by_member() 
     assert len(first) == 1000
     # of n draws with replacement 1 - 1/e are different ones
     assert len(np.unique(first)) / 1000 == pytest.approx(0.632, abs=0.04)
-
-
-def gradients(net: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    torch.manual_seed(1)  # the same dropout
-    net.zero_grad()
-    net(images).square().sum().backward()
-    return {
-        name: parameter.grad.clone()
-        for name, parameter in net.named_parameters()
-        if parameter.grad is not None
-    }
-
-
-def test_checkpointing_gives_equal_gradients_and_statistics() -> None:
-    plain, images = small_net(), torch.randn(4, 1, 8, 8)
-    saving = copy.deepcopy(plain)
-    enable_checkpointing(saving, ["1"])
-    enable_checkpointing(saving, ["1"])
-    expected, found = gradients(plain, images), gradients(saving, images)
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-    for name, value in plain.state_dict().items():
-        assert torch.equal(saving.state_dict()[name], value), name
-
-
-class Tapped(nn.Module):
-    """A stage that leaves an inner value for a later one, as networks with taps do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
-
-    def forward(self, images: Tensor, taps: dict[str, Tensor]) -> Tensor:
-        taps["inner"] = self.first(images).relu()
-        return self.second(taps["inner"])
-
-
-class Fused(nn.Module):
-    """Adds the tapped value to the stage's result."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stage = Tapped()
-
-    def forward(self, images: Tensor) -> Tensor:
-        taps: dict[str, Tensor] = {}
-        return self.stage(images, taps=taps) * taps["inner"]
-
-
-def test_checkpointing_passes_taps() -> None:
-    plain, images = Fused(), torch.randn(3, 4)
-    saving = copy.deepcopy(plain)
-    enable_checkpointing(saving, ["stage"])
-    expected, found = gradients(plain, images), gradients(saving, images)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-def test_checkpointing_computes_a_stage_twice_in_training_and_once_in_evaluation() -> None:
-    net, images = small_net(), torch.randn(4, 1, 8, 8)
-    enable_checkpointing(net, ["1"])
-    calls: list[str] = []
-    net.get_submodule("1.1").register_forward_hook(lambda *_: calls.append("relu"))
-    net(images).sum().backward()
-    assert len(calls) == 2
-    net.eval()(images).sum().backward()
-    with torch.no_grad():
-        net.train()(images)
-    assert len(calls) == 4
-
-
-def test_a_copy_of_a_checkpointed_network_runs_its_own_weights() -> None:
-    net, images = small_net(), torch.randn(4, 1, 8, 8)
-    enable_checkpointing(net, ["1"])
-    other = copy.deepcopy(net)
-    net.get_parameter("1.0.weight").data.zero_()
-    net.get_parameter("1.0.bias").data.zero_()
-    assert other(images).std() > 0
-    assert torch.equal(net(images)[0], net(images)[1])

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from timm.optim import get_optimizer_info, list_optimizers
 
 from finetune.groups import param_groups
 from finetune.optim import OPTIMIZERS, UNFIT, build_optimizer, set_rates
-from finetune.settings.optim import OptimSettings
 
 Vector = NDArray[np.float64]
 Points = Iterator[Vector]
@@ -245,39 +243,3 @@ def test_set_rates_cycles_the_momentum_of_sgd() -> None:
     optimizer = build_optimizer(OPTIMIZERS.read_call("sgd"), [{"params": [w], "lr": 0.1, "initial_lr": 0.1}])
     set_rates(optimizer, 1.0, momentum=0.85)
     assert optimizer.param_groups[0]["momentum"] == 0.85
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"optimizer": {"timm": {"name": "lyon"}}}, "no optimizer 'lyon' in timm"),
-        ({"optimizer": {"timm": {"name": "adahessian"}}}, "no optimizer 'adahessian' in timm"),
-        ({"optimizer": {"timm": {"name": "fusedadam"}}}, "no optimizer 'fusedadam' in timm"),
-        ({"optimizer": {"timm": {"name": "lion", "options": {"beta": 1}}}}, "lion takes no option 'beta'"),
-        ({"optimizer": {"timm": {"name": "lion", "options": {"lr": 1}}}}, "lion takes no option 'lr'"),
-        ({"optimizer": {"sgd": {"momentum": 1.0}}}, "Input should be less than 1"),
-        ({"optimizer": {"adam": {"betas": [0.9]}}}, "List should have at least 2 items"),
-        (
-            {"clip": {"norm": 1.0, "value": 2.0}},
-            "expected one of norm, value, adaptive; found norm and value",
-        ),
-        ({"clip": {}}, "expected one of norm, value, adaptive; found none of them"),
-        ({"ensemble": {"snapshots": 3}}, "3 snapshots are taken at the ends of as many cosine cycles"),
-        (
-            {"ensemble": {"snapshots": 4}, "schedule": {"cosine_restarts": {"cycles": 3}}},
-            "found cosine_restarts with 3",
-        ),
-    ],
-    ids=str,
-)
-def test_wrong_settings_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        OptimSettings.model_validate(settings)
-
-
-def test_none_switches_off_and_survives_a_round_trip() -> None:
-    settings = OptimSettings.model_validate({"clip": "none", "warm_up": "none", "ema": {"decay": 0.9}})
-    assert settings.clip is None
-    assert settings.warm_up is None
-    assert OptimSettings.model_validate_json(settings.model_dump_json()) == settings
-    assert {"const": "none"} in OptimSettings.model_json_schema()["properties"]["clip"]["anyOf"]
