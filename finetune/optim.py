@@ -50,14 +50,22 @@ def check_timm_name(name: str) -> str:
 
 
 def check_timm_options(name: str, options: Mapping[str, object]) -> None:
-    """Raises: ValueError when an optimiser of timm does not take one of the options."""
+    """Raises: ValueError when an optimiser of timm does not take an option, or not with that value."""
     from timm.optim import get_optimizer_class
+    from torch import ones
 
     optimizer = get_optimizer_class(name.removeprefix("lookahead_"), bind_defaults=False)
     known = [option for option in inspect.signature(optimizer).parameters if option not in OWN_OPTIONS]
     for option in options:
         if option not in known:
             raise ValueError(f"{name} takes no option '{option}': expected {', '.join(known)}")
+    weight = ones(2, 2)
+    weight.grad = ones(2, 2)
+    try:
+        _create([{"params": [weight], "lr": 1.0}], name, options).step()
+    except Exception as error:
+        # timm checks some values itself, and stumbles over others
+        raise ValueError(f"{name} refuses its options: {error}") from error
 
 
 TimmName = Annotated[str, AfterValidator(check_timm_name)]

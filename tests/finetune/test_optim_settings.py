@@ -16,6 +16,8 @@ from finetune.settings.optim import OptimSettings
         ({"optimizer": {"timm": {"name": "fusedadam"}}}, "no optimizer 'fusedadam' in timm"),
         ({"optimizer": {"timm": {"name": "lion", "options": {"beta": 1}}}}, "lion takes no option 'beta'"),
         ({"optimizer": {"timm": {"name": "lion", "options": {"lr": 1}}}}, "lion takes no option 'lr'"),
+        ({"optimizer": {"timm": {"name": "lion", "options": {"betas": "high"}}}}, "lion refuses its options"),
+        ({"optimizer": {"timm": {"name": "lion", "options": {"betas": [0.9, 2]}}}}, "Invalid beta parameter"),
         ({"optimizer": {"sgd": {"momentum": 1.0}}}, "Input should be less than 1"),
         ({"optimizer": {"adam": {"betas": [0.9]}}}, "List should have at least 2 items"),
         (
@@ -34,6 +36,11 @@ from finetune.settings.optim import OptimSettings
 def test_wrong_settings_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         OptimSettings.model_validate(settings)
+
+
+def test_options_of_timm_are_taken() -> None:
+    spec = {"optimizer": {"timm": {"name": "lookahead_lamb", "options": {"betas": [0.8, 0.9], "eps": 1e-5}}}}
+    assert OptimSettings.model_validate(spec).optimizer.args["options"]["eps"] == 1e-5
 
 
 def test_none_switches_off_and_survives_a_round_trip() -> None:
