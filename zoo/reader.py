@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import yaml
 from yaml.composer import Composer
@@ -20,6 +20,7 @@ from zoo.scalars import AmbiguousError, read_scalar
 
 STRING_TAG = "tag:yaml.org,2002:str"
 MAX_DEPTH = 60
+SURROGATE = re.compile("[\ud800-\udfff]")
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 
 
@@ -88,12 +89,12 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
         self.problems = problems
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         mark = self.source.mark(event.start_mark, event.end_mark)
         if isinstance(event, yaml.AliasEvent):
             self.get_event()  # type: ignore[no-untyped-call]
             self._refuse(mark, f"the alias '*{event.anchor}'")
-            start, end = cast("yaml.Mark", event.start_mark), cast("yaml.Mark", event.end_mark)
+            start, end = cast("Any", event.start_mark), cast("Any", event.end_mark)
             return yaml.ScalarNode(STRING_TAG, "", start, end, style="'")
         if event.anchor is not None:
             self._refuse(mark, f"the anchor '&{event.anchor}'")
@@ -128,6 +129,9 @@ class _Converter:
 
     def _scalar(self, node: yaml.ScalarNode, mark: Mark) -> str | int | float | bool | None:
         text: str = node.value
+        if SURROGATE.search(text):
+            self.problems.append(Problem(mark, "", "half a character: a lone surrogate", "whole characters"))
+            return None
         if node.style is not None:  # quoted: always a text
             return text
         try:

@@ -63,6 +63,15 @@ class Entry:
         """The parameters without a default."""
         return tuple(p.name for p in self.parameters if p.default is inspect.Parameter.empty)
 
+    @cached_property
+    def arity(self) -> tuple[int, int | None]:
+        """The fewest and most positional parameters: for a layer, its inputs (None: any number)."""
+        parameters = inspect.signature(self.function).parameters.values()
+        if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+            return 2, None
+        count = sum(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in parameters)
+        return count, count
+
     def args(self, validated: BaseModel) -> dict[str, Any]:
         """Turn a validated model into the keyword arguments of `function`."""
         return {name: getattr(validated, name) for name in type(validated).model_fields}

@@ -1,0 +1,69 @@
+"""`python -m zoo`: the zoo at the command line, a thin layer over the functions of the package."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from zoo.errors import GraftError
+
+app = typer.Typer(
+    help="Networks declared as data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="files, or names in specs/")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override any dotted key of the spec")
+]
+
+
+@app.callback()
+def _commands() -> None:
+    """Networks declared as data."""
+
+
+@app.command()
+def validate(specs: Specs, override: Overrides = None) -> None:
+    """Read specs and follow their shapes; tell everything that is wrong."""
+    from zoo.network import build_network
+    from zoo.spec import read_spec
+
+    mistakes = []
+    for path in specs:
+        try:
+            spec = read_spec(path, _pairs(override or []))
+            if spec.layers is not None:
+                build_network(spec)
+            typer.echo(f"{path}: right")
+        except GraftError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise GraftError("\n".join(mistakes))
+
+
+def _pairs(texts: list[str]) -> dict[str, object]:
+    """Split KEY=VALUE. Raises GraftError."""
+    pairs: dict[str, object] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise GraftError(f"--set {text}: expected KEY=VALUE, such as choices.norm=group_norm")
+        pairs[key] = value
+    return pairs
+
+
+def main() -> None:
+    """Run a command; what a user got wrong goes to stderr, and the exit status is 2."""
+    try:
+        app()
+    except GraftError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

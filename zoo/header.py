@@ -1,0 +1,124 @@
+"""The parts of a spec that are not layers: name, input, weights, facts. Each class is its own schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+PositiveInt = Annotated[int, Field(gt=0)]
+Pixels = Annotated[int, Field(gt=0, le=16384)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+ResizeRule = Literal["squash", "crop", "pad"]
+
+
+class Input(BaseModel):
+    """What the network takes: size in pixels, and how an image is brought to it (`mean`, `std` on 0 to 1)."""
+
+    model_config = STRICT
+
+    channels: PositiveInt = 3
+    height: Pixels = 224
+    width: Pixels = 224
+    multiple_of: PositiveInt = 1
+    resize: ResizeRule = "squash"
+    mean: list[float] | None = None
+    std: list[Annotated[float, Field(gt=0)]] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Input:
+        for name, size in (("height", self.height), ("width", self.width)):
+            if size % self.multiple_of:
+                raise ValueError(f"{name} {size} is not a multiple of {self.multiple_of}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != self.channels:
+                raise ValueError(f"{name} has {len(values)} values for {self.channels} channels")
+        return self
+
+
+class TrainedInput(BaseModel):
+    """The preprocessing that weights were trained with; what is not said stays as the spec has it."""
+
+    model_config = STRICT
+
+    height: Pixels | None = None
+    width: Pixels | None = None
+    resize: ResizeRule | None = None
+    mean: list[float] | None = None
+    std: list[Annotated[float, Field(gt=0)]] | None = None
+
+
+class WeightsEntry(BaseModel):
+    """Where published weights come from (one of the first five keys), and how they fit this network."""
+
+    model_config = STRICT
+
+    torchvision: str | None = None
+    timm: str | None = None
+    hub: str | None = None
+    file: str | None = None
+    url: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    licence: str | None = None
+    classes: PositiveInt | None = None
+    input: TrainedInput | None = None
+    rename: dict[str, str] = Field(default_factory=dict)
+    reshape: list[str] = Field(default_factory=list)
+    allow_missing: list[str] = Field(default_factory=list)
+    allow_unexpected: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> WeightsEntry:
+        sources = ("torchvision", "timm", "hub", "file", "url")
+        given = [name for name in sources if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"weights come from one of {', '.join(sources)}; found {found}")
+        return self
+
+
+class Facts(BaseModel):
+    """What is known of the network from its source, held by tests; the `_of` keys tell it by module path.
+
+    MACs are multiply-adds of convolutions and linear layers for one image of the spec's input size.
+    """
+
+    model_config = STRICT
+
+    params: PositiveInt | None = None
+    macs: PositiveInt | None = None
+    params_of: dict[str, PositiveInt] = Field(default_factory=dict)
+    macs_of: dict[str, PositiveInt] = Field(default_factory=dict)
+
+
+class CatalogueModel(BaseModel):
+    """A whole network by its name in another library."""
+
+    model_config = STRICT
+
+    timm: str | None = None
+    torchvision: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> CatalogueModel:
+        if (self.timm is None) == (self.torchvision is None):
+            raise ValueError("a model is named by timm or by torchvision, one of them")
+        return self
+
+
+class Header(BaseModel):
+    """Every key of a spec save the network and the sections of other packages."""
+
+    model_config = STRICT
+
+    name: Name
+    source: str = ""
+    task: Literal["classification", "segmentation"] = "classification"
+    input: Input = Field(default_factory=Input)
+    classes: PositiveInt
+    head: str | None = None
+    stages: tuple[str, ...] = ()
+    facts: Facts = Field(default_factory=Facts)
+    weights: dict[Name, WeightsEntry] = Field(default_factory=dict)
+    model: CatalogueModel | None = None

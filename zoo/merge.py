@@ -1,0 +1,51 @@
+"""`extends`, `include` and `SET`: one mapping laid over another, key by key; null removes a key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zoo.items import op_key
+from zoo.nodes import MapNode, Node, Scalar
+
+NETWORK_KEYS = frozenset({"layers", "blocks", "choices"})
+
+
+def merge_documents(base: MapNode, over: MapNode) -> MapNode:
+    """Lay a whole spec over another. In its network, a call of another op replaces the old call whole."""
+    return _merge(base, over, depth=0, network=False)
+
+
+def merge_items(base: Node, over: Node) -> Node:
+    """Lay an item of a network over another: the keys beside `include` over what is included."""
+    if isinstance(base, MapNode) and isinstance(over, MapNode) and not _differs(base, over):
+        return _merge(base, over, depth=1, network=True)
+    return over
+
+
+def _merge(base: MapNode, over: MapNode, depth: int, network: bool) -> MapNode:
+    items, keys = dict(base.items), dict(base.keys)
+    for key, node in over.items.items():
+        inside = network or (depth == 0 and key in NETWORK_KEYS)
+        if key not in items:
+            items[key], keys[key] = node, over.keys[key]
+        elif isinstance(node, Scalar) and node.value is None:
+            del items[key], keys[key]
+        else:
+            items[key] = _merge_node(items[key], node, depth + 1, inside)
+            keys[key] = over.keys[key] if items[key] is node else keys[key]
+    return replace(base, items=items, keys=keys)
+
+
+def _merge_node(base: Node, over: Node, depth: int, network: bool) -> Node:
+    if not isinstance(base, MapNode) or not isinstance(over, MapNode):
+        return over
+    # `layers`, `blocks` and `choices` themselves (depth 1) hold children, whatever these are called.
+    if network and depth > 1 and _differs(base, over):
+        return over
+    return _merge(base, over, depth, network)
+
+
+def _differs(base: MapNode, over: MapNode) -> bool:
+    """Say whether `over` calls something that `base` does not, so that their arguments cannot be mixed."""
+    called = op_key(over)
+    return bool(called) and called != op_key(base)

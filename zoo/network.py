@@ -1,0 +1,167 @@
+"""From a spec's written-out tree to modules; shapes are followed on the meta device, at no cost."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from zoo.choices import WEIGHT_LAYERS, Choices
+from zoo.errors import Mark, Problem, SpecError
+from zoo.graph import Graph, Step
+from zoo.items import NONE, PARAMETRISATIONS, SLOTS, ops
+from zoo.layers.shape import Shape, ShapeError, in_words
+from zoo.registry import Call
+from zoo.spec import Spec
+from zoo.tree import INPUT, Group, Item, join
+from zoo.wiring import Routes, routes_of
+
+_output_shapes: dict[tuple[Any, ...], Shape] = {}  # the layers of a block come again with every copy
+
+
+@dataclass(frozen=True)
+class BuiltLayer:
+    """One layer as built: its module path, op and arguments, and shapes without the batch."""
+
+    path: str
+    op: str
+    args: dict[str, Any]
+    inputs: tuple[Shape, ...]
+    output: Shape
+    module: nn.Module
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Network:
+    """A whole network, its parameters still on the meta device, and its layers in the order of execution."""
+
+    net: nn.Module
+    layers: tuple[BuiltLayer, ...]
+    output: Shape
+
+
+def build_network(spec: Spec, classes: int | None = None) -> Network:
+    """Build a spec's network on the meta device. Raises SpecError where shapes do not fit."""
+    tree = spec.expand(classes)
+    builder = _Builder(spec.choices, routes_of(tree))
+    builder.shapes[INPUT] = (spec.input.channels, spec.input.height, spec.input.width)
+    net = builder.group(tree)
+    output = builder.shapes[tree.result]
+    _check_output(spec, tree, output, classes or spec.classes)
+    return Network(net, tuple(builder.layers), output)
+
+
+def parametrise(network: Network, choices: Choices) -> None:
+    """Hold weights as the norm chosen asks for (weight norm); after the weights have their values."""
+    if choices.norm.op not in PARAMETRISATIONS:
+        return
+    for built in network.layers:
+        if built.op in WEIGHT_LAYERS:
+            weight_norm(built.module)
+
+
+class _Builder:
+    """Makes modules in the order of execution; holds the shape of every value by its id."""
+
+    def __init__(self, choices: Choices, routes: Routes) -> None:
+        self.choices = choices
+        self.routes = routes
+        self.shapes: dict[str, Shape] = {}
+        self.layers: list[BuiltLayer] = []
+
+    def group(self, group: Group) -> nn.Module:
+        """Build named or listed children: nn.Sequential where they form a chain, else a Graph."""
+        own_input = group.path + INPUT
+        children: OrderedDict[str, nn.Module] = OrderedDict()
+        for child in group.children:
+            _check_name(child, group)
+            children[child.name] = self._child(child)
+        steps, wiring = self.routes.of(group)
+        result_is_last = wiring.result is None
+        plain = all(step == Step(step.name, id=step.id) for step in steps)
+        alone = not wiring.keep_input and not wiring.tap_input
+        if plain and alone and result_is_last and not any(hasattr(nn.Sequential, name) for name in children):
+            return nn.Sequential(children)
+        assert own_input in self.shapes
+        return Graph(children, steps, wiring)
+
+    def _child(self, item: Item) -> nn.Module:
+        if isinstance(item, Group):
+            self.shapes[item.path + INPUT] = self.shapes[item.source]
+            module = self.group(item)
+            self.shapes[item.path] = self.shapes[item.result]
+            return module
+        inputs = tuple(self.shapes[source] for source in item.sources)
+        module, output = self._layer(item.path, Call(item.op, item.args), inputs, item.mark)
+        self.shapes[item.path] = output
+        return module
+
+    def _layer(self, path: str, call: Call, inputs: tuple[Shape, ...], mark: Mark) -> tuple[nn.Module, Shape]:
+        try:
+            made: nn.Module | list[Call] = ops()[call.op].function(*inputs, **call.args)
+            if isinstance(made, list):
+                return self._calls(path, made, inputs[0], mark)
+            output = _output_shape(call, made, inputs)
+        except (ShapeError, RuntimeError, ValueError, OverflowError) as error:
+            raise SpecError([_shape_problem(path, call, inputs, mark, error)]) from error
+        self.layers.append(BuiltLayer(path, call.op, call.args, inputs, output, made, mark))
+        return made, output
+
+    def _calls(self, path: str, calls: Sequence[Call], shape: Shape, mark: Mark) -> tuple[nn.Module, Shape]:
+        """Build the layers that one layer stands for, as a list of children."""
+        children: OrderedDict[str, nn.Module] = OrderedDict()
+        for call in calls:
+            chosen = self.choices.of(call.op) if call.op in SLOTS else call
+            if chosen.op in (NONE, *PARAMETRISATIONS):
+                continue
+            name = str(len(children))
+            children[name], shape = self._layer(join(path, name), chosen, (shape,), mark)
+        return nn.Sequential(children), shape
+
+
+def _output_shape(call: Call, module: nn.Module, inputs: tuple[Shape, ...]) -> Shape:
+    """Run a module on the meta device, once for the same call on the same shapes."""
+    key = (call.op, repr(call.args), inputs)
+    if key not in _output_shapes:
+        batch = [torch.empty((2, *shape), device="meta") for shape in inputs]
+        with torch.no_grad():
+            output: Tensor = module.eval()(*batch)
+        module.train()
+        if 0 in output.shape:
+            raise ShapeError("would leave nothing of it")
+        _output_shapes[key] = tuple(output.shape[1:])
+    return _output_shapes[key]
+
+
+def _shape_problem(path: str, call: Call, inputs: tuple[Shape, ...], mark: Mark, error: Exception) -> Problem:
+    where = f"layers.{path}.{call.op}"
+    if isinstance(error, ShapeError):
+        return Problem(mark, where, str(error))
+    given = " and ".join(in_words(shape) for shape in inputs)
+    return Problem(mark, where, f"cannot take {given}: {str(error).partition(chr(10))[0]}")
+
+
+def _check_name(child: Item, group: Group) -> None:
+    if child.name in dir(nn.Module):
+        where = join("layers", child.path)
+        message = f"'{child.name}' is a name that every module has for itself"
+        raise SpecError([Problem(child.mark, where, message, f"another name, such as {child.name}1")])
+
+
+def _check_output(spec: Spec, tree: Group, output: Shape, classes: int) -> None:
+    """A classifier ends in one number a class, a segmenter in a map of them at the input's size."""
+    wanted: Shape = (classes,)
+    if spec.task == "segmentation":
+        wanted = (classes, spec.input.height, spec.input.width)
+    if output != wanted:
+        last = tree.children[-1] if tree.children else tree
+        message = (
+            f"the network gives {in_words(output)}, a {spec.task} of {classes} classes {in_words(wanted)}"
+        )
+        raise SpecError([Problem(last.mark, join("layers", last.path), message, "$classes as the last out")])

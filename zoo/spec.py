@@ -1,0 +1,185 @@
+"""A spec, read: everything a file says, checked, with what it extends and includes written in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from zoo.blocks import Block, read_blocks
+from zoo.check import check
+from zoo.choices import Choices, read_choices
+from zoo.dump import to_yaml
+from zoo.errors import Mark, Problem, SpecError, nearest
+from zoo.expand import expand
+from zoo.header import CatalogueModel, Facts, Header, Input, WeightsEntry
+from zoo.inherit import find_spec, load_document
+from zoo.nodes import MapNode, Node, Scalar, plain
+from zoo.overrides import read_overrides
+from zoo.sections import default_section, section_types
+from zoo.tree import Group, items
+
+NETWORK_KEYS = ("choices", "blocks", "layers")
+HEADER = TypeAdapter(Header)
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """One network and all that is said of it; `sections` holds the other packages' settings by name.
+
+    `layers` is None where `model` names a network of another library.
+    """
+
+    name: str
+    path: Path
+    source: str
+    task: Literal["classification", "segmentation"]
+    input: Input
+    classes: int
+    head: str | None
+    stages: tuple[str, ...]
+    choices: Choices
+    blocks: Mapping[str, Block]
+    layers: Node | None
+    model: CatalogueModel | None
+    weights: Mapping[str, WeightsEntry]
+    facts: Facts
+    sections: Mapping[str, object]
+    document: MapNode = field(repr=False)
+
+    def expand(self, classes: int | None = None) -> Group:
+        """Write the network out, for another number of classes if given. Raises SpecError."""
+        if self.layers is None:
+            raise ValueError(f"{self.name} declares no layers")
+        problems: list[Problem] = []
+        number = Scalar(classes or self.classes, self.document.mark)
+        tree = expand(self.layers, self.blocks, self.choices, number, problems)
+        if problems:
+            raise SpecError(problems)
+        return tree
+
+    def to_yaml(self) -> str:
+        """Give the resolved spec: a spec by itself, with every default of every section."""
+        document = {"name": self.name} | _as_mapping(plain(self.document))
+        types = section_types()
+        for name, value in self.sections.items():
+            document[name] = types[name].dump_python(value, mode="json")
+        return to_yaml(document)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of `to_yaml()`, in hex."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
+
+
+def read_spec(path: str | Path, set: Mapping[str, object] | None = None) -> Spec:  # noqa: A002
+    """Read a spec: a file, or the name of one of the zoo's own; `set` overrides dotted keys.
+
+    Values of `set` are plain ones, or texts read as a spec would: {"finetune.epochs": "3"}.
+
+    Raises SpecError with every problem, each with its place; GraftError when there is no such file.
+    """
+    file = find_spec(path)
+    document = load_document(file, str(file), read_overrides(set or {}))
+    problems: list[Problem] = []
+    _check_keys(document, problems)
+    header = _read_header(document, file, problems)
+    sections = _read_sections(document, problems)
+    choices = read_choices(document.get("choices"), problems)
+    blocks = read_blocks(document.get("blocks"), problems)
+    layers = document.get("layers")
+    if layers is not None:
+        classes = Scalar(header.classes if header else 1, document.mark)
+        tree = expand(layers, blocks, choices, classes, problems)
+        if header and not problems:
+            _check_paths(tree, header, document, problems)
+    _check_network(document, problems)
+    if problems or header is None:
+        raise SpecError(problems)
+    return Spec(
+        name=header.name,
+        path=file,
+        source=header.source,
+        task=header.task,
+        input=header.input,
+        classes=header.classes,
+        head=header.head,
+        stages=header.stages,
+        choices=choices,
+        blocks=blocks,
+        layers=layers,
+        model=header.model,
+        weights=header.weights,
+        facts=header.facts,
+        sections=sections,
+        document=document,
+    )
+
+
+def spec_keys() -> tuple[str, ...]:
+    """Give every key that a spec may have at its top."""
+    return ("extends", *Header.model_fields, *NETWORK_KEYS, *section_types())
+
+
+def _check_keys(document: MapNode, problems: list[Problem]) -> None:
+    known = spec_keys()
+    for key in document.items:
+        if key not in known:
+            mark = document.keys[key]
+            problems.append(Problem(mark, "", f"unknown key '{key}'", ", ".join(known), nearest(key, known)))
+
+
+def _read_header(document: MapNode, file: Path, problems: list[Problem]) -> Header | None:
+    others = [key for key in document.items if key not in Header.model_fields]
+    part = document.without(*others)
+    start = Mark(str(file), 1, 1, "")
+    if "name" not in part.items:
+        part = part.having("name", Scalar(file.stem, start))
+    header: Header | None = check(HEADER, part, start, "", problems)
+    return header
+
+
+def _read_sections(document: MapNode, problems: list[Problem]) -> dict[str, Any]:
+    sections = {}
+    for name, adapter in section_types().items():
+        node = document.get(name)
+        if node is None:
+            sections[name] = default_section(adapter)
+        else:
+            sections[name] = check(adapter, node, document.keys[name], name, problems)
+    return sections
+
+
+def _check_network(document: MapNode, problems: list[Problem]) -> None:
+    """A network is declared once: by layers, or by its name elsewhere."""
+    layers, model = "layers" in document.items, "model" in document.items
+    if layers and model:
+        message = "the network is declared twice: by layers and by model"
+        problems.append(Problem(document.keys["model"], "model", message, "one of them"))
+    if not layers and not model:
+        start = Mark(document.mark.file, 1, 1, "")
+        message = "declares no network"
+        problems.append(Problem(start, "", message, "layers, or model: {timm: NAME} or {torchvision: NAME}"))
+
+
+def _check_paths(tree: Group, header: Header, document: MapNode, problems: list[Problem]) -> None:
+    """The head and the stages are modules of the network."""
+    paths = [item.path for item in items(tree) if item.path]
+    named = [("head", header.head)] if header.head else []
+    named += [("stages", stage) for stage in header.stages]
+    for key, path in named:
+        if path not in paths:
+            mark = document.items[key].mark
+            message = f"the network has no module '{path}'"
+            near = nearest(path, paths)
+            problems.append(Problem(mark, key, message, "a path such as " + ", ".join(paths[-3:]), near))
+
+
+def _as_mapping(value: object) -> dict[str, Any]:
+    assert isinstance(value, dict)
+    return value
