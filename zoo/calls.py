@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from zoo.check import check
 from zoo.errors import Mark, Problem, nearest
-from zoo.nodes import MapNode, Node, Scalar, describe, plain, text_of
+from zoo.nodes import MapNode, Node, describe, plain, text_of
 from zoo.registry import Call, Entry, Registry
 
 _args_seen: dict[tuple[Entry, str], dict[str, Any]] = {}  # a block's layers come again with every copy
@@ -51,8 +51,3 @@ def read_call(registry: Registry, node: Node, where: str, problems: list[Problem
 def empty(mark: Mark) -> Node:
     """Give the arguments of a bare name."""
     return MapNode({}, {}, mark)
-
-
-def is_null(node: Node) -> bool:
-    """Say whether nothing stands in a node."""
-    return isinstance(node, Scalar) and node.value is None

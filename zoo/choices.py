@@ -8,7 +8,7 @@ import zoo.inits  # noqa: F401  (registers every init)
 from zoo.calls import read_call
 from zoo.errors import Problem, nearest
 from zoo.items import NONE, SLOTS, ops
-from zoo.nodes import ListNode, MapNode, Node, Scalar, describe, text_of
+from zoo.nodes import ListNode, MapNode, Node, Scalar, describe, is_null, text_of
 from zoo.registry import INITS, Call, Registry
 
 KEYS = ("norm", "act", "drop", "input_drop", "init")
@@ -66,7 +66,7 @@ def _slot(node: MapNode, slot: str, registry: Registry, problems: list[Problem])
     chosen = node.get(slot)
     if chosen is None or text_of(chosen) == NONE:
         return NO_CALL
-    if isinstance(chosen, Scalar) and chosen.value is None:
+    if is_null(chosen):
         chosen = Scalar("null", chosen.mark)
     before = len(problems)
     call = read_call(registry, chosen, f"choices.{slot}", problems)

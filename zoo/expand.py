@@ -14,7 +14,7 @@ from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.items import NONE, PARAMETRISATIONS, SLOTS, WIRES, misspelt_op, op_key, ops
 from zoo.nodes import ListNode, MapNode, Node, Scalar, describe, text_of
 from zoo.registry import Call
-from zoo.tree import INPUT, Group, Item, Leaf, join
+from zoo.tree import INPUT, Group, Item, Leaf, Tree, join
 from zoo.uses import Copies, Scope, read_use
 from zoo.wires import INPUT_NAME, Line, Wires
 
@@ -46,7 +46,7 @@ class _Entry:
 
 def expand(
     layers: Node, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: list[Problem]
-) -> Group:
+) -> Tree:
     """Write the section `layers` out; adds to `problems`, after which the tree is not whole."""
     return _Expander(blocks, choices, classes, problems).network(layers)
 
@@ -64,7 +64,7 @@ class _Expander:
         self.wires = Wires(problems)
         self.count = 0
 
-    def network(self, layers: Node) -> Group:
+    def network(self, layers: Node) -> Tree:
         scope = Scope("layers", {"classes": self.classes})
         entries = self._entries(layers, scope) if isinstance(layers, MapNode | ListNode) else []
         if not entries:
@@ -74,7 +74,7 @@ class _Expander:
         line = Line(INPUT, INPUT)
         children = self._children(entries, "", line)
         self.wires.close()
-        return Group("", "", children, INPUT, line.value, layers.mark)
+        return Tree(Group("", "", children, INPUT, line.value, layers.mark), self.wires.taps)
 
     def _children(self, entries: Sequence[_Entry], path: str, line: Line) -> tuple[Item, ...]:
         line.later = frozenset(entry.name for entry in entries if not entry.name.isdigit())
@@ -240,7 +240,10 @@ class _Expander:
             self._add(at, scope.where, message, "an op, or a slot: norm, act, drop", nearest(name, known))
             return None
         where = join(scope.where, name)
+        before = len(self.problems)
         given = substitute(args, scope.params, where, self.problems)
+        if len(self.problems) > before:
+            return None
         checked = read_args(ops()[name], given, at, where, self.problems)
         return None if checked is None else Call(name, checked)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 import zoo.layers  # noqa: F401  (registers every layer)
-from zoo.nodes import ListNode, MapNode, Node, text_of
+from zoo.nodes import ListNode, MapNode, Node, is_null, text_of
 from zoo.registry import ACTIVATIONS, DROPS, LAYERS, NORMS, Entry, Registry
 
 SLOTS: Mapping[str, Registry] = {"norm": NORMS, "act": ACTIVATIONS, "drop": DROPS}
@@ -43,9 +43,9 @@ def op_key(node: Node) -> str:
             return key
     rest = [key for key in node.items if key not in WIRES]
     called = [key for key in rest if is_callable_name(key)]
-    if len(called) == 1 and (len(rest) == 1 or not any(_looks_like_item(node.items[key]) for key in rest)):
-        return called[0]
-    return ""
+    if len(called) != 1 or (len(rest) > 1 and any(_may_be_child(node.items[key]) for key in rest)):
+        return ""
+    return called[0]
 
 
 def misspelt_op(node: MapNode) -> str:
@@ -54,6 +54,11 @@ def misspelt_op(node: MapNode) -> str:
     if len(rest) != 1 or _looks_like_item(node.items[rest[0]]):
         return ""
     return rest[0]
+
+
+def _may_be_child(node: Node) -> bool:
+    """Say whether a value can stand under a child's name: an item, or the null that removes one."""
+    return is_null(node) or _looks_like_item(node)
 
 
 def _looks_like_item(node: Node) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zoo.items import op_key
-from zoo.nodes import MapNode, Node, Scalar
+from zoo.nodes import MapNode, Node, is_null
 
 NETWORK_KEYS = frozenset({"layers", "blocks", "choices"})
 
@@ -15,11 +15,9 @@ def merge_documents(base: MapNode, over: MapNode) -> MapNode:
     return _merge(base, over, depth=0, network=False)
 
 
-def merge_items(base: Node, over: Node) -> Node:
+def merge_items(base: Node, over: MapNode) -> Node:
     """Lay an item of a network over another: the keys beside `include` over what is included."""
-    if isinstance(base, MapNode) and isinstance(over, MapNode) and not _differs(base, over):
-        return _merge(base, over, depth=1, network=True)
-    return over
+    return _merge(base, over, depth=1, network=True) if isinstance(base, MapNode) else over
 
 
 def _merge(base: MapNode, over: MapNode, depth: int, network: bool) -> MapNode:
@@ -28,7 +26,7 @@ def _merge(base: MapNode, over: MapNode, depth: int, network: bool) -> MapNode:
         inside = network or (depth == 0 and key in NETWORK_KEYS)
         if key not in items:
             items[key], keys[key] = node, over.keys[key]
-        elif isinstance(node, Scalar) and node.value is None:
+        elif is_null(node):
             del items[key], keys[key]
         else:
             items[key] = _merge_node(items[key], node, depth + 1, inside)
@@ -48,4 +46,4 @@ def _merge_node(base: Node, over: Node, depth: int, network: bool) -> Node:
 def _differs(base: MapNode, over: MapNode) -> bool:
     """Say whether `over` calls something that `base` does not, so that their arguments cannot be mixed."""
     called = op_key(over)
-    return bool(called) and called != op_key(base)
+    return bool(called) and called != op_key(base) and not is_null(over.items[called])

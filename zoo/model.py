@@ -51,9 +51,9 @@ def anatomy(spec: Spec, net: nn.Module) -> Anatomy:
     if spec.model is not None:
         found: Anatomy = importlib.import_module("zoo.catalog").find_anatomy(spec, net)
         return found
-    tree = spec.expand()
-    head = spec.head or _last_weights(tree, net)
-    return Anatomy(head, spec.stages or _groups_of(tree, head))
+    root = spec.expand().root
+    head = spec.head or _last_weights(root, net)
+    return Anatomy(head, spec.stages or _groups_of(root, head))
 
 
 def _declared(spec: Spec, classes: int, seed: int) -> nn.Module:
@@ -68,16 +68,16 @@ def _catalogued(spec: Spec, classes: int, seed: int) -> nn.Module:
     return net
 
 
-def _last_weights(tree: Group, net: nn.Module) -> str:
+def _last_weights(root: Group, net: nn.Module) -> str:
     """Give the path of the last layer that has weights."""
     weighty = [
-        leaf.path for leaf in leaves(tree) if any(True for _ in net.get_submodule(leaf.path).parameters())
+        leaf.path for leaf in leaves(root) if any(True for _ in net.get_submodule(leaf.path).parameters())
     ]
     return weighty[-1] if weighty else ""
 
 
-def _groups_of(tree: Group, head: str) -> tuple[str, ...]:
+def _groups_of(root: Group, head: str) -> tuple[str, ...]:
     """Give the groups at the top that come before the head; where there are none, its layers."""
-    before = [child for child in tree.children if not head.startswith(child.path)]
+    before = [child for child in root.children if not head.startswith(child.path)]
     groups = tuple(child.path for child in before if isinstance(child, Group))
     return groups or tuple(child.path for child in before if isinstance(child, Leaf))

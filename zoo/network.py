@@ -49,11 +49,12 @@ class Network:
 def build_network(spec: Spec, classes: int | None = None) -> Network:
     """Build a spec's network on the meta device. Raises SpecError where shapes do not fit."""
     tree = spec.expand(classes)
-    builder = _Builder(spec.choices, routes_of(tree))
+    root = tree.root
+    builder = _Builder(spec.choices, routes_of(root))
     builder.shapes[INPUT] = (spec.input.channels, spec.input.height, spec.input.width)
-    net = builder.group(tree)
-    output = builder.shapes[tree.result]
-    _check_output(spec, tree, output, classes or spec.classes)
+    net = builder.group(root)
+    output = builder.shapes[root.result]
+    _check_output(spec, root, output, classes or spec.classes)
     return Network(net, tuple(builder.layers), output)
 
 
@@ -154,13 +155,13 @@ def _check_name(child: Item, group: Group) -> None:
         raise SpecError([Problem(child.mark, where, message, f"another name, such as {child.name}1")])
 
 
-def _check_output(spec: Spec, tree: Group, output: Shape, classes: int) -> None:
+def _check_output(spec: Spec, root: Group, output: Shape, classes: int) -> None:
     """A classifier ends in one number a class, a segmenter in a map of them at the input's size."""
     wanted: Shape = (classes,)
     if spec.task == "segmentation":
         wanted = (classes, spec.input.height, spec.input.width)
     if output != wanted:
-        last = tree.children[-1] if tree.children else tree
+        last = root.children[-1] if root.children else root
         message = (
             f"the network gives {in_words(output)}, a {spec.task} of {classes} classes {in_words(wanted)}"
         )

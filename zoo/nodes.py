@@ -79,6 +79,11 @@ def text_of(node: Node | None) -> str | None:
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else None
 
 
+def is_null(node: Node) -> bool:
+    """Say whether nothing stands in a node."""
+    return isinstance(node, Scalar) and node.value is None
+
+
 def describe(node: Node) -> str:
     """Say in words what a node holds, as in 'found the text 'wide''."""
     if isinstance(node, ListNode):

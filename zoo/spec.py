@@ -19,10 +19,10 @@ from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.expand import expand
 from zoo.header import CatalogueModel, Facts, Header, Input, WeightsEntry
 from zoo.inherit import find_spec, load_document
-from zoo.nodes import MapNode, Node, Scalar, plain
+from zoo.nodes import ListNode, MapNode, Node, Scalar, plain
 from zoo.overrides import read_overrides
 from zoo.sections import default_section, section_types
-from zoo.tree import Group, items
+from zoo.tree import Tree, items
 
 NETWORK_KEYS = ("choices", "blocks", "layers")
 HEADER = TypeAdapter(Header)
@@ -52,7 +52,7 @@ class Spec:
     sections: Mapping[str, object]
     document: MapNode = field(repr=False)
 
-    def expand(self, classes: int | None = None) -> Group:
+    def expand(self, classes: int | None = None) -> Tree:
         """Write the network out, for another number of classes if given. Raises SpecError."""
         if self.layers is None:
             raise ValueError(f"{self.name} declares no layers")
@@ -97,7 +97,7 @@ def read_spec(path: str | Path, set: Mapping[str, object] | None = None) -> Spec
         classes = Scalar(header.classes if header else 1, document.mark)
         tree = expand(layers, blocks, choices, classes, problems)
         if header and not problems:
-            _check_paths(tree, header, document, problems)
+            header = _resolve_paths(tree, header, document, problems)
     _check_network(document, problems)
     if problems or header is None:
         raise SpecError(problems)
@@ -167,17 +167,25 @@ def _check_network(document: MapNode, problems: list[Problem]) -> None:
         problems.append(Problem(start, "", message, "layers, or model: {timm: NAME} or {torchvision: NAME}"))
 
 
-def _check_paths(tree: Group, header: Header, document: MapNode, problems: list[Problem]) -> None:
-    """The head and the stages are modules of the network."""
-    paths = [item.path for item in items(tree) if item.path]
-    named = [("head", header.head)] if header.head else []
-    named += [("stages", stage) for stage in header.stages]
-    for key, path in named:
-        if path not in paths:
-            mark = document.items[key].mark
-            message = f"the network has no module '{path}'"
-            near = nearest(path, paths)
-            problems.append(Problem(mark, key, message, "a path such as " + ", ".join(paths[-3:]), near))
+def _resolve_paths(tree: Tree, header: Header, document: MapNode, problems: list[Problem]) -> Header:
+    """Give the head and the stages as module paths: a spec may name them by tap too."""
+    head = None if header.head is None else _module(tree, header.head, document.items["head"], problems)
+    stages = []
+    for index, stage in enumerate(header.stages):
+        listed = document.items["stages"]
+        assert isinstance(listed, ListNode)
+        stages.append(_module(tree, stage, listed.items[index], problems))
+    return header.model_copy(update={"head": head, "stages": tuple(stages)})
+
+
+def _module(tree: Tree, name: str, node: Node, problems: list[Problem]) -> str:
+    path = tree.module_path(name)
+    if path is None:
+        paths = [item.path for item in items(tree.root) if item.path]
+        near = nearest(name, [*paths, *tree.taps])
+        expected = "a path or a tap, such as " + ", ".join([*paths[-3:], *tree.taps])
+        problems.append(Problem(node.mark, "", f"the network has no module '{name}'", expected, near))
+    return path or name
 
 
 def _as_mapping(value: object) -> dict[str, Any]:

@@ -41,6 +41,20 @@ class Group:
 Item: TypeAlias = "Leaf | Group"
 
 
+@dataclass(frozen=True)
+class Tree:
+    """A whole network written out; `taps` holds the id of the value that each `as` names."""
+
+    root: Group
+    taps: dict[str, str]
+
+    def module_path(self, name: str) -> str | None:
+        """Give the path of a module, itself given by path or by tap; None when there is none."""
+        paths = {item.path for item in items(self.root) if item.path}
+        found = name if name in paths else self.taps.get(name)
+        return found if found in paths else None
+
+
 def leaves(item: Item) -> Iterator[Leaf]:
     """Give every layer at or below an item, in the order of execution."""
     if isinstance(item, Leaf):

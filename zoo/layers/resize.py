@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo.layers.shape import NotNegative, Shape, ShapeError, Size, channels_of, in_words, pair
+from zoo.layers.shape import NotNegative, Positive, Shape, ShapeError, Size, channels_of, in_words, pair
 from zoo.registry import layer
 
 Mode = Literal["bilinear", "nearest", "bicubic"]
@@ -87,3 +87,25 @@ def pad(
     if max(margins[:2]) >= x[2] or max(margins[2:]) >= x[1]:
         raise ShapeError(f"a mirrored margin must be smaller than its input, {in_words(x)}")
     return nn.ReflectionPad2d(margins)
+
+
+class PadToMultiple(nn.Module):
+    """Zeros around the input, until its height and width are multiples; its middle stays in the middle."""
+
+    def __init__(self, multiple: int) -> None:
+        super().__init__()
+        self.multiple = multiple
+
+    def forward(self, x: Tensor) -> Tensor:
+        tall, wide = (-x.shape[-2] % self.multiple, -x.shape[-1] % self.multiple)
+        return F.pad(x, (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2))
+
+    def extra_repr(self) -> str:
+        return f"multiple={self.multiple}"
+
+
+@layer
+def pad_to_multiple(x: Shape, *, multiple: Positive) -> nn.Module:
+    """Add zeros around (C, H, W), up to the next multiples; `crop_to` the first size undoes it."""
+    channels_of(x)
+    return PadToMultiple(multiple)
