@@ -1,0 +1,184 @@
+"""Rows with an image column and a label column: parquet files and data sets of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finetune.data.errors import DataError
+from finetune.data.images import ImageSource, TableImage
+from finetune.data.labels import read_labels
+from finetune.data.pool import Labelled, Pool, Source
+from finetune.settings.data import DataSettings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HUB_SPLITS = {
+    "train": ("train", "training"),
+    "val": ("validation", "val", "valid", "dev"),
+    "test": ("test",),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one split; `name` is what messages call it."""
+
+    name: str
+    rows: Dataset
+
+
+Tables = Mapping[str, Table]
+
+
+def parquet_source(settings: DataSettings) -> Source:
+    """Parquet files: `parquet` holds the training images, `parquet_val` and `parquet_test` the others."""
+    return _source(settings, str(settings.parquet), _read_parquet)
+
+
+def hub_source(settings: DataSettings) -> Source:
+    """A data set of the hub by its name, or one in the hub's layout by the path of its folder."""
+    return _source(settings, str(settings.hub), _read_hub)
+
+
+def _source(settings: DataSettings, where: str, read: Callable[[DataSettings], Tables]) -> Source:
+    @cache
+    def tables() -> Tables:
+        return read(settings)
+
+    def open_image(key: str) -> ImageSource:
+        split, _, row = key.partition("/")
+        return _image(settings, split, tables()[split], int(row))
+
+    return Source(where, lambda: _find(settings, where, tables()), open_image)
+
+
+def _find(settings: DataSettings, where: str, tables: Tables) -> Pool:
+    rows = {split: table.rows for split, table in tables.items()}
+    labels = read_labels(where, rows, settings.label_column, _class_names(settings))
+    given = {
+        split: [
+            Labelled(_image(settings, split, tables[split], row), int(target))
+            for row, target in enumerate(targets)
+        ]
+        for split, targets in labels.targets.items()
+    }
+    return Pool(where, labels.classes, given, labels.warnings)
+
+
+def _image(settings: DataSettings, split: str, table: Table, row: int) -> ImageSource:
+    return TableImage(f"{table.name} row {row}", split, table.rows, settings.image_column, row)
+
+
+def _read_parquet(settings: DataSettings) -> dict[str, Table]:
+    from datasets import Dataset
+
+    patterns = {"train": settings.parquet, "val": settings.parquet_val, "test": settings.parquet_test}
+    columns = [settings.image_column, settings.label_column]
+    tables = {}
+    for split, pattern in patterns.items():
+        if pattern is None:
+            continue
+        files = _matches(split, pattern)
+        _check_files(files, settings)
+        with _as_data_error(pattern), _no_progress_bars():
+            rows = _undecoded(Dataset.from_parquet(files, columns=columns), settings)
+        tables[split] = Table(pattern, rows)
+    return tables
+
+
+def _matches(split: str, pattern: str) -> list[str]:
+    files = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207  may be absolute
+    if not files:
+        key = "parquet" if split == "train" else f"parquet_{split}"
+        raise DataError(f"no file matches {pattern} (data.{key}, the {split} images)")
+    return files
+
+
+def _check_files(files: list[str], settings: DataSettings) -> None:
+    from pyarrow.parquet import read_schema  # type: ignore[import-untyped]
+
+    for file in files:
+        with _as_data_error(file):
+            names = read_schema(file).names
+        _check_columns(file, names, settings)
+
+
+def _read_hub(settings: DataSettings) -> dict[str, Table]:
+    from datasets import load_dataset
+
+    name = str(Path(str(settings.hub)).expanduser())
+    with _as_data_error(f"data set {name}"), _no_progress_bars():
+        found = load_dataset(name, settings.hub_config, revision=settings.hub_revision)
+    tables = {}
+    for split, candidates in HUB_SPLITS.items():
+        own_name = next((candidate for candidate in candidates if candidate in found), None)
+        if own_name is not None:
+            _check_columns(f"data set {name}", found[own_name].column_names, settings)
+            with _as_data_error(f"data set {name}"):
+                tables[split] = Table(f"{name} {own_name}", _undecoded(found[own_name], settings))
+    if "train" not in tables:
+        raise DataError(f"data set {name}: no split named train; its splits: {', '.join(found)}")
+    return tables
+
+
+def _undecoded(table: Dataset, settings: DataSettings) -> Dataset:
+    """The table with its images left as bytes."""
+    from datasets import Image
+
+    kept = table.select_columns([settings.image_column, settings.label_column])
+    return kept.cast_column(settings.image_column, Image(decode=False))
+
+
+def _check_columns(where: str, found: list[str], settings: DataSettings) -> None:
+    for key in ("image_column", "label_column"):
+        name = getattr(settings, key)
+        if name not in found:
+            raise DataError(f"{where}: no column '{name}' (data.{key}); its columns: {', '.join(found)}")
+
+
+def _class_names(settings: DataSettings) -> tuple[str, ...] | None:
+    """The names in the JSON file: a list of strings, or of objects with a `name`."""
+    if settings.class_names is None:
+        return None
+    path = Path(settings.class_names).expanduser()
+    try:
+        items = json.loads(path.read_text(encoding="utf-8"))
+        names = [item["name"] if isinstance(item, dict) else item for item in items]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} (data.class_names): not a JSON list of names: {error}") from error
+    if not all(isinstance(name, str) for name in names):
+        raise DataError(f"{path} (data.class_names): a list of strings is wanted, one a class")
+    return tuple(names)
+
+
+@contextlib.contextmanager
+def _as_data_error(where: str) -> Iterator[None]:
+    """What the library raises on files or names that it cannot read, as our error."""
+    from datasets.exceptions import DatasetsError
+    from pyarrow import ArrowException  # type: ignore[import-untyped]
+
+    try:
+        yield
+    except (OSError, ValueError, TypeError, ArrowException, DatasetsError) as error:
+        raise DataError(f"{where} cannot be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were_off = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_off:
+            enable_progress_bars()

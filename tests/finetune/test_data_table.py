@@ -1,0 +1,227 @@
+"""Parquet files and data sets in the hub's layout."""
+
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from finetune.data import DataError, load_splits, read_splits
+from finetune.settings.data import DataSettings
+
+
+@pytest.fixture(autouse=True)
+def cache_in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(value).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write(path: Path, labels: list[Any], start: int = 0, **columns: list[Any]) -> Path:
+    """A parquet file with an image a label, as the hub stores them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [{"bytes": png(start + i), "path": f"{i}.png"} for i in range(len(labels))]
+    pq.write_table(pa.table({"image": cells, "label": labels, **columns}), path)
+    return path
+
+
+def settings(**values: object) -> DataSettings:
+    return DataSettings.model_validate(
+        {key: str(v) if isinstance(v, Path) else v for key, v in values.items()}
+    )
+
+
+def test_globs_splits_and_names(tmp_path: Path) -> None:
+    write(tmp_path / "train-1.parquet", [1, 0] * 10, start=100, other=["x"] * 20)
+    write(tmp_path / "train-0.parquet", [0, 1] * 10, other=["x"] * 20)
+    write(tmp_path / "val-0.parquet", [0, 1, 1], start=200)
+    (tmp_path / "names.json").write_text(
+        json.dumps([{"wnid": "n1", "name": "cat"}, {"wnid": "n2", "name": "dog"}])
+    )
+    chosen = settings(
+        parquet=tmp_path / "train-*.parquet",
+        parquet_val=tmp_path / "val-*.parquet",
+        class_names=tmp_path / "names.json",
+    )
+    splits = load_splits(chosen, 0)
+    assert splits.classes == ("cat", "dog")
+    assert splits.val.targets.tolist() == [0, 1, 1]
+    assert splits.test.counts(2) == [3, 3]
+    assert splits.train.counts(2) == [17, 17]
+    for image, target in zip(splits.train.images, splits.train.targets, strict=True):
+        row = int(image.name.rsplit(" ", 1)[1])
+        assert image.name == f"{tmp_path}/train-*.parquet row {row}"
+        assert image.key == f"train/{row}"
+        content = png(row if row < 20 else 80 + row)  # train-0 comes before train-1
+        assert image.content() == content
+        assert target == (row % 2 if row < 20 else 1 - row % 2)
+    assert splits.train.images[0].read().shape == (5, 4, 3)
+    again = read_splits(splits.to_record(), chosen)
+    assert [image.name for image in again.test.images] == [image.name for image in splits.test.images]
+    assert again.test.images[1].digest() == splits.test.images[1].digest()
+    assert again.test.images[1].content() == splits.test.images[1].content()
+
+
+def test_images_travel_to_workers_by_reference(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [0, 1] * 100)
+    image = load_splits(settings(parquet=tmp_path / "a.parquet"), 0).train.images[3]
+    sent = pickle.dumps(image)
+    assert len(sent) < 10_000  # the table itself stays on disk
+    assert pickle.loads(sent).content() == image.content()
+
+
+def test_labels_that_are_strings(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", ["b10", "b9", "A"] * 5)
+    assert load_splits(settings(parquet=tmp_path / "a.parquet"), 0).classes == ("A", "b9", "b10")
+
+
+def test_labels_with_gaps_are_their_own_names(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [7, 2, 11] * 5)
+    splits = load_splits(settings(parquet=tmp_path / "a.parquet"), 0)
+    assert splits.classes == ("2", "7", "11")
+    assert set(splits.train.targets.tolist()) == {0, 1, 2}
+
+
+def test_other_column_names_and_plain_bytes(tmp_path: Path) -> None:
+    table = pa.table({"img": [png(i) for i in range(12)], "fine": [True, False] * 6})
+    pq.write_table(table, tmp_path / "a.parquet")
+    chosen = settings(parquet=tmp_path / "a.parquet", image_column="img", label_column="fine")
+    splits = load_splits(chosen, 0)
+    assert splits.classes == ("False", "True")
+    assert splits.val.images[0].read().shape == (5, 4, 3)
+
+
+def test_images_outside_the_table(tmp_path: Path) -> None:
+    for i in range(12):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+    cells = [{"bytes": None, "path": str(tmp_path / f"{i}.png")} for i in range(12)]
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    pq.write_table(pa.table({"image": pa.array(cells, kind), "label": [0, 1] * 6}), tmp_path / "a.parquet")
+    (tmp_path / "5.png").unlink()
+    splits = load_splits(settings(parquet=tmp_path / "a.parquet", max_broken=0.2), 0)
+    assert [each.reason for each in splits.broken] == ["cannot be read: No such file or directory"]
+    assert len(splits.train) + len(splits.val) + len(splits.test) == 11
+
+
+def test_broken_rows_are_named(tmp_path: Path) -> None:
+    cells = [{"bytes": png(i), "path": None} for i in range(40)]
+    cells[3]["bytes"] = cells[3]["bytes"][:60]  # type: ignore[index]
+    cells[8] = None  # type: ignore[call-overload]
+    pq.write_table(pa.table({"image": cells, "label": [0, 1] * 20}), tmp_path / "a.parquet")
+    broken = load_splits(settings(parquet=tmp_path / "a.parquet"), 0).broken
+    assert [each.path for each in broken] == [f"{tmp_path}/a.parquet row 3", f"{tmp_path}/a.parquet row 8"]
+    assert "truncated" in broken[0].reason
+    assert broken[1].reason == "no image in this row"
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "message"),
+    [
+        ([0, 0, 0], {}, "one class only, 0; two or more are needed"),
+        ([0, 1, None] * 4, {}, "train: 4 rows have no label"),
+        ([0.5, 1.5] * 4, {}, "labels are (double|float64); whole numbers or strings are understood"),
+        (
+            [0, 1] * 4,
+            {"label_column": "kind"},
+            r"no column 'kind' \(data.label_column\); its columns: image, label",
+        ),
+        ([0, 1] * 4, {"image_column": "img"}, r"no column 'img' \(data.image_column\)"),
+        (
+            [0, 1] * 4,
+            {"parquet": "nowhere/*.parquet"},
+            r"no file matches nowhere/\*.parquet \(data.parquet, the train",
+        ),
+        (
+            [0, 1] * 4,
+            {"parquet_val": "no.parquet"},
+            r"no file matches no.parquet \(data.parquet_val, the val images",
+        ),
+        ([0, 1], {}, "each class needs 3 different images or more"),
+    ],
+)
+def test_wrong_tables(labels: list[Any], values: dict[str, object], message: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", labels)
+    with pytest.raises(DataError, match=message):
+        load_splits(settings(**{"parquet": path, **values}), 0)
+
+
+def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read"):
+        load_splits(settings(parquet=tmp_path / "a.parquet"), 0)
+
+
+def test_classes_that_differ_between_files(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [0, 1] * 5)
+    write(tmp_path / "b.parquet", [0, 2], start=50)
+    with pytest.raises(DataError, match="train has no image of 2; val has no image of 1"):
+        load_splits(settings(parquet=tmp_path / "a.parquet", parquet_val=tmp_path / "b.parquet"), 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ('["cat"]', "1 class names stand for labels 0 to 0; found 1"),
+        ('["cat", "cat"]', "class names must differ; twice: cat"),
+        ("[1, 2]", "a list of strings is wanted"),
+        ("{", "not a JSON list of names"),
+        ('[{"label": "cat"}]', "not a JSON list of names"),
+    ],
+)
+def test_wrong_class_names(names: str, message: str, tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [0, 1] * 5)
+    (tmp_path / "names.json").write_text(names)
+    with pytest.raises(DataError, match=message):
+        load_splits(settings(parquet=tmp_path / "a.parquet", class_names=tmp_path / "names.json"), 0)
+
+
+def hub(folder: Path, labels: dict[str, list[int]], names: list[str]) -> Path:
+    """A data set folder as it would be cloned from the hub, its labels named."""
+    for k, (split, values) in enumerate(labels.items()):
+        cells = [{"bytes": png(1000 * k + i), "path": None} for i in range(len(values))]
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
+        table = datasets.Dataset.from_dict({"image": cells, "label": values}, features=features)
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        table.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def test_the_hubs_layout(tmp_path: Path) -> None:
+    folder = hub(tmp_path / "pets", {"train": [0, 2] * 10, "validation": [0, 2, 2]}, ["cat", "cow", "dog"])
+    splits = load_splits(settings(hub=folder), 0)
+    assert splits.classes == ("cat", "dog")
+    assert splits.warnings == (f"{folder}: 1 named classes have no image and were dropped: cow",)
+    assert splits.val.targets.tolist() == [0, 1, 1]
+    assert splits.test.counts(2) == [2, 2]
+    assert splits.val.images[2].name == f"{folder} validation row 2"
+    assert splits.val.images[2].read().shape == (5, 4, 3)
+
+
+def test_a_test_split_without_labels_is_left_out(tmp_path: Path) -> None:
+    folder = hub(tmp_path / "pets", {"train": [0, 1] * 10, "test": [-1] * 4}, ["cat", "dog"])
+    splits = load_splits(settings(hub=folder), 0)
+    assert splits.warnings == (f"{folder}: the test split has no labels and was left out",)
+    assert splits.test.counts(2) == [2, 2]
+
+
+def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data set .*pets cannot be read: "):
+        load_splits(settings(hub=tmp_path / "pets"), 0)
+
+
+def test_a_hub_data_set_without_train(tmp_path: Path) -> None:
+    folder = hub(tmp_path / "pets", {"validation": [0, 1] * 4}, ["cat", "dog"])
+    with pytest.raises(DataError, match="no split named train; its splits: validation"):
+        load_splits(settings(hub=folder), 0)
