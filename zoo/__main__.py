@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,6 +44,17 @@ def validate(specs: Specs, override: Overrides = None) -> None:
             mistakes.append(str(error))
     if mistakes:
         raise GraftError("\n".join(mistakes))
+
+
+@app.command()
+def schema(
+    output: Annotated[Path, typer.Option(help="the file to write")] = Path("specs/spec.schema.json"),
+) -> None:
+    """Write the JSON Schema of specs, for editors."""
+    from zoo.schema import schema_text
+
+    output.write_text(schema_text(), encoding="utf-8")
+    typer.echo(str(output))
 
 
 def _pairs(texts: list[str]) -> dict[str, object]:

@@ -173,6 +173,7 @@ def _branches_at(
     below = []
     for branch in level:
         child = branch.get("properties", {}).get(path[0])
+        child = child or next(iter(branch.get("patternProperties", {}).values()), None)
         child = child or branch.get("additionalProperties") or branch.get("items")
         if isinstance(child, Mapping):
             below.append(child)

@@ -11,7 +11,7 @@ from zoo.blocks import Block, substitute
 from zoo.calls import empty, read_args
 from zoo.choices import Choices
 from zoo.errors import Mark, Problem, SpecError, nearest
-from zoo.items import NONE, PARAMETRISATIONS, SLOTS, WIRES, misspelt_op, op_key, ops
+from zoo.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, WIRES, misspelt_op, op_key, ops
 from zoo.nodes import ListNode, MapNode, Node, Scalar, describe, text_of
 from zoo.registry import Call
 from zoo.tree import INPUT, Group, Item, Leaf, Tree, join
@@ -69,6 +69,9 @@ class _Expander:
         entries = self._entries(layers, scope) if isinstance(layers, MapNode | ListNode) else []
         if not entries:
             self._add(layers.mark, "layers", f"found {describe(layers)}", "named or listed layers")
+        for wire in WIRES:
+            if isinstance(layers, MapNode) and wire in layers.items:
+                self._add(layers.keys[wire], "layers", f"the whole network has no '{wire}'", "named layers")
         if self.choices.input_drop.op != NONE:
             entries.insert(0, _Entry(INPUT_DROP, Scalar(INPUT_DROP, layers.mark), layers.mark, scope))
         line = Line(INPUT, INPUT)
@@ -100,8 +103,8 @@ class _Expander:
         for key, item in node.items.items():
             if key in WIRES:
                 continue
-            if not CHILD_NAME.fullmatch(key) or key == INPUT_NAME:
-                wanted = "a name of letters, digits and underscores, other than input"
+            if not CHILD_NAME.fullmatch(key) or key in (INPUT_NAME, *RESERVED):
+                wanted = "a name of letters, digits and underscores that is no key of the language"
                 self._add(node.keys[key], scope.where, f"'{key}' cannot name a layer", wanted)
                 continue
             inside = replace(scope, where=join(scope.where, key))
