@@ -1,0 +1,83 @@
+"""The parity rule itself, on numbers: what passes, what fails, what is counted."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from serve.parity import Expected, Parity, describe_failure, margin, measure_parity
+
+LABELS = ("cat", "dog", "cow")
+PICTURE = np.zeros((2, 2, 3), np.uint8)
+
+
+def measure(found: list[float], expected: list[float]) -> tuple[Parity, list[str]]:
+    rows = np.array([expected], np.float32)
+    parity, bad = measure_parity(
+        artifact=lambda batch: np.array([found] * len(batch), np.float32),
+        network=lambda batch: Expected(rows.repeat(len(batch), 0), margin(rows, 1).repeat(len(batch), 0)),
+        images=[("a.jpg", PICTURE)],
+        task="classification",
+        labels=LABELS,
+    )
+    return parity, [str(difference) for difference in bad]
+
+
+def test_equal_answers_pass() -> None:
+    parity, bad = measure([0.5, 0.3, 0.2], [0.5, 0.3, 0.2])
+    assert bad == []
+    assert (parity.images, parity.compared, parity.max_probability_difference) == (1, 1, 0)
+
+
+def test_probability_off_by_more_than_a_ten_thousandth_fails() -> None:
+    assert measure([0.50009, 0.3, 0.2], [0.5, 0.3, 0.2])[1] == []
+    assert measure([0.50011, 0.3, 0.2], [0.5, 0.3, 0.2])[1] == ["a.jpg: off by 1.1e-04"]
+
+
+def test_other_best_class_counts_only_where_the_best_was_clear() -> None:
+    parity, bad = measure([0.45004, 0.45005, 0.1], [0.45005, 0.45004, 0.1])
+    assert (parity.compared, parity.top1_differences, bad) == (0, 0, [])
+    parity, bad = measure([0.449, 0.451, 0.1], [0.451, 0.449, 0.1])
+    assert (parity.compared, parity.top1_differences) == (1, 1)
+    assert bad == ["a.jpg: off by 2.0e-03, 'cat' became 'dog'"]
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_nan_fails_on_either_side(place: int) -> None:
+    good = [0.5, 0.3, 0.2]
+    broken = [value if i != place else float("nan") for i, value in enumerate(good)]
+    for found, expected in ((broken, good), (good, broken), (broken, broken)):
+        parity, bad = measure(found, expected)
+        assert len(bad) == 1
+        assert np.isnan(parity.max_probability_difference)
+
+
+def test_margin_is_between_the_two_best() -> None:
+    values: NDArray[np.float32] = np.array([[0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3]], np.float32)
+    assert margin(values, 1).tolist() == pytest.approx([0.2, 0])
+    assert margin(values.T, 0).tolist() == pytest.approx([0.2, 0])
+    assert margin(np.ones((4, 1), np.float32), 1).tolist() == [1, 1, 1, 1]
+
+
+def test_report_is_json_with_its_limits() -> None:
+    parity, _ = measure([0.5, 0.3, 0.2], [0.5, 0.3, 0.2])
+    values = json.loads(json.dumps(parity.to_dict()))
+    assert (values["images"], values["limit"], values["margin"]) == (1, 1e-4, 1e-3)
+
+
+def test_failure_names_some_images_and_counts_the_rest() -> None:
+    rows = np.array([[0.9, 0.1, 0.0]], np.float32)
+    parity, bad = measure_parity(
+        artifact=lambda batch: rows[:, ::-1].repeat(len(batch), 0),
+        network=lambda batch: Expected(rows.repeat(len(batch), 0), margin(rows, 1).repeat(len(batch), 0)),
+        images=((f"{i}.jpg", PICTURE) for i in range(70)),
+        task="classification",
+        labels=LABELS,
+    )
+    text = describe_failure(parity, bad)
+    assert text.splitlines()[0] == "the exported model answers otherwise than the network on 70 of 70 images"
+    assert "  0.jpg: off by 9.0e-01, 'cat' became 'cow'" in text
+    assert text.splitlines()[-1] == "  … and 65 more"
