@@ -10,7 +10,7 @@ from zoo.errors import GraftError, SpecError, UnknownNameError, WeightsError
 if TYPE_CHECKING:
     from zoo.header import Input, WeightsEntry
     from zoo.model import Anatomy, anatomy, build
-    from zoo.spec import Spec, read_spec
+    from zoo.spec import Spec, override, read_spec
 
 __all__ = [
     "Anatomy",
@@ -23,6 +23,7 @@ __all__ = [
     "WeightsError",
     "anatomy",
     "build",
+    "override",
     "read_spec",
 ]
 
@@ -33,6 +34,7 @@ _HOMES = {  # imported on first use: these need torch or pydantic, and asking fo
     "WeightsEntry": "zoo.header",
     "anatomy": "zoo.model",
     "build": "zoo.model",
+    "override": "zoo.spec",
     "read_spec": "zoo.spec",
 }
 

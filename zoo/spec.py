@@ -85,7 +85,18 @@ def read_spec(path: str | Path, set: Mapping[str, object] | None = None) -> Spec
     Raises SpecError with every problem, each with its place; GraftError when there is no such file.
     """
     file = find_spec(path)
-    document = load_document(file, str(file), read_overrides(set or {}))
+    return _read_document(load_document(file, str(file), read_overrides(set or {})), file)
+
+
+def override(spec: Spec, set: Mapping[str, object]) -> Spec:  # noqa: A002
+    """Give the spec with more dotted keys overridden, checked anew. Raises SpecError."""
+    document = spec.document
+    for laid_over in read_overrides(set):
+        document = merge_documents(document, laid_over)
+    return _read_document(document, spec.path)
+
+
+def _read_document(document: MapNode, file: Path) -> Spec:
     problems: list[Problem] = []
     _check_keys(document, problems)
     header = _read_header(document, file, problems)
