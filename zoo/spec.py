@@ -19,6 +19,7 @@ from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.expand import expand
 from zoo.header import CatalogueModel, Facts, Header, Input, WeightsEntry
 from zoo.inherit import find_spec, load_document
+from zoo.merge import merge_documents
 from zoo.nodes import ListNode, MapNode, Node, Scalar, plain
 from zoo.overrides import read_overrides
 from zoo.sections import default_section, section_types
@@ -180,22 +181,24 @@ def _check_network(document: MapNode, problems: list[Problem]) -> None:
 
 def _resolve_paths(tree: Tree, header: Header, document: MapNode, problems: list[Problem]) -> Header:
     """Give the head and the stages as module paths: a spec may name them by tap too."""
-    head = None if header.head is None else _module(tree, header.head, document.items["head"], problems)
+    head = (
+        None if header.head is None else _module(tree, "head", header.head, document.items["head"], problems)
+    )
     stages = []
     for index, stage in enumerate(header.stages):
         listed = document.items["stages"]
         assert isinstance(listed, ListNode)
-        stages.append(_module(tree, stage, listed.items[index], problems))
+        stages.append(_module(tree, f"stages.{index}", stage, listed.items[index], problems))
     return header.model_copy(update={"head": head, "stages": tuple(stages)})
 
 
-def _module(tree: Tree, name: str, node: Node, problems: list[Problem]) -> str:
+def _module(tree: Tree, where: str, name: str, node: Node, problems: list[Problem]) -> str:
     path = tree.module_path(name)
     if path is None:
         paths = [item.path for item in items(tree.root) if item.path]
         near = nearest(name, [*paths, *tree.taps])
         expected = "a path or a tap, such as " + ", ".join([*paths[-3:], *tree.taps])
-        problems.append(Problem(node.mark, "", f"the network has no module '{name}'", expected, near))
+        problems.append(Problem(node.mark, where, f"the network has no module '{name}'", expected, near))
     return path or name
 
 
