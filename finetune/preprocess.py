@@ -70,6 +70,10 @@ class Preprocess(nn.Module):
             values = _luma(values)
         return (values / WHITE - self.mean) / self.std
 
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """What black and white are after normalisation: two tensors that broadcast over (N, channels, h, w)."""
+        return -self.mean / self.std, (1 - self.mean) / self.std
+
     def extra_repr(self) -> str:
         return f"{self.height}x{self.width}, channels={self.channels}, resize={self.rule}"
 

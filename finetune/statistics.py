@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 WHITE = 255.0
+LUMA = (0.299, 0.587, 0.114)
+SMALLEST_STD = 1 / 255  # images of one colour: dividing by less would only blow up rounding
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,14 @@ class Statistics:
     covariance: tuple[tuple[float, ...], ...]
     images: int
     mean_image: NDArray[np.float32] = field(compare=False, repr=False)
+
+    def normalisation(self, channels: int) -> tuple[list[float], list[float]]:
+        """Mean and deviation for a network of three channels, or of one that sees grey (ITU-R BT.601 luma)."""
+        if channels == len(self.mean):
+            return list(self.mean), [max(value, SMALLEST_STD) for value in self.std]
+        luma = np.array(LUMA)
+        grey = float(np.sqrt(max(luma @ np.asarray(self.covariance) @ luma, 0.0)))
+        return [float(luma @ np.array(self.mean))], [max(grey, SMALLEST_STD)]
 
     def to_record(self) -> dict[str, object]:
         """The numbers as JSON values; without the mean image."""

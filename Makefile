@@ -1,0 +1,72 @@
+# Every target makes what it needs first. `make help` lists them.
+SPEC ?= specs/resnet_small.yaml
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# DATA=folder or parquet, RUN=run folder, SET="key=value key=value": handed on only when given.
+data = $(if $(DATA),--data "$(DATA)")
+run = $(if $(RUN),--run "$(RUN)")
+set = $(foreach pair,$(SET),--set "$(pair)")
+
+.DEFAULT_GOAL := help
+.PHONY: help finetune plan describe validate schema zoo demo export test check bench lock clean
+
+help: ## list the targets, with examples
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@printf '\nVariables: SPEC=file.yaml  DATA=folder  RUN=run-folder  SET="finetune.epochs=3 choices.norm=group_norm"\n'
+	@printf 'Examples:\n  make finetune SPEC=specs/resnet_small.yaml\n'
+	@printf '  make finetune SPEC=specs/resnet_small.yaml DATA=~/photos SET="finetune.strategy=partial"\n'
+	@printf '  make plan SPEC=specs/resnet_small.yaml DATA=~/photos\n  make demo\n'
+
+$(READY): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock $(UV_FLAGS)
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= goes on with a run)
+	$(BIN)/python -m finetune run "$(SPEC)" $(data) $(run) $(set)
+
+plan: $(READY) ## show which strategy SPEC would use on DATA, and why
+	$(BIN)/python -m finetune plan "$(SPEC)" $(data) $(set)
+
+describe: $(READY) ## the network of SPEC, layer by layer
+	$(BIN)/python -m zoo describe "$(SPEC)" $(set)
+
+validate: $(READY) ## read SPEC and report every mistake in it
+	$(BIN)/python -m zoo validate "$(SPEC)" $(set)
+
+schema: $(READY) ## write specs/spec.schema.json, which editors use
+	$(BIN)/python -m zoo schema
+
+zoo: $(READY) ## list every spec: year, parameters, MACs, weights to hand
+	$(BIN)/python -m zoo list
+
+demo: $(READY) ## open the trained models in a browser
+	$(BIN)/python -m serve demo
+
+export: $(READY) ## write RUN's ONNX file again
+	$(BIN)/python -m serve export "$(RUN)"
+
+test: $(READY) ## run the tests, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+check: $(READY) ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) ## measure speeds as ratios on this machine
+	$(BIN)/python -m bench
+
+lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header \
+	  pyproject.toml --all-extras --quiet -o requirements.lock
+
+clean: ## remove what was made here, runs excepted
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

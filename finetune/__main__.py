@@ -1,0 +1,75 @@
+"""The command line of training: a thin layer on finetune.run and its neighbours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train a spec on your images: plan, fine-tune, export.",
+)
+
+SpecPath = Annotated[Path, typer.Argument(help="the YAML spec")]
+Data = Annotated[str | None, typer.Option(help="folder of images, or parquet files, in place of the spec's data")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="override a key of the spec: finetune.epochs=3")]
+
+
+@app.command()
+def run(
+    spec: SpecPath,
+    data: Data = None,
+    set_: Set = None,
+    run: Annotated[Path | None, typer.Option(help="run folder to go on with, or to make")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the newest unfinished run")] = False,
+) -> None:
+    """Train SPEC and write the run folder, the ONNX file in it."""
+    from finetune.run import run as train_and_export
+
+    train_and_export(spec, data=data, set=read_pairs(set_), run=run, resume=resume)
+
+
+@app.command()
+def plan(spec: SpecPath, data: Data = None, set_: Set = None) -> None:
+    """Show which strategy SPEC would use on the data, and why, without training."""
+    from finetune.run import plan as make_plan
+
+    make_plan(spec, data=data, set=read_pairs(set_))
+
+
+def read_pairs(pairs: list[str] | None) -> dict[str, str]:
+    """`key=value` texts as a mapping.
+
+    Raises: typer.BadParameter for one without an equals sign.
+    """
+    split = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"found {pair!r}; expected key=value, as in finetune.epochs=3", param_hint="--set")
+        split[key.strip()] = value.strip()
+    return split
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in its message and exit code 2."""
+    import sys
+
+    from zoo.errors import GraftError
+
+    try:
+        app()
+    except GraftError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

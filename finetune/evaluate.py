@@ -1,0 +1,47 @@
+"""How good a network is on a split: one pass, every metric of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from finetune.tasks import Task
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@torch.inference_mode()
+def evaluate(
+    forward: Callable[[Tensor], Tensor], batches: Batches, task: Task, classes: int, device: torch.device
+) -> dict[str, object]:
+    """Every metric of `task` and the mean loss.
+
+    In: `forward` takes uint8 images (N, 3, h, w) to logits; `batches` yields those images and their
+    targets. Out: plain numbers and lists, ready for JSON.
+    """
+    metrics = task.metrics(classes).to(device)
+    loss_of = task.loss(0.0)
+    loss, seen = torch.zeros((), dtype=torch.float64), 0
+    for images, targets in batches:
+        targets = targets.to(device)
+        logits = forward(images.to(device)).float()
+        metrics.update(logits, targets)
+        loss += loss_of(logits, targets).double().cpu() * len(images)
+        seen += len(images)
+    return {"loss": float(loss) / max(seen, 1)} | {
+        name: value.tolist() if value.ndim else float(value) for name, value in metrics.compute().items()
+    }
+
+
+def by_class(metrics: Mapping[str, object], classes: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """The metrics that hold one number a class, turned round: class -> metric -> number."""
+    lists = {
+        name: value
+        for name, value in metrics.items()
+        if isinstance(value, list) and len(value) == len(classes) and all(isinstance(v, float) for v in value)
+    }
+    return {
+        label: {name: values[index] for name, values in lists.items()} for index, label in enumerate(classes)
+    }

@@ -1,0 +1,59 @@
+"""Which images are left out when: stratified folds, and a stratified sample of what is too much."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
+
+from zoo.errors import GraftError
+
+Targets = NDArray[np.int64]
+Rows = NDArray[np.intp]
+Fold = tuple[Rows, Rows]
+"""Rows that are learned from, and rows that are left out."""
+
+FOLDS = 5
+ASKED = 200
+"""With fewer images than this, they are dealt out several times, at most REPEATS times."""
+REPEATS = 5
+
+
+def deal_folds(targets: Targets, *, seed: int = 0, folds: int = FOLDS) -> list[list[Fold]]:
+    """Deal the images into stratified folds, several times where they are few. Out: folds by repeat.
+
+    In: `targets` (N,). Every class is learned from in every fold. So the image of a class that has only one
+    is never left out, and a class of two is learned from one image while the other is asked.
+    Raises: GraftError when there are fewer than two classes, or no class has two images.
+    """
+    counts = np.bincount(targets)
+    if np.count_nonzero(counts) < 2:  # noqa: PLR2004
+        raise GraftError(f"a classifier needs two classes; the images have {np.count_nonzero(counts)}")
+    if counts.max() < 2:  # noqa: PLR2004
+        raise GraftError("no class has more than one image, so nothing can be left out to measure with")
+    shared = np.flatnonzero(counts[targets] >= 2)  # noqa: PLR2004
+    alone = np.flatnonzero(counts[targets] == 1)
+    repeats = min(REPEATS, -(-ASKED // len(shared)))
+    return [_deal(shared, alone, targets, min(folds, counts.max()), seed + i) for i in range(repeats)]
+
+
+def stratified_sample(targets: Targets, limit: int, *, seed: int = 0) -> Rows:
+    """At most about `limit` rows, in order, with the classes in proportion and none left out."""
+    if len(targets) <= limit:
+        return np.arange(len(targets))
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for label in np.unique(targets):
+        rows = np.flatnonzero(targets == label)
+        wanted = min(len(rows), max(2, round(limit * len(rows) / len(targets))))
+        chosen.append(rng.choice(rows, wanted, replace=False))
+    return np.sort(np.concatenate(chosen))
+
+
+def _deal(shared: Rows, alone: Rows, targets: Targets, folds: int, seed: int) -> list[Fold]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # each has two: see deal_folds
+        split = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(shared, targets[shared]))
+    return [(np.concatenate([shared[learned], alone]), shared[left]) for learned, left in split]

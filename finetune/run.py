@@ -1,0 +1,251 @@
+"""One run from spec to artifact: each step writes its file, and a step whose file stands is not done again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from rich.console import Console
+from torch import nn
+
+import zoo
+from finetune.choose import choose_plan
+from finetune.data import Split, Splits, load_splits, read_splits
+from finetune.evaluate import by_class
+from finetune.execute import evaluate_split, execute_plan
+from finetune.folder import RunFolder, new_folder, read_weights, unfinished, write_json, write_text
+from finetune.plan import Plan, read_plan
+from finetune.preprocess import Preprocess
+from finetune.settings import DataSettings, FinetuneSettings
+from finetune.setup import Setup, prepare, read_recipe, section
+from finetune.show import show_plan, show_report, show_setup
+from zoo.errors import GraftError
+
+RUNS = Path("runs")
+EXPORTERS = "graft.exporters"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A trained network with all that an exporter needs; `val` are the images to check it on."""
+
+    folder: Path
+    spec: zoo.Spec
+    net: nn.Module
+    preprocess: Preprocess
+    labels: tuple[str, ...]
+    task: str
+    metrics: Mapping[str, object]
+    weights_origin: Mapping[str, object]
+    val: Split
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run left behind, read from its folder."""
+
+    folder: Path
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Strategy, evidence, reasons."""
+        return read_plan(RunFolder(self.folder).plan)
+
+    @cached_property
+    def report(self) -> Mapping[str, object]:
+        """The whole of report.json."""
+        return read_report(RunFolder(self.folder))
+
+    @property
+    def metrics(self) -> Mapping[str, object]:
+        """The metrics on the test split; on the validation split where there is no test split."""
+        metrics = self.report["metrics"]
+        assert isinstance(metrics, dict)
+        return metrics
+
+    @property
+    def onnx(self) -> Path:
+        """The artifact."""
+        return RunFolder(self.folder).onnx
+
+
+def run(
+    spec: str | Path,
+    data: str | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    run: str | Path | None = None,
+    *,
+    resume: bool = False,
+    root: Path = RUNS,
+    console: Console | None = None,
+) -> RunReport:
+    """Train the spec on its images, or on those of `data`, and write the run folder, the artifact in it.
+
+    `set` overrides dotted keys of the spec. `run` names the folder: one that stands is gone on with from
+    where it was broken off, to the same numbers; `resume` takes the newest unfinished one of the spec.
+    Raises: GraftError for everything a user can mend.
+    """
+    console = console or Console()
+    recipe = read_recipe(spec, data, set)
+    folder = _open_folder(recipe, run, resume, root)
+    if folder.report.exists():
+        console.print(f"{folder.path} is finished; nothing to do")
+        show_report(read_report(folder), console)
+        return RunReport(folder.path)
+    start = time.monotonic()
+    splits = _settle_splits(recipe, folder)
+    setup = prepare(recipe, splits)
+    write_text(folder.spec, setup.spec.to_yaml())
+    show_setup(setup, console)
+    plan = _settle_plan(setup, folder)
+    show_plan(plan, console)
+    training = _settle_weights(setup, plan, folder, console)
+    report = make_report(setup, plan, training)
+    finished = finish(setup, folder, report)
+    report["exports"] = export(finished)
+    report["seconds"] = round(time.monotonic() - start, 1)
+    write_json(folder.report, report)
+    show_report(report, console)
+    console.print(f"written to [bold]{folder.path}[/bold]", highlight=False)
+    return RunReport(folder.path)
+
+
+def plan(
+    spec: str | Path,
+    data: str | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    *,
+    console: Console | None = None,
+) -> Plan:
+    """The plan that a run of the spec would follow, shown and not carried out."""
+    console = console or Console()
+    recipe = read_recipe(spec, data, set)
+    settings = section(recipe, DataSettings)
+    setup = prepare(recipe, load_splits(settings, section(recipe, FinetuneSettings).seed))
+    show_setup(setup, console)
+    chosen = choose_plan(setup)
+    show_plan(chosen, console)
+    return chosen
+
+
+def load_run(path: str | Path) -> FinishedRun:
+    """A finished run from its folder, its network with the trained weights: to export it again.
+
+    Raises: GraftError when the folder holds no trained network.
+    """
+    folder = RunFolder(Path(path).expanduser())
+    if not folder.trained.exists():
+        raise GraftError(f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE")
+    spec = zoo.override(zoo.read_spec(folder.spec), {"finetune.weights": "none"})
+    setup = prepare(spec, _settle_splits(spec, folder))
+    read_weights(folder.weights, setup.net)
+    return finish(setup, folder, read_report(folder))
+
+
+def make_report(setup: Setup, plan: Plan, training: Mapping[str, object]) -> dict[str, object]:
+    """What report.json says of a trained network, the exports aside."""
+    splits, tested = setup.splits, len(setup.test) > 0
+    metrics = evaluate_split(setup, setup.test if tested else setup.val)
+    return {
+        "spec": setup.spec.name,
+        "task": setup.task.name,
+        "strategy": plan.strategy,
+        "images": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
+        "measured_on": "test" if tested else "val",
+        "metrics": {name: value for name, value in metrics.items() if isinstance(value, float)},
+        "classes": by_class(metrics, setup.classes),
+        "confusion": metrics.get("confusion"),
+        "training": dict(training),
+        "weights": asdict(setup.origin) if setup.origin is not None else {"none": setup.no_weights},
+        "broken": [asdict(broken) for broken in splits.broken],
+        "warnings": list(splits.warnings),
+    }
+
+
+def finish(setup: Setup, folder: RunFolder, report: Mapping[str, object]) -> FinishedRun:
+    """The setup's trained network as exporters want it."""
+    metrics, weights = report["metrics"], report["weights"]
+    assert isinstance(metrics, dict)
+    assert isinstance(weights, dict)
+    return FinishedRun(
+        folder=folder.path,
+        spec=setup.spec,
+        net=setup.net.eval(),
+        preprocess=setup.preprocess,
+        labels=setup.classes,
+        task=setup.task.name,
+        metrics=metrics,
+        weights_origin=weights,
+        val=setup.splits.val,
+    )
+
+
+def export(finished: FinishedRun) -> dict[str, object]:
+    """Hand the run to every exporter that is installed; what each has to say, by its name."""
+    said = {}
+    for point in sorted(entry_points(group=EXPORTERS), key=lambda point: point.name):
+        said[point.name] = str(point.load()(finished))
+    return said
+
+
+def read_report(folder: RunFolder) -> Mapping[str, object]:
+    """The report of a finished run."""
+    values: Mapping[str, object] = json.loads(folder.report.read_text())
+    return values
+
+
+def _open_folder(recipe: zoo.Spec, run: str | Path | None, resume: bool, root: Path) -> RunFolder:
+    """The folder to work in, which holds the recipe as it was typed."""
+    if run is None:
+        folder = unfinished(root, recipe.name) if resume else new_folder(root, recipe.name)
+    else:
+        folder = RunFolder(Path(run).expanduser())
+    if not folder.recipe.exists():
+        write_text(folder.recipe, recipe.to_yaml())
+    elif folder.recipe.read_text() != recipe.to_yaml():
+        raise GraftError(
+            f"{folder.path} was started from another recipe: {_differences(folder.recipe.read_text(), recipe.to_yaml())}\n"
+            "  expected: the same SPEC, DATA and SET as then, or another RUN"
+        )
+    return folder
+
+
+def _differences(old: str, new: str) -> str:
+    """The lines of two recipes that differ, as `then -> now`."""
+    before, after = old.splitlines(), new.splitlines()
+    gone = [line.strip() for line in before if line not in after]
+    come = [line.strip() for line in after if line not in before]
+    return f"then {'; '.join(gone) or 'nothing'}, now {'; '.join(come) or 'nothing'}"
+
+
+def _settle_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
+    settings = section(spec, DataSettings)
+    if folder.splits.exists():
+        return read_splits(json.loads(folder.splits.read_text()), settings)
+    splits = load_splits(settings, section(spec, FinetuneSettings).seed)
+    write_json(folder.splits, splits.to_record())
+    return splits
+
+
+def _settle_plan(setup: Setup, folder: RunFolder) -> Plan:
+    if folder.plan.exists():
+        return read_plan(folder.plan)
+    plan = choose_plan(setup)
+    write_text(folder.plan, plan.to_json())
+    return plan
+
+
+def _settle_weights(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Mapping[str, object]:
+    """The trained weights in the setup's network: from the folder if training has ended, else trained now."""
+    if folder.trained.exists():
+        read_weights(folder.weights, setup.net)
+        training: Mapping[str, object] = json.loads(folder.trained.read_text())
+        return training
+    training = execute_plan(setup, plan, folder, console)
+    write_json(folder.trained, training)
+    return training

@@ -1,0 +1,52 @@
+"""The `finetune` section: which strategy, for how long, and by which recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finetune.ranges import Positive, Share
+from finetune.settings.optim import OptimSettings
+from finetune.settings.switch import Off, Settings
+
+StrategyName = Literal["auto", "linear_probe", "stage_probe", "partial", "full", "scratch"]
+Auto = Literal["auto"]
+
+
+class PartialSettings(Settings):
+    """How deep `partial` trains: the head and this many of the top stages."""
+
+    stages: Annotated[int, Field(ge=1)] | Auto = "auto"
+
+
+class Distill(Settings):
+    """Learning from a network trained before (arXiv:1503.02531)."""
+
+    run: str
+    """Folder of the teacher's run: same classes, same channels."""
+    share: Share = 0.7
+    """Weight of the teacher's answers in the loss; the labels have the rest."""
+    temperature: Positive = 2.0
+    """Both answers are softened by this."""
+
+
+class FinetuneSettings(OptimSettings):
+    """Everything about one training run that is not the network, the data or the augmentation.
+
+    `auto` values are settled from the data before training and stand in plan.json as numbers.
+    """
+
+    strategy: StrategyName = "auto"
+    weights: str = "auto"
+    """A name from the spec's `weights`, `none`, or `auto`: `default` if the spec has it, else its first."""
+    seed: int = 0
+    epochs: Annotated[int, Field(ge=1)] | Auto = "auto"
+    batch_size: Annotated[int, Field(ge=1)] | Auto = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    patience: Annotated[int, Field(ge=1)] | Literal["none"] = 10
+    """Epochs without a better validation score before training stops."""
+    partial: PartialSettings = PartialSettings()
+    distill: Off[Distill] = None
+    cache: str | None = None
+    """Folder for cached features; by default GRAFT_CACHE or the user's cache folder."""

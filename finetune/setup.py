@@ -1,0 +1,159 @@
+"""What a run works on, put together once from the spec: data, network, preprocessing, task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+import zoo
+from finetune.augment import build_augment, default_calls, needs_statistics
+from finetune.data import Split, Splits
+from finetune.dataset import ImageDataset
+from finetune.preprocess import Preprocess
+from finetune.settings import AugmentSettings, DataSettings, FinetuneSettings
+from finetune.settings.data import with_source
+from finetune.statistics import measure_statistics
+from finetune.tasks import Task, find_task
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything a plan is made from and a strategy works on.
+
+    `spec` is resolved: it holds the data's number of classes and the preprocessing in numbers. `origin` says
+    where the pretrained weights come from; None without them, and then `no_weights` says why.
+    """
+
+    spec: zoo.Spec
+    task: Task
+    splits: Splits
+    net: nn.Module
+    anatomy: zoo.Anatomy
+    preprocess: Preprocess
+    train: ImageDataset
+    val: ImageDataset
+    test: ImageDataset
+    origin: zoo.Origin | None
+    no_weights: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the network's outputs."""
+        return self.splits.classes
+
+    @property
+    def settings(self) -> FinetuneSettings:
+        """The spec's `finetune` section."""
+        return section(self.spec, FinetuneSettings)
+
+    @property
+    def data(self) -> DataSettings:
+        """The spec's `data` section."""
+        return section(self.spec, DataSettings)
+
+
+def section(spec: zoo.Spec, kind: type[Section]) -> Section:
+    """The spec's section of that type."""
+    return next(value for value in spec.sections.values() if isinstance(value, kind))
+
+
+def read_recipe(
+    path: str | Path, data: str | None = None, set: Mapping[str, object] | None = None  # noqa: A002
+) -> zoo.Spec:
+    """The spec at `path` with the user's overrides, reading `data` in place of its own images.
+
+    Raises: zoo.SpecError with every mistake in the file and the overrides.
+    """
+    given = dict(set or {})
+    spec = zoo.read_spec(path, given)
+    if data is None:
+        return spec
+    source = with_source(section(spec, DataSettings), data).model_dump(mode="json")
+    kept = {key: value for key, value in given.items() if key.split(".")[0] != "data"}
+    return zoo.read_spec(path, kept | {"data": source})
+
+
+def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
+    """Network, weights, preprocessing and images at the network's size.
+
+    Raises: GraftError for weights that are asked for and cannot be had, or a task that cannot be trained.
+    """
+    settings = section(spec, FinetuneSettings)
+    task = find_task(spec.task)
+    chosen, no_weights = choose_weights(spec, settings.weights)
+    spec = zoo.override(spec, {"classes": len(splits.classes)})
+    if chosen is not None:
+        spec = zoo.with_trained_input(spec, chosen)
+    net, origin = zoo.load(spec, weights=chosen, seed=settings.seed)
+    spec, train, val, test = _images(spec, splits)
+    return Setup(
+        spec=spec,
+        task=task,
+        splits=splits,
+        net=net,
+        anatomy=zoo.anatomy(spec, net),
+        preprocess=build_preprocess(spec.input),
+        train=train,
+        val=val,
+        test=test,
+        origin=origin,
+        no_weights=no_weights,
+    )
+
+
+def choose_weights(spec: zoo.Spec, wanted: str) -> tuple[str | None, str]:
+    """Which of the spec's weights to start from, or None and the reason.
+
+    `auto` takes `default` where it is to hand, else the first that is; it never downloads.
+    Raises: zoo.WeightsError for a name that the spec does not have.
+    """
+    if wanted == "none":
+        return None, "finetune.weights is none"
+    if wanted != "auto":
+        return wanted, ""
+    ready = zoo.weights_to_hand(spec)
+    if ready:
+        return ("default" if "default" in ready else ready[0]), ""
+    if not spec.weights:
+        return None, f"{spec.name} declares none"
+    return None, f"{', '.join(spec.weights)} not on this machine; `python -m zoo pull {spec.name}` fetches them"
+
+
+def build_preprocess(shape: zoo.Input) -> Preprocess:
+    """The module that every image passes on its way into the network."""
+    return Preprocess(
+        height=shape.height,
+        width=shape.width,
+        channels=shape.channels,
+        resize=shape.resize,
+        mean=shape.mean,
+        std=shape.std,
+    )
+
+
+def _images(spec: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, ImageDataset, ImageDataset, ImageDataset]:
+    """The splits at the network's size, training images augmented; the spec with normalisation in numbers."""
+    settings, data = section(spec, FinetuneSettings), section(spec, DataSettings)
+    preprocess = build_preprocess(spec.input)
+
+    def dataset(split: Split) -> ImageDataset:
+        return ImageDataset(split, preprocess, cache_mb=data.cache_mb, seed=settings.seed)
+
+    train, size = dataset(splits.train), (spec.input.height, spec.input.width)
+    calls = section(spec, AugmentSettings).calls
+    if calls is None:
+        calls = default_calls(splits.classes, size)
+    statistics = None
+    if spec.input.mean is None or spec.input.std is None or needs_statistics(calls):
+        statistics = measure_statistics(train.images())
+    if statistics is not None and (spec.input.mean is None or spec.input.std is None):
+        mean, std = statistics.normalisation(spec.input.channels)
+        spec = zoo.override(spec, {"input.mean": list(mean), "input.std": list(std)})
+    train.augment = build_augment(calls, size=size, statistics=statistics)
+    return spec, train, dataset(splits.val), dataset(splits.test)

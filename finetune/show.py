@@ -1,0 +1,60 @@
+"""What a run says to the person in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from finetune.data.splits import SPLITS
+from finetune.plan import Plan
+from finetune.setup import Setup
+from finetune.table import draw_table
+
+BROKEN_SHOWN = 10
+CLASSES_SHOWN = 20
+
+
+def show_setup(setup: Setup, console: Console) -> None:
+    """Data and network in a few lines; broken images by name."""
+    splits = setup.splits
+    sizes = ", ".join(f"{len(getattr(splits, name))} {name}" for name in SPLITS)
+    counts = splits.train.counts(len(splits.classes))
+    console.print(f"[bold]{setup.spec.name}[/bold]  {len(splits.classes)} classes, {sizes} images", highlight=False)
+    console.print(f"  images a class for training: {min(counts)} to {max(counts)}", highlight=False)
+    if splits.broken:
+        console.print(f"[yellow]warning[/yellow]: {len(splits.broken)} broken images left out:", highlight=False)
+        for broken in splits.broken[:BROKEN_SHOWN]:
+            console.print(f"  {broken.path}: {broken.reason}", highlight=False, markup=False)
+        if len(splits.broken) > BROKEN_SHOWN:
+            console.print(f"  … and {len(splits.broken) - BROKEN_SHOWN} more, all named in report.json")
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """The table with the chosen cell marked, then strategy and reasons."""
+    console.print(draw_table(plan.cell, plan.strategy))
+    for reason in plan.reasons:
+        console.print(f"  • {reason}", highlight=False)
+    what = ", ".join(part or "the whole network" for part in plan.trains)
+    how = f", {plan.epochs} epochs at most, batches of {plan.batch_size}" if plan.learning_rate else ""
+    console.print(f"[bold]plan: {plan.strategy}[/bold]: {what} learns{how}", highlight=False)
+
+
+def show_report(report: Mapping[str, object], console: Console) -> None:
+    """Test metrics, in all and by class, and where the artifact lies."""
+    metrics, classes, images = report["metrics"], report["classes"], report["images"]
+    assert isinstance(metrics, dict)
+    assert isinstance(classes, dict)
+    assert isinstance(images, dict)
+    split = report["measured_on"]
+    console.print(
+        f"[bold]{split} accuracy {metrics['accuracy']:.4f}[/bold] on {images[split]} images"
+        f"  (macro F1 {metrics['f1']:.4f}, calibration error {metrics['calibration_error']:.3f})",
+        highlight=False,
+    )
+    if len(classes) <= CLASSES_SHOWN:
+        table = Table("class", "recall", "precision")
+        for label, numbers in classes.items():
+            table.add_row(label, f"{numbers['recall']:.3f}", f"{numbers['precision']:.3f}")
+        console.print(table)

@@ -1,0 +1,132 @@
+"""One step of training: what a batch does to the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from finetune.adversarial import adversarial_loss
+from finetune.clip import clip_gradients
+from finetune.distill import Teacher
+from finetune.freeze import covers
+from finetune.mix import Mix
+from finetune.noise import add_input_noise, weight_noise
+from finetune.optim import set_rates
+from finetune.precision import Precision
+from finetune.preprocess import Preprocess
+from finetune.regularise import Penalty
+from finetune.schedules import Schedule
+from finetune.seeds import derive_seed, make_generator
+from finetune.settings import FinetuneSettings
+from finetune.tasks import Loss
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the run a batch stands: `batch` counts within the epoch, `step` the updates of the whole run."""
+
+    epoch: int
+    batch: int
+    step: int
+    last: bool
+    """Whether the batch is the epoch's last, which ends an accumulation however short."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Forward, loss, backward, clip, update; all parts on the accelerator's device.
+
+    Random draws depend on the seed and the place alone, so that a run that was broken off in the middle of
+    an epoch goes on as if it had not been.
+    """
+
+    accelerator: Accelerator
+    net: nn.Module
+    optimizer: Optimizer
+    schedule: Schedule
+    loss: Loss
+    preprocess: Preprocess
+    precision: Precision
+    settings: FinetuneSettings
+    head: str
+    mix: Mix | None
+    penalty: Penalty
+    ema: ModelEmaV3 | None
+    teacher: Teacher | None
+
+    def __call__(self, images: Tensor, targets: Tensor, place: Place, damping: float = 1.0) -> tuple[Tensor, bool]:
+        """Learn from one batch.
+
+        In: uint8 images (N, 3, h, w), their targets; `damping` multiplies the learning rate.
+        Out: the loss, (), and whether the weights were updated (gradients may still be accumulating).
+        """
+        seed = (self.settings.seed, place.epoch, place.batch)
+        torch.manual_seed(derive_seed(*seed))
+        inputs, targets = self._inputs(images), targets.to(self.accelerator.device)
+        if self.mix is not None:
+            inputs, targets = self.mix(inputs, targets, seed=derive_seed(*seed, "mix"))
+        if self.settings.input_noise:
+            inputs = add_input_noise(inputs, self.settings.input_noise, make_generator(*seed, "input noise"))
+        with weight_noise(self.net, self.settings.weight_noise, make_generator(*seed, "weight noise")):
+            loss = self._loss_of(inputs, targets)
+            self.accelerator.backward(loss / self.settings.accumulate)
+        updates = place.last or (place.batch + 1) % self.settings.accumulate == 0
+        if updates:
+            self._update(place.step, damping)
+        return loss.detach(), updates
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits for uint8 images (N, 3, h, w), in the precision of training, of the averaged weights if any."""
+        with self.accelerator.autocast():
+            logits: Tensor = self.averaged()(self._inputs(images))
+        return logits
+
+    def averaged(self) -> nn.Module:
+        """The network that is validated and kept: the moving average where there is one."""
+        net: nn.Module = self.accelerator.unwrap_model(self.net) if self.ema is None else self.ema.module
+        return net
+
+    def rate(self, step: int) -> float:
+        """What the schedule multiplies learning rates by."""
+        return self.schedule.rate(step)
+
+    def _inputs(self, images: Tensor) -> Tensor:
+        pixels = self.preprocess.normalise(images.to(self.accelerator.device, non_blocking=True))
+        return self.precision.arrange(pixels)
+
+    def _loss_of(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        answers = None if self.teacher is None else self._ask(inputs)
+
+        def loss_of(pixels: Tensor) -> Tensor:
+            with self.accelerator.autocast():
+                logits = self.net(pixels)
+            loss = self.loss(logits.float(), targets)
+            return loss if self.teacher is None or answers is None else self.teacher.mix(loss, logits, answers)
+
+        adversarial = self.settings.adversarial
+        if adversarial is None or adversarial.fgsm is None:
+            return loss_of(inputs)
+        low, high = self.preprocess.bounds()
+        return adversarial_loss(self.net, loss_of, inputs, adversarial.fgsm, low=low, high=high)
+
+    def _ask(self, inputs: Tensor) -> Tensor:
+        assert self.teacher is not None
+        with self.accelerator.autocast():
+            return self.teacher.answer(inputs)
+
+    def _update(self, step: int, damping: float) -> None:
+        set_rates(self.optimizer, self.schedule.rate(step) * damping, self.schedule.momentum(step))
+        self.penalty.add_gradients()
+        learning = [parameter for parameter in self.net.parameters() if parameter.grad is not None]
+        head = [p for name, p in self.net.named_parameters() if covers(self.head, name)]
+        clip_gradients(learning, self.settings.clip, head=head)
+        self.optimizer.step()
+        self.penalty.shrink(self.optimizer)
+        self.optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.update(self.net, step=step + 1)

@@ -1,0 +1,137 @@
+"""The one training loop: epochs, validation, the best weights kept, a checkpoint after each."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import Accelerator
+from rich.console import Console
+from torch import nn
+from torch.utils.data import DataLoader
+
+from finetune.checkpoint import load_checkpoint, save_checkpoint
+from finetune.dataset import loader
+from finetune.evaluate import evaluate
+from finetune.folder import RunFolder, read_weights, write_weights
+from finetune.freeze import set_training
+from finetune.log import append_line, cut_log
+from finetune.plan import Plan
+from finetune.progress import Advance, show_progress
+from finetune.setup import Setup
+from finetune.standing import Standing
+from finetune.step import Place, Step
+from zoo.errors import GraftError
+
+CHECKPOINT_EVERY_S = 300.0
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One training run in progress, all parts of it on their device."""
+
+    setup: Setup
+    plan: Plan
+    folder: RunFolder
+    console: Console
+    accelerator: Accelerator
+    net: nn.Module
+    step: Step
+    standing: Standing
+
+    def run(self) -> Standing:
+        """Train to the end of the plan, or until validation has stalled for `patience` epochs."""
+        standing, patience = self.standing, self.setup.settings.patience
+        batches = len(self._loader(0, 0))
+        total, done = batches * self.plan.epochs, batches * standing.epoch + standing.batch
+        with show_progress(self.console, total, done) as advance:
+            while standing.epoch < self.plan.epochs and (patience == "none" or not standing.stalled(patience)):
+                self._train_epoch(batches, advance)
+        return standing
+
+    def _loader(self, epoch: int, start_batch: int) -> DataLoader[Any]:
+        return loader(
+            self.setup.train,
+            self.plan.batch_size,
+            shuffle_seed=self.setup.settings.seed,
+            epoch=epoch,
+            workers=self.setup.data.workers,
+            start_batch=start_batch,
+        )
+
+    def _train_epoch(self, batches: int, advance: Advance) -> None:
+        standing, start = self.standing, time.monotonic()
+        saved, before = start, standing.images
+        set_training(self.net)
+        for images, targets in self._loader(standing.epoch, standing.batch):
+            place = Place(standing.epoch, standing.batch, standing.step, last=standing.batch + 1 == batches)
+            loss, updated = self.step(images, targets, place, standing.damping)
+            standing.batch += 1
+            standing.step += updated
+            standing.images += len(images)
+            standing.loss += self._finite(float(loss)) * len(images)
+            now = time.monotonic()
+            advance(
+                f"epoch {standing.epoch + 1}/{self.plan.epochs}  loss {standing.loss / standing.images:.3f}  "
+                f"{(standing.images - before) / (now - start):.0f} images/s"
+            )
+            if now - saved > CHECKPOINT_EVERY_S and updated:
+                save_checkpoint(self.accelerator, self.folder.checkpoint, f"step-{standing.step:06d}")
+                saved = now
+        self._close_epoch((standing.images - before) / (time.monotonic() - start))
+
+    def _finite(self, loss: float) -> float:
+        if math.isfinite(loss):
+            return loss
+        raise GraftError(
+            f"training broke down in epoch {self.standing.epoch + 1}: the loss is {loss}; expected a finite number\n"
+            f"  try a lower rate: finetune.learning_rate={self.plan.learning_rate / 10:g}"
+        )
+
+    def _close_epoch(self, images_per_s: float) -> None:
+        """Validate, keep the weights if they are the best, write the line of numbers and the checkpoint."""
+        standing, name = self.standing, self.setup.task.score
+        metrics = self.validate()
+        score, loss = float(metrics[name]), float(metrics["loss"])  # type: ignore[arg-type]
+        damping, best = standing.damping, standing.observe(score, loss)
+        if best:
+            write_weights(self.folder.weights, self.step.averaged())
+        line = {
+            "epoch": standing.epoch + 1,
+            "step": standing.step,
+            "train_loss": standing.loss / standing.images,
+            "val_loss": loss,
+            f"val_{name}": score,
+            "learning_rate": self.plan.learning_rate * self.step.rate(standing.step - 1) * damping,
+            "best": best,
+            "images_per_s": round(images_per_s, 1),
+        }
+        append_line(self.folder.log, line)
+        self.console.print(
+            f"  epoch {standing.epoch + 1:>3}  train loss {line['train_loss']:.3f}  val loss {loss:.3f}  "
+            f"val {name} {score:.4f}  {images_per_s:.0f} images/s" + ("  [green]best[/green]" if best else ""),
+            highlight=False,
+        )
+        standing.next_epoch()
+        save_checkpoint(self.accelerator, self.folder.checkpoint, f"epoch-{standing.epoch:04d}")
+
+    def validate(self) -> dict[str, object]:
+        """Every metric on the validation split."""
+        self.step.averaged().eval()
+        batches = loader(self.setup.val, self.plan.batch_size * 2, workers=self.setup.data.workers)
+        return evaluate(self.step.predict, batches, self.setup.task, len(self.setup.classes), self.accelerator.device)
+
+
+def train(loop: Loop) -> Standing:
+    """Run the loop, going on from a checkpoint if its folder holds one.
+
+    Afterwards the setup's network carries the best weights of the run, which also stand in the folder.
+    """
+    if load_checkpoint(loop.accelerator, loop.folder.checkpoint):
+        cut_log(loop.folder.log, loop.standing.epoch)
+        loop.console.print(f"  goes on in epoch {loop.standing.epoch + 1}", highlight=False)
+    standing = loop.run()
+    read_weights(loop.folder.weights, loop.setup.net)
+    return standing
