@@ -126,12 +126,17 @@ def open_artifact(
     try:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each kind of damage
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(f"{path}: not a readable ONNX file ({reason}). {WAY_OUT}") from error
+        raise ArtifactError(f"{path}: not a readable ONNX file ({_reason(error)}). {WAY_OUT}") from error
     try:
         return session, check_session(session)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What onnxruntime says, without its codes and the path that the message has already."""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line.split(" : ")[-1].rpartition(" failed:")[2].rstrip(".")
 
 
 def read_metadata(path: str | Path) -> Metadata:

@@ -17,6 +17,7 @@ from serve.infer import Answer
 from serve.runs import score_text
 
 THUMBNAIL_PX = 320
+SHOWN_PX = 152  # the style sheet's size; smaller pictures keep their pixels
 GOLDEN_RATIO = 0.618034  # steps round the colour circle that keep neighbours apart
 FIRST_COMMAND = "make finetune SPEC=specs/resnet_small.yaml"
 
@@ -29,8 +30,10 @@ def answer_card(
 ) -> str:
     """One picture with its best classes as bars; `colours` gives a label's bar the colour of its mask."""
     rows = "".join(_row(label, value, (colours or {}).get(label)) for label, value in answer)
+    kind = "graft-pixels" if max(picture.shape) < SHOWN_PX else "graft-photo"
     return (
-        f"<div class='graft-card'><figure><img src='{_data_uri(picture)}' alt='{escape(name)}'></figure>"
+        f"<div class='graft-card'><figure>"
+        f"<img class='{kind}' src='{_data_uri(picture)}' alt='{escape(name)}'></figure>"
         f"<div><div class='graft-name'>{escape(name)}</div>"
         f"<div class='graft-best'>{escape(answer[0][0])}</div>{rows}</div></div>"
     )
@@ -54,7 +57,7 @@ def facts_card(metadata: Metadata) -> str:
     """What a model is: spec, score, classes, where its weights come from, how it was checked."""
     parity, weights = metadata.parity, metadata.weights
     facts = {
-        "Spec": " ".join(part for part in (metadata.spec, metadata.spec_sha256[:8]) if part),
+        "Spec": " · ".join(part for part in (metadata.spec, metadata.spec_sha256[:8]) if part),
         "Test": score_text(metadata),
         "Classes": _classes(metadata.labels),
         "Weights": str(weights.get("origin") or "trained from scratch"),
@@ -109,7 +112,7 @@ def _classes(labels: Sequence[str], shown: int = 12) -> str:
 
 
 def _data_uri(picture: NDArray[np.uint8]) -> str:
-    """A small copy of the picture inside the page; small pictures keep their pixels and are shown larger."""
+    """A small copy of the picture, inside the page."""
     image = Image.fromarray(picture)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     file = io.BytesIO()

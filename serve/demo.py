@@ -25,22 +25,22 @@ THEME = gr.themes.Base(
     radius_size="lg",
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
-)
+).set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
 
 
 def build_page(runs: Path) -> gr.Blocks:
     """The page over the models under `runs`, looked up afresh whenever it is loaded."""
     with gr.Blocks(title="Graft", analytics_enabled=False) as page:
-        gr.HTML(cards.HEAD)
-        empty = gr.HTML(visible=False)
+        gr.HTML(cards.HEAD, padding=False)
+        empty = gr.HTML(visible=False, padding=False)
         with gr.Row(visible=False) as work:
             with gr.Column(scale=2, min_width=320):
                 model = gr.Dropdown(label="Model", choices=[], interactive=True, filterable=False)
                 about = gr.HTML(container=True)
                 files = gr.File(label="Pictures", file_count="multiple", height=190)
             with gr.Column(scale=3, min_width=360):
-                answers = gr.HTML(cards.HINT)
-        warning = gr.HTML()
+                answers = gr.HTML(cards.HINT, padding=False)
+        warning = gr.HTML(padding=False)
 
         def refresh(chosen: str | None) -> tuple[dict[str, object], ...]:
             found = find_runs(runs)

@@ -2,8 +2,12 @@
 
 CSS = """
 .gradio-container {
+  width: 100% !important;
   max-width: 1120px !important;
   margin: 0 auto !important;
+}
+.hide-container > .html-container {
+  padding: 0 !important;
 }
 .graft-head {
   padding: 20px 0 4px;
@@ -49,17 +53,15 @@ CSS = """
 }
 .graft-card figure {
   margin: 0;
+  width: 152px;
   height: 152px;
-  display: grid;
-  place-items: center;
   border-radius: 8px;
   overflow: hidden;
   background: var(--background-fill-secondary);
 }
 .graft-card img {
-  max-width: 152px;
-  max-height: 152px;
-  min-width: 96px;
+  width: 100%;
+  height: 100%;
   object-fit: contain;
   margin: 0;
 }
@@ -103,15 +105,24 @@ CSS = """
   border-radius: 4px;
   background: var(--color-accent);
 }
-.graft-row:nth-of-type(n+2) .graft-bar i {
+.graft-row + .graft-row .graft-bar i {
   opacity: 0.55;
 }
+.graft-card .graft-pixels {
+  image-rendering: pixelated;
+}
 .graft-error {
+  grid-template-columns: 32px 1fr;
+  gap: 12px;
   border-color: var(--error-border-color);
   background: var(--error-background-fill);
 }
 .graft-error figure {
-  font-size: 40px;
+  width: 32px;
+  height: auto;
+  text-align: center;
+  font-size: 28px;
+  font-weight: 650;
   color: var(--error-icon-color);
   background: none;
 }

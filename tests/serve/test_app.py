@@ -1,0 +1,165 @@
+"""The HTTP application: answers equal to the Predictor's, and every mistake a JSON error."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from digits_kit import DigitsModel
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.testclient import TestClient
+from torch import nn
+
+from finetune.preprocess import Preprocess
+from serve.app import MAX_FILES, create_app, load_models
+from serve.export import export_onnx
+from serve.infer import Predictor
+
+Upload = tuple[str, tuple[str, bytes, str]]
+
+
+def upload(image: NDArray[np.uint8] | bytes, name: str = "digit.png", field: str = "files") -> Upload:
+    """One multipart file."""
+    if not isinstance(image, bytes):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        image = file.getvalue()
+    return field, (name, image, "application/octet-stream")
+
+
+@pytest.fixture(scope="module")
+def mask_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("mask") / "segmenter.onnx"
+    images = [np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)]
+    export_onnx(
+        nn.Conv2d(3, 3, 1).eval(),
+        Preprocess(height=16, width=16),
+        ("sky", "sea", "land"),
+        path,
+        images=images,
+        task="segmentation",
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def client(digits_model: DigitsModel, mask_model: Path) -> Iterator[TestClient]:
+    models = load_models([digits_model.folder, mask_model, digits_model.path])
+    with TestClient(create_app(models, max_upload_mb=1)) as client:
+        yield client
+
+
+def test_models_are_named_by_their_spec(client: TestClient) -> None:
+    assert client.get("/health").json() == {"status": "ok", "models": 3}
+    models = client.get("/models").json()
+    assert [model["name"] for model in models] == ["digits_tiny", "segmenter", "digits_tiny-2"]
+    assert [model["task"] for model in models] == ["classification", "segmentation", "classification"]
+    assert models[0]["classes"] == 10
+
+
+def test_everything_about_one_model(client: TestClient, digits_model: DigitsModel) -> None:
+    about = client.get("/models/digits_tiny").json()
+    assert about["labels"] == list("0123456789")
+    assert about["metrics"]["accuracy"] == digits_model.accuracy
+    assert about["weights"]["licence"] == "Apache-2.0"
+
+
+def test_answers_equal_the_predictors(
+    client: TestClient, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
+) -> None:
+    predictor = Predictor(digits_model.path)
+    images = digits[0][:3]
+    files = [upload(image, f"{i}.png") for i, image in enumerate(images)]
+    answer = client.post("/predict", files=files, data={"top": "2"}).json()
+    assert (answer["model"], answer["task"]) == ("digits_tiny", "classification")
+    for i, (result, image) in enumerate(zip(answer["results"], images, strict=True)):
+        expected = [{"label": label, "probability": value} for label, value in predictor(image)[:2]]
+        assert result == {"file": f"{i}.png", "answers": expected, "error": None}
+
+
+def test_broken_file_does_not_spoil_the_others(
+    client: TestClient, digits: tuple[NDArray[np.uint8], object]
+) -> None:
+    files = [upload(b"milk, eggs", "notes.txt"), upload(digits[0][0])]
+    response = client.post("/predict", files=files)
+    broken, good = response.json()["results"]
+    assert response.status_code == 200
+    assert broken["error"].startswith("not a JPEG, PNG")
+    assert len(good["answers"]) == 5
+
+
+def test_only_broken_files_are_an_error(client: TestClient) -> None:
+    response = client.post("/predict", files=[upload(b"milk, eggs", "notes.txt")])
+    assert response.status_code == 422
+    assert response.json()["error"].startswith("notes.txt: not a JPEG, PNG")
+
+
+def test_mask_is_a_png_of_the_images_size(client: TestClient, mask_model: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (25, 18, 3), dtype=np.uint8)
+    response = client.post("/mask", files=[upload(image, field="file")], data={"model": "segmenter"})
+    assert response.headers["content-type"] == "image/png"
+    mask = np.asarray(Image.open(io.BytesIO(response.content)))
+    assert (mask == Predictor(mask_model).mask(image)).all()
+    shares = client.post("/predict", files=[upload(image)], data={"model": "segmenter"}).json()
+    best = shares["results"][0]["answers"][0]
+    number = ("sky", "sea", "land").index(best["label"])
+    assert best["probability"] == pytest.approx((mask == number).mean(), abs=1e-6)  # float32
+
+
+@pytest.mark.parametrize(
+    ("path", "files", "data", "status", "message"),
+    [
+        (
+            "/predict",
+            [upload(b"x")],
+            {"model": "nope"},
+            404,
+            "no model 'nope'; expected one of: digits_tiny, segm",
+        ),
+        ("/predict", [upload(b"x")], {"top": "0"}, 422, "top: Input should be greater than or equal to 1"),
+        ("/predict", [], {"top": "3"}, 422, "files: Field required"),
+        ("/predict", [upload(b"x")] * (MAX_FILES + 1), {}, 422, "files: List should have at most 32 items"),
+        ("/predict", [upload(b"x" * 2**20)], {}, 413, "upload too large: at most 1 MiB in one request"),
+        (
+            "/mask",
+            [upload(b"x", field="file")],
+            {},
+            400,
+            "classification model: it has no mask, ask /predict",
+        ),
+        ("/mask", [upload(b"x", "x.png", "file")], {"model": "segmenter"}, 422, "x.png: not a JPEG, PNG"),
+    ],
+)
+def test_mistakes_are_json_errors(
+    client: TestClient, path: str, files: list[Upload], data: dict[str, str], status: int, message: str
+) -> None:
+    response = client.post(path, files=files, data=data)
+    assert response.status_code == status
+    assert response.json()["error"].startswith(message)
+
+
+def test_unknown_addresses_are_json_errors(client: TestClient) -> None:
+    assert client.get("/models/nope").json()["error"].startswith("no model 'nope'")
+    assert client.get("/nope").json() == {"error": "Not Found"}
+    assert client.get("/predict").json() == {"error": "Method Not Allowed"}
+
+
+def test_upload_that_hides_its_length_is_stopped(client: TestClient) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+
+    def body() -> Iterator[bytes]:
+        yield head
+        for _ in range(64):
+            yield b"\0" * 2**16
+
+    response = client.post(
+        "/predict", content=body(), headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert response.status_code == 413
+    assert response.json() == {"error": "upload too large: at most 1 MiB in one request"}
