@@ -153,8 +153,8 @@ def loader(
     """One epoch in batches: uint8 (B, 3, height, width) and int64 (B,).
 
     The order follows from (shuffle_seed, epoch) alone; None keeps the data's order. `start_batch` leaves out
-    the batches before it and changes nothing about the others. `drop_last` leaves out a last batch that is not
-    full, unless it is the only one. Torch's random numbers outside are left as they are.
+    the batches before it and changes nothing about the others. `drop_last` leaves out a last batch that is
+    not full, unless it is the only one. Torch's random numbers outside are left as they are.
     """
     dataset.set_epoch(epoch)
     dataset.fill()
@@ -165,6 +165,7 @@ def loader(
         dataset,
         batch_sampler=batches[start_batch:],
         num_workers=workers,
+        collate_fn=collate,
         generator=torch.Generator(),  # else each epoch draws from the global one
     )
 
@@ -176,6 +177,13 @@ def batch_indices(count: int, batch_size: int, shuffle_seed: int | None, epoch: 
     else:
         order = torch.randperm(count, generator=make_generator(shuffle_seed, epoch, "order"))
     return [batch.tolist() for batch in torch.split(order, batch_size)] if count else []
+
+
+def collate(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    """Items of a data set to one batch."""
+    images, targets = zip(*items, strict=True)
+    with one_thread():
+        return torch.stack(images), torch.tensor(targets, dtype=torch.int64)
 
 
 @contextlib.contextmanager

@@ -44,7 +44,9 @@ class DataSettings(BaseModel):
         "auto", description="how near the images are to what the weights were trained on; auto: measured"
     )
     workers: int = Field(0, ge=0, description="processes that load images; 0: the main one")
-    cache_mb: int = Field(2048, ge=0, description="keep resized images in memory up to this many MiB")
+    cache_mb: int = Field(
+        2048, ge=0, description="keep a split's resized images in memory up to this many MiB"
+    )
 
     @model_validator(mode="before")
     @classmethod
