@@ -24,6 +24,7 @@ app = typer.Typer(
 
 BAD_INPUT = 2
 SHOWN_LABELS = 20
+PIPE_WIDTH = 1000
 
 Model = Annotated[Path, typer.Argument(help="a model.onnx, or the folder of a run", metavar="MODEL")]
 Host = Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 for other machines too")]
@@ -142,7 +143,8 @@ def print_answers(predictor: Predictor, answers: dict[Path, Answer]) -> None:
     """A table with a line an image, the best class first."""
     from rich.table import Table
 
-    table = Table("image", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("image", overflow="fold")
     for place in range(1, max(len(answer) for answer in answers.values()) + 1):
         table.add_column(f"{place}." if place > 1 else "best")
     for image, answer in answers.items():
@@ -166,7 +168,8 @@ def print_rich(what: object) -> None:
     """Print for a person; names are data, so neither markup nor highlighting is read into them."""
     from rich.console import Console
 
-    Console(markup=False, highlight=False, soft_wrap=not sys.stdout.isatty()).print(what)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH  # a program that reads us wants whole names
+    Console(markup=False, highlight=False, width=width).print(what)
 
 
 @contextlib.contextmanager

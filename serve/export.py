@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from serve.artifact import FILE_NAME, INPUT_NAME, MAX_MASK_CLASSES, OUTPUTS, Metadata
+from serve.artifact import FILE_NAME, INPUT_NAME, MAX_MASK_CLASSES, OUTPUTS, ArtifactError, Metadata
 from serve.onnx_file import open_session, strip_notes, whole_file, write_model
 from serve.parity import Expected, NamedImage, Parity, describe_failure, margin, measure_parity
 from zoo.errors import GraftError
@@ -108,6 +108,19 @@ def export_run(run: FinishedRun) -> Path:
     return path
 
 
+def export_folder(folder: str | Path) -> Path:
+    """`export_run` for the folder of a finished run.
+
+    Raises: ArtifactError, whatever is wrong with the run.
+    """
+    from finetune.run import load_run  # the whole of training: too much for who imports export_onnx alone
+
+    try:
+        return export_run(load_run(folder))
+    except GraftError as error:
+        raise ArtifactError(str(error)) from error
+
+
 def export_onnx(
     net: nn.Module,
     preprocess: nn.Module,
@@ -144,7 +157,7 @@ def describe_run(run: FinishedRun) -> Metadata:
         spec=run.spec.name,
         spec_sha256=run.spec.sha256,
         metrics={key: value for key, value in run.metrics.items() if _is_number(value)},
-        weights=dict(run.weights_origin),
+        weights={key: value for key, value in run.weights_origin.items() if isinstance(value, str | int)},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         graft_version=version("graft"),
     )

@@ -1,0 +1,147 @@
+"""`python -m serve`: answers on stdout, one clear message on stderr, exit 2 for what a user can mend."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from digits_kit import DigitsModel, save_png
+from numpy.typing import NDArray
+
+from serve import Predictor
+from serve.__main__ import main
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["serve", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def image(tmp_path: Path, digits: tuple[NDArray[np.uint8], object]) -> Path:
+    return save_png(tmp_path / "digit.png", digits[0][0])
+
+
+def test_predict_prints_a_line_an_image(call: Call, digits_model: DigitsModel, image: Path) -> None:
+    code, out, err = call("predict", digits_model.folder, image, "--top", "2")
+    (best, value), second, *_ = Predictor(digits_model.path)(image)
+    assert (code, err) == (0, "")
+    assert f"{best} {value:.1%}" in out.splitlines()[1]
+    assert f"{second[0]} {second[1]:.1%}" in out.splitlines()[1]
+    assert len(out.splitlines()[1].removeprefix(str(image)).split("%")) == 3
+
+
+def test_predict_as_json(call: Call, digits_model: DigitsModel, image: Path) -> None:
+    code, out, _ = call("predict", digits_model.path, image, "--json")
+    expected = Predictor(digits_model.path)(image)[:5]
+    answers = [{"label": label, "probability": value} for label, value in expected]
+    assert (code, json.loads(out)) == (0, [{"image": str(image), "answers": answers}])
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_bad_image_is_named_and_the_rest_answered(
+    call: Call, digits_model: DigitsModel, image: Path, tmp_path: Path, form: list[str]
+) -> None:
+    notes = tmp_path / "notes.jpg"
+    notes.write_text("milk, eggs")
+    code, out, err = call("predict", digits_model.path, notes, image, tmp_path / "none.png", *form)
+    assert code == 2
+    assert str(image) in out
+    first, second = err.splitlines()
+    assert first.startswith(f"{notes}: not a JPEG, PNG")
+    assert second == f"{tmp_path / 'none.png'}: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize("command", ["predict", "info", "api"])
+def test_bad_model_is_one_line(call: Call, command: str, tmp_path: Path, image: Path) -> None:
+    rest = [image] if command == "predict" else []
+    code, out, err = call(command, tmp_path / "none.onnx", *rest)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{tmp_path / 'none.onnx'}: no such file. Expected a model.onnx")
+    assert len(err.splitlines()) == 1
+
+
+def test_info(call: Call, digits_model: DigitsModel) -> None:
+    code, out, _ = call("info", digits_model.folder)
+    assert code == 0
+    assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in out
+    assert f"accuracy {digits_model.accuracy:.4g}" in out
+    code, out, _ = call("info", digits_model.folder, "--json")
+    assert json.loads(out)["spec"] == "digits_tiny"
+
+
+def test_export_of_no_run(call: Call, tmp_path: Path) -> None:
+    code, out, err = call("export", tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith(str(tmp_path))
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "package"),
+    [(["demo"], "serve.demo", "gradio"), (["api", "model.onnx"], "serve.app", "fastapi")],
+)
+def test_missing_package_names_its_extra(
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: list[str], module: str, package: str
+) -> None:
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    code, _, err = call(*command)
+    assert code == 2
+    assert err == f"this needs the package {package}, which is not installed: pip install 'graft[serve]'\n"
+
+
+def test_unknown_option_is_exit_2(call: Call) -> None:
+    code, _, err = call("predict", "--colour")
+    assert code == 2
+    assert "No such option: --colour" in err
+
+
+def test_help_answers_within_half_a_second() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "serve", "--help"], capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.5  # the best of five: other work may share the machine
+
+
+def test_api_listens(digits_model: DigitsModel) -> None:
+    port = "18655"
+    command = [sys.executable, "-m", "serve", "api", str(digits_model.folder), "--port", port]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert ask_health(f"http://127.0.0.1:{port}/health") == {"status": "ok", "models": 1}
+        finally:
+            server.terminate()
+
+
+def ask_health(address: str, seconds: float = 30) -> object:
+    """The answer of a server that is still starting."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as response:
+                return json.load(response)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
