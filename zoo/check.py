@@ -33,8 +33,8 @@ EXPECTED = {
     "less_than": "less than {lt}",
     "less_than_equal": "{le} or less",
     "multiple_of": "a multiple of {multiple_of}",
-    "too_short": "{min_length} items or more",
-    "too_long": "{max_length} items or fewer",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of {max_length} or fewer",
     "string_too_short": "{min_length} characters or more",
     "string_too_long": "{max_length} characters or fewer",
     "string_pattern_mismatch": "a text like {pattern}",
@@ -85,12 +85,16 @@ def _locate(details: ErrorDetails, node: Node, at: Mark, where: str) -> _Located
 def _tell(found: Sequence[_Located], adapter: TypeAdapter[Any]) -> list[Problem]:
     """Turn errors into problems: one for a value, however many branches of a union refused it."""
     by_node: dict[int, list[_Located]] = {}
-    problems = []
+    unknown, missing = _keys_of_type("extra_forbidden", found), _keys_of_type("missing", found)
+    problems = [_unknown_problem(located, adapter) for located in unknown]
+    misspelt = {(problem.where, problem.suggestion) for problem in problems}
+    problems += [
+        _missing_problem(located, adapter)
+        for located in missing
+        if (located.where, str(located.details["loc"][-1])) not in misspelt
+    ]
     for located in found:
-        kind = located.details["type"]
-        if kind in ("extra_forbidden", "missing"):
-            problems.append(_key_problem(located, adapter))
-        else:
+        if located not in (*unknown, *missing):
             by_node.setdefault(id(located.node), []).append(located)
     for group in by_node.values():
         if not _has_deeper(group[0], found):
@@ -104,17 +108,22 @@ def _has_deeper(located: _Located, found: Sequence[_Located]) -> bool:
     return any(len(other.path) > depth and other.path[:depth] == located.path for other in found)
 
 
-def _key_problem(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
-    details = located.details
-    key = str(details["loc"][-1])
-    if details["type"] == "missing":
-        keys = _keys_at(adapter.json_schema(), located.path)
-        return Problem(located.mark, located.where, f"missing key '{key}'", ", ".join(keys))
-    where = located.where.rpartition(".")[0]
+def _keys_of_type(kind: str, found: Sequence[_Located]) -> list[_Located]:
+    return [located for located in found if located.details["type"] == kind]
+
+
+def _missing_problem(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
+    keys = _keys_at(adapter.json_schema(), located.path)
+    message = f"missing key '{located.details['loc'][-1]}'"
+    return Problem(located.mark, located.where, message, ", ".join(keys))
+
+
+def _unknown_problem(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
+    key = str(located.path[-1])
     keys = _keys_at(adapter.json_schema(), located.path[:-1])
-    return Problem(
-        located.mark, where, f"unknown key '{key}'", ", ".join(keys) or "no keys", nearest(key, keys)
-    )
+    where = located.where.removesuffix(key).removesuffix(".")
+    expected = ", ".join(keys) or "no keys"
+    return Problem(located.mark, where, f"unknown key '{key}'", expected, nearest(key, keys))
 
 
 def _value_problem(group: Sequence[_Located]) -> Problem:

@@ -68,7 +68,8 @@ class _Expander:
         scope = Scope("layers", {"classes": self.classes})
         entries = self._entries(layers, scope) if isinstance(layers, MapNode | ListNode) else []
         if not entries:
-            self._add(layers.mark, "layers", f"found {describe(layers)}", "named or listed layers")
+            found = "holds none" if isinstance(layers, MapNode | ListNode) else f"found {describe(layers)}"
+            self._add(layers.mark, "layers", found, "named or listed layers")
         for wire in WIRES:
             if isinstance(layers, MapNode) and wire in layers.items:
                 self._add(layers.keys[wire], "layers", f"the whole network has no '{wire}'", "named layers")
@@ -223,9 +224,10 @@ class _Expander:
             line.value = (*sources, line.value)[0]
             return None
         fewest, most = ops()[call.op].arity
-        if len(sources) < fewest or (most is not None and len(sources) > most):
-            wanted = f"from: with {fewest} names" if most else f"from: with {fewest} names or more"
-            self._add(at, f"{where}.{call.op}", f"found {len(sources)} input(s)", wanted)
+        if 0 < len(sources) < fewest or (most is not None and len(sources) > most):
+            takes = "1 input" if most == 1 else f"{fewest} inputs" + ("" if most else " or more")
+            message = f"takes {takes}, found {len(sources)}"
+            self._add(at, f"{where}.{call.op}", message, "that many names in from")
         line.value = join(path, entry.name)
         return Leaf(line.value, entry.name, call.op, call.args, sources, at)
 

@@ -43,9 +43,10 @@ def op_key(node: Node) -> str:
             return key
     rest = [key for key in node.items if key not in WIRES]
     called = [key for key in rest if is_callable_name(key)]
-    if len(called) != 1 or (len(rest) > 1 and any(_may_be_child(node.items[key]) for key in rest)):
+    if len(called) != 1 or _is_child(called[0], node.items[called[0]]):
         return ""
-    return called[0]
+    others = (node.items[key] for key in rest if key != called[0])
+    return "" if any(is_null(other) or _looks_like_item(other) for other in others) else called[0]
 
 
 def misspelt_op(node: MapNode) -> str:
@@ -56,9 +57,13 @@ def misspelt_op(node: MapNode) -> str:
     return rest[0]
 
 
-def _may_be_child(node: Node) -> bool:
-    """Say whether a value can stand under a child's name: an item, or the null that removes one."""
-    return is_null(node) or _looks_like_item(node)
+def _is_child(name: str, value: Node) -> bool:
+    """Say whether an op's name is a child's here: what stands under it is an item, not arguments."""
+    if isinstance(value, MapNode) and name in ops():
+        parameters = {parameter.name for parameter in ops()[name].parameters}
+        if parameters & set(value.items):
+            return False
+    return _looks_like_item(value)
 
 
 def _looks_like_item(node: Node) -> bool:

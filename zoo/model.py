@@ -38,7 +38,7 @@ def build(
         declared = ", ".join(spec.weights) or "none"
         near = nearest(weights, spec.weights)
         hint = f"; did you mean '{near}'?" if near else ""
-        raise WeightsError(f"{spec.path}: declares no weights '{weights}', but {declared}{hint}")
+        raise WeightsError(f"{spec.path}: declares no weights '{weights}'; it declares {declared}{hint}")
     classes = classes or spec.classes
     net = _declared(spec, classes, seed) if spec.model is None else _catalogued(spec, classes, seed)
     if weights is not None:

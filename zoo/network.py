@@ -162,7 +162,6 @@ def _check_output(spec: Spec, root: Group, output: Shape, classes: int) -> None:
         wanted = (classes, spec.input.height, spec.input.width)
     if output != wanted:
         last = root.children[-1] if root.children else root
-        message = (
-            f"the network gives {in_words(output)}, a {spec.task} of {classes} classes {in_words(wanted)}"
-        )
+        needed = f"{spec.task} of {classes} classes needs {in_words(wanted)}"
+        message = f"the network gives {in_words(output)}, and {needed}"
         raise SpecError([Problem(last.mark, join("layers", last.path), message, "$classes as the last out")])

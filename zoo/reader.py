@@ -18,7 +18,8 @@ from zoo.errors import GraftError, Mark, Problem, SpecError
 from zoo.nodes import ListNode, MapNode, Node, Scalar
 from zoo.scalars import AmbiguousError, read_scalar
 
-STRING_TAG = "tag:yaml.org,2002:str"
+TAG_PREFIX = "tag:yaml.org,2002:"
+STRING_TAG = TAG_PREFIX + "str"
 MAX_DEPTH = 60
 SURROGATE = re.compile("[\ud800-\udfff]")
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
@@ -100,7 +101,7 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
             self._refuse(mark, f"the anchor '&{event.anchor}'")
             event.anchor = None
         if event.tag is not None:
-            self._refuse(mark, f"the tag '{event.tag}'")
+            self._refuse(mark, f"the tag '{event.tag.replace(TAG_PREFIX, '!!')}'")
             event.tag = None
         return super().compose_node(parent, index)
 

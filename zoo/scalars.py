@@ -22,7 +22,7 @@ REFUSED = (
     (re.compile(r"[-+]?0[xXoObB][0-9a-fA-F_]+"), "numbers are written in decimal", ""),
     (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), "numbers are written without underscores", ""),
     (re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"), "some YAML readers count it in sixties", ""),
-    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "numbers are finite", ""),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "numbers are finite", "a finite number"),
 )
 
 

@@ -144,30 +144,14 @@ def _include() -> Schema:
 
 
 def _children(*, loose: bool) -> Schema:
-    """Named children; a mapping whose one name is an op's is a call."""
-    wires = [*WIRES]
-    called = [*SLOTS, NONE, *ops()]
-    lone_call: Schema = {
-        "anyOf": [
-            {
-                "required": beside,
-                "maxProperties": len(beside) + 1,
-                "propertyNames": {"enum": [*called, *beside]},
-                "minProperties": len(beside) + 1,
-            }
-            for beside in ([], [wires[0]], [wires[1]], wires)
-        ]
-    }
-    children: Schema = {
+    """Named children."""
+    return {
         "type": "object",
         "properties": _wires(),
         "propertyNames": {"pattern": CHILD_NAME},
         "additionalProperties": _ref("item?" if loose else "item"),
         "minProperties": 1,
     }
-    if not loose:
-        children["not"] = lone_call
-    return children
 
 
 def _choice(registry: Registry, loose: bool) -> Schema:

@@ -23,7 +23,7 @@ def conv(
     """Convolve: (C, H, W) to (out, H', W'), H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1."""
     channels = channels_of(x)
     if channels % groups or out % groups:
-        raise ShapeError(f"{groups} groups divide neither or one of {channels} channels in and {out} out")
+        raise ShapeError(f"{groups} groups do not divide both {channels} channels in and {out} out")
     _fits(x, kernel, padding, dilation)
     return nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias, device="meta")
 
@@ -62,7 +62,7 @@ def conv_transpose(
     """Convolve at stride 1/stride: (C, H, W) to (out, H', W'), H' = (H - 1) stride - 2 padding + kernel."""
     channels = channels_of(x)
     if channels % groups or out % groups:
-        raise ShapeError(f"{groups} groups divide neither or one of {channels} channels in and {out} out")
+        raise ShapeError(f"{groups} groups do not divide both {channels} channels in and {out} out")
     return nn.ConvTranspose2d(
         channels, out, kernel, stride, padding, output_padding, groups, bias, dilation, device="meta"
     )

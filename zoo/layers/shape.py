@@ -29,7 +29,7 @@ def in_words(shape: Shape) -> str:
 def channels_of(shape: Shape) -> int:
     """Give the channels of a map. Raises ShapeError for flat features."""
     if len(shape) != MAP_AXES:
-        raise ShapeError(f"needs channelsxheightxwidth, found {in_words(shape)} (flat features)")
+        raise ShapeError(f"needs channels, height and width, found {in_words(shape)} (flat features)")
     return shape[0]
 
 
@@ -41,7 +41,7 @@ def features_of(shape: Shape) -> int:
 
 
 def is_map(shape: Shape) -> bool:
-    """Say whether a shape is channelsxheightxwidth."""
+    """Say whether a shape is that of a map: channels, height and width."""
     return len(shape) == MAP_AXES
 
 
