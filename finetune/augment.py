@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from finetune import augment_colour, augment_geometry, augment_policy
 from finetune.augment_registry import AUGMENTS, Context, Transform
-from finetune.augment_sides import sides_matter
+from finetune.augment_sides import sides_matter, warn_flips
 from finetune.statistics import Statistics
 from zoo.registry import Call
 
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 FAMILIES = (augment_geometry, augment_colour, augment_policy)  # importing them fills the registry
 
-__all__ = ["AUGMENTS", "Context", "build_augment", "build_step", "default_calls", "needs_statistics"]
+__all__ = [
+    "AUGMENTS",
+    "Context",
+    "build_augment",
+    "build_step",
+    "default_calls",
+    "needs_statistics",
+    "warn_flips",
+]
 
 
 def build_augment(
