@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 
 from finetune.evidence import count_images, measure_evidence
 from finetune.plan import Plan
@@ -20,8 +20,8 @@ STEPS = {"scratch": 900, "full": 600, "partial": 600}
 """Optimiser steps that a run aims at when `epochs` is auto; kept between the two bounds below."""
 FEWEST_EPOCHS, MOST_EPOCHS = 8, 60
 LARGEST_BATCH = 64
-PROBED_IMAGES = 8
-"""Images that the speed of each precision is measured on."""
+PROBED_IMAGES, PROBED_ON_ACCELERATOR = 8, 256
+"""Images that the speed of each precision is measured on; an accelerator is not busy with fewer."""
 LEARNING_RATE = {"scratch": 0.1, "full": 0.02, "partial": 0.02}
 """Highest rate of SGD for a batch of 64, by strategy; it falls in proportion with smaller batches."""
 
@@ -48,7 +48,11 @@ def choose_plan(setup: Setup) -> Plan:
 
 
 def settle(
-    setup: Setup, strategy: Strategy, cell: tuple[str, str] | None, reasons: tuple[str, ...], numbers: Mapping[str, object]
+    setup: Setup,
+    strategy: Strategy,
+    cell: tuple[str, str] | None,
+    reasons: tuple[str, ...],
+    numbers: Mapping[str, object],
 ) -> Plan:
     """The plan of that strategy with every `auto` settled from the size of the training split."""
     settings, images = setup.settings, len(setup.splits.train.targets)
@@ -73,8 +77,9 @@ def choose_precision(setup: Setup, strategy: Strategy) -> Precision:
     wanted = setup.settings.precision
     if strategy.probe or wanted == "float32":
         return EXACT
-    device = Accelerator().device
-    example = torch.zeros(PROBED_IMAGES, 3, setup.spec.input.height, setup.spec.input.width, dtype=torch.uint8)
+    device = PartialState().device
+    images = PROBED_IMAGES if device.type == "cpu" else PROBED_ON_ACCELERATOR
+    example = torch.zeros(images, 3, setup.spec.input.height, setup.spec.input.width, dtype=torch.uint8)
     inputs = setup.preprocess.to(device).normalise(example.to(device))
     autocast = True if wanted == "bfloat16" else None
     return fastest_precision(setup.net.to(device), inputs, backward=True, autocast=autocast)

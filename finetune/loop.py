@@ -31,7 +31,9 @@ from zoo.errors import GraftError
 def build_loop(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Loop:
     """All parts of the loop on their device, before the first step."""
     settings, standing = setup.settings, Standing(plateau=build_plateau(setup.settings.schedule))
-    accelerator = Accelerator(mixed_precision="bf16" if plan.precision.autocast else "no")
+    accelerator = (
+        Accelerator()
+    )  # mixed precision is the plan's: accelerate would fix it for the whole process
     freeze(setup.net, plan.trains)
     if settings.gradient_checkpointing:
         enable_checkpointing(setup.net, setup.anatomy.stages)
@@ -49,7 +51,9 @@ def build_loop(setup: Setup, plan: Plan, folder: RunFolder, console: Console) ->
     ema = build_ema(setup.net, settings.ema) if settings.ema is not None else None
     accelerator.register_for_checkpointing(standing, *([ema] if ema is not None else []))
     if settings.l2_sp is not None and setup.origin is None:
-        raise GraftError(f"finetune.l2_sp ties weights to pretrained ones, and there are none: {setup.no_weights}")
+        raise GraftError(
+            f"finetune.l2_sp ties weights to pretrained ones, and there are none: {setup.no_weights}"
+        )
     start = starting_point(setup.net, new=[setup.anatomy.head]) if settings.l2_sp is not None else None
     teacher = None
     if settings.distill is not None:
@@ -64,7 +68,9 @@ def build_loop(setup: Setup, plan: Plan, folder: RunFolder, console: Console) ->
         precision=plan.precision,
         settings=settings,
         head=setup.anatomy.head,
-        mix=Mix(len(setup.classes), settings.mixup, settings.cutmix) if settings.mixup or settings.cutmix else None,
+        mix=Mix(len(setup.classes), settings.mixup, settings.cutmix)
+        if settings.mixup or settings.cutmix
+        else None,
         penalty=build_penalty(setup.net, settings, start),
         ema=ema,
         teacher=teacher,

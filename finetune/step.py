@@ -59,7 +59,9 @@ class Step:
     ema: ModelEmaV3 | None
     teacher: Teacher | None
 
-    def __call__(self, images: Tensor, targets: Tensor, place: Place, damping: float = 1.0) -> tuple[Tensor, bool]:
+    def __call__(
+        self, images: Tensor, targets: Tensor, place: Place, damping: float = 1.0
+    ) -> tuple[Tensor, bool]:
         """Learn from one batch.
 
         In: uint8 images (N, 3, h, w), their targets; `damping` multiplies the learning rate.
@@ -82,7 +84,7 @@ class Step:
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits for uint8 images (N, 3, h, w), in the precision of training, of the averaged weights if any."""
-        with self.accelerator.autocast():
+        with self.precision.context(self.accelerator.device):
             logits: Tensor = self.averaged()(self._inputs(images))
         return logits
 
@@ -103,10 +105,12 @@ class Step:
         answers = None if self.teacher is None else self._ask(inputs)
 
         def loss_of(pixels: Tensor) -> Tensor:
-            with self.accelerator.autocast():
+            with self.precision.context(self.accelerator.device):
                 logits = self.net(pixels)
             loss = self.loss(logits.float(), targets)
-            return loss if self.teacher is None or answers is None else self.teacher.mix(loss, logits, answers)
+            return (
+                loss if self.teacher is None or answers is None else self.teacher.mix(loss, logits, answers)
+            )
 
         adversarial = self.settings.adversarial
         if adversarial is None or adversarial.fgsm is None:
@@ -116,7 +120,7 @@ class Step:
 
     def _ask(self, inputs: Tensor) -> Tensor:
         assert self.teacher is not None
-        with self.accelerator.autocast():
+        with self.precision.context(self.accelerator.device):
             return self.teacher.answer(inputs)
 
     def _update(self, step: int, damping: float) -> None:
