@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import torch
-from digits_kit import DIGITS, DigitsModel, digit_images, train
+from digits_kit import DIGITS, ONNX_WEB, DigitsModel, digit_images, train
 from numpy.typing import NDArray
 
 from finetune.preprocess import Preprocess
@@ -44,3 +48,28 @@ def digits_model(tmp_path_factory: pytest.TempPathFactory) -> DigitsModel:
         net, preprocess, DIGITS, folder / "model.onnx", metadata=metadata, images=images[1500:1600]
     )
     return DigitsModel(runs, folder, net, preprocess, parity, accuracy)
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node with onnxruntime-web beside the script; fetched by npm where it is not there yet.
+
+    Skips where there is no Node, or no network to fetch it; GRAFT_REQUIRE_NODE=1 makes that a failure.
+    """
+    give_up = pytest.fail if os.environ.get("GRAFT_REQUIRE_NODE") == "1" else pytest.skip
+    program, npm = shutil.which("node"), shutil.which("npm")
+    if program is None or npm is None:
+        give_up("node and npm are not installed; the WebAssembly check needs both")
+    assert program is not None
+    assert npm is not None
+    if not (ONNX_WEB / "node_modules" / "onnxruntime-web" / "package.json").exists():
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+        try:
+            done = subprocess.run(
+                command, cwd=ONNX_WEB, capture_output=True, text=True, timeout=60, check=False
+            )
+        except subprocess.TimeoutExpired:
+            give_up("npm ci did not fetch onnxruntime-web within a minute; the WebAssembly check needs it")
+        if done.returncode != 0:
+            give_up(f"npm ci could not fetch onnxruntime-web: {done.stderr.strip()[-300:]}")
+    return program

@@ -15,6 +15,7 @@ from torch import nn
 from finetune.preprocess import Preprocess
 from serve.parity import Parity
 
+ONNX_WEB = Path(__file__).parent / "onnx_web"
 DIGITS = tuple("0123456789")
 SCALE = 4  # 8x8 digits are shown at 32x32
 

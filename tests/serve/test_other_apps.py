@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -15,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from digits_kit import DigitsModel
+from digits_kit import ONNX_WEB, DigitsModel
 from numpy.typing import NDArray
 from PIL import Image
 
 from serve import Predictor
 
 ROOT = Path(__file__).parents[2]
-ONNX_WEB = Path(__file__).parent / "onnx_web"
 MARKER = "<!-- load-python -->"
 NEEDED = ("onnxruntime", "numpy", "pillow")
 
@@ -110,31 +107,6 @@ def test_documented_python_gives_the_predictors_answers(
         values = [float(value) for _, value in printed]
         # printed with four digits
         assert values == pytest.approx([value for _, value in expected], abs=6e-5)
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """Node with onnxruntime-web beside the script; fetched by npm where it is not there yet.
-
-    Skips where there is no Node, or no network to fetch it; GRAFT_REQUIRE_NODE=1 makes that a failure.
-    """
-    give_up = pytest.fail if os.environ.get("GRAFT_REQUIRE_NODE") == "1" else pytest.skip
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
-        give_up("node and npm are not installed; the WebAssembly check needs both")
-    assert program is not None
-    assert npm is not None
-    if not (ONNX_WEB / "node_modules" / "onnxruntime-web" / "package.json").exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
-        try:
-            done = subprocess.run(
-                command, cwd=ONNX_WEB, capture_output=True, text=True, timeout=60, check=False
-            )
-        except subprocess.TimeoutExpired:
-            give_up("npm ci did not fetch onnxruntime-web within a minute; the WebAssembly check needs it")
-        if done.returncode != 0:
-            give_up(f"npm ci could not fetch onnxruntime-web: {done.stderr.strip()[-300:]}")
-    return program
 
 
 def test_webassembly_gives_pythons_answers(

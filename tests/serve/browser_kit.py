@@ -1,0 +1,80 @@
+"""A headless Chromium that reaches this machine only, and a demo that listens on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Route, sync_playwright
+
+HERE = "http://127.0.0.1"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+OPTIONS = ["--no-sandbox", "--disable-background-networking"]
+
+
+def find_chromium() -> str:
+    """Chromium's path. Skips the test where there is none; GRAFT_REQUIRE_BROWSER=1 makes that a failure."""
+    for name in (os.environ.get("GRAFT_CHROMIUM", ""), *NAMES):
+        if found := shutil.which(name):
+            return found
+    give_up = pytest.fail if os.environ.get("GRAFT_REQUIRE_BROWSER") == "1" else pytest.skip
+    give_up(f"no browser: none of {', '.join(NAMES)} is installed, and GRAFT_CHROMIUM names none")
+    raise AssertionError
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator[tuple[BrowserContext, list[str]]]:
+    """A browser cut off from other hosts, and the addresses there that its pages asked for in vain."""
+    strangers: list[str] = []
+
+    def refuse_strangers(route: Route) -> None:
+        if route.request.url.startswith((HERE, "data:", "blob:")):
+            route.continue_()
+        else:
+            strangers.append(route.request.url)
+            route.abort()
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=OPTIONS)
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.set_default_timeout(20_000)  # milliseconds
+        context.route("**/*", refuse_strangers)
+        try:
+            yield context, strangers
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def serve_demo(runs: Path, log: Path) -> Iterator[str]:
+    """`python -m serve demo` over a folder of runs; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-X", "importtime", "-m", "serve", "demo", "--runs", str(runs)]
+    with log.open("w") as file:
+        server = subprocess.Popen([*command, "--port", str(port)], stdout=file, stderr=file)
+    try:
+        wait_for(port, server, log)
+        yield f"{HERE}:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    """Return once something listens on the port; fail with the server's own words when it ends first."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    words = [line for line in log.read_text().splitlines() if not line.startswith("import time:")]
+    pytest.fail(f"the demo did not start within {seconds:g} seconds: {' '.join(words[-5:])}")
