@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,7 +10,13 @@ STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=Fals
 PositiveInt = Annotated[int, Field(gt=0)]
 Pixels = Annotated[int, Field(gt=0, le=16384)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+WEIGHT_SOURCES = ("torchvision", "timm", "hub", "file", "url")
 ResizeRule = Literal["squash", "crop", "pad"]
+
+
+def _one_of(*keys: str) -> dict[str, Any]:
+    """Tell the JSON Schema what our own validator checks: one of these keys is given, no more."""
+    return {"oneOf": [{"required": [key]} for key in keys]}
 
 
 class Input(BaseModel):
@@ -52,7 +58,7 @@ class TrainedInput(BaseModel):
 class WeightsEntry(BaseModel):
     """Where published weights come from (one of the first five keys), and how they fit this network."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(json_schema_extra=_one_of(*WEIGHT_SOURCES))
 
     torchvision: str | None = None
     timm: str | None = None
@@ -70,11 +76,10 @@ class WeightsEntry(BaseModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> WeightsEntry:
-        sources = ("torchvision", "timm", "hub", "file", "url")
-        given = [name for name in sources if getattr(self, name) is not None]
+        given = [name for name in WEIGHT_SOURCES if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
-            raise ValueError(f"weights come from one of {', '.join(sources)}; found {found}")
+            raise ValueError(f"weights come from one of {', '.join(WEIGHT_SOURCES)}; found {found}")
         return self
 
 
@@ -95,7 +100,7 @@ class Facts(BaseModel):
 class CatalogueModel(BaseModel):
     """A whole network by its name in another library."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(json_schema_extra=_one_of("timm", "torchvision"))
 
     timm: str | None = None
     torchvision: str | None = None

@@ -79,7 +79,8 @@ def _network(*, loose: bool) -> Schema:
     block = _object({"params": {"type": "object", "additionalProperties": VALUE}, "layers": _ref(item)})
     if not loose:
         block["required"] = ["layers"]
-    layers: list[Schema] = [_children(loose=loose), _include()]
+    no_wires = {"not": {"anyOf": [{"required": [wire]} for wire in WIRES]}}
+    layers: list[Schema] = [{"allOf": [_children(loose=loose), no_wires]}, _include()]
     if not loose:
         layers.append({"type": "array", "items": _ref("item"), "minItems": 1})
     slots = {slot: _choice(registry, loose) for slot, registry in SLOTS.items()}
@@ -144,8 +145,9 @@ def _include() -> Schema:
 
 
 def _children(*, loose: bool) -> Schema:
-    """Named children."""
-    return {
+    """Named children; what overrides some may be their wires alone."""
+    named = {} if loose else {"not": {"propertyNames": {"enum": [*WIRES]}}}
+    return named | {
         "type": "object",
         "properties": _wires(),
         "propertyNames": {"pattern": CHILD_NAME},
