@@ -86,8 +86,7 @@ def _read_parquet(settings: DataSettings) -> dict[str, Table]:
     for split, pattern in patterns.items():
         if pattern is None:
             continue
-        files = _matches(split, pattern)
-        _check_files(files, settings)
+        files = _filled(_matches(split, pattern), settings)
         with _as_data_error(pattern), _no_progress_bars():
             rows = _undecoded(Dataset.from_parquet(files, columns=columns), settings)
         tables[split] = Table(pattern, rows)
@@ -102,13 +101,21 @@ def _matches(split: str, pattern: str) -> list[str]:
     return files
 
 
-def _check_files(files: list[str], settings: DataSettings) -> None:
-    from pyarrow.parquet import read_schema  # type: ignore[import-untyped]
+def _filled(files: list[str], settings: DataSettings) -> list[str]:
+    """The files that hold a row, which the library needs of each one. Raises: DataError."""
+    from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
 
+    filled = []
     for file in files:
         with _as_data_error(file):
-            names = read_schema(file).names
+            metadata = read_metadata(file)
+            names = metadata.schema.to_arrow_schema().names
         _check_columns(file, names, settings)
+        if metadata.num_rows:
+            filled.append(file)
+    if not filled:
+        raise DataError(f"no rows in {', '.join(files)}")
+    return filled
 
 
 def _read_hub(settings: DataSettings) -> dict[str, Table]:
@@ -168,7 +175,7 @@ def _as_data_error(where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, ArrowException, DatasetsError) as error:
-        raise DataError(f"{where} cannot be read: {error}") from error
+        raise DataError(f"{where} cannot be read: {error.__cause__ or error}") from error
 
 
 @contextlib.contextmanager

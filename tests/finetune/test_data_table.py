@@ -157,6 +157,16 @@ def test_wrong_tables(labels: list[Any], values: dict[str, object], message: str
         load_splits(settings(**{"parquet": path, **values}), 0)
 
 
+def test_a_file_without_rows(tmp_path: Path) -> None:
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    empty = pa.table({"image": pa.array([], kind), "label": pa.array([], pa.int64())})
+    pq.write_table(empty, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"no rows in .*a\.parquet"):
+        load_splits(settings(parquet=tmp_path / "a.parquet"), 0)
+    write(tmp_path / "b.parquet", [0, 1] * 5)
+    assert len(load_splits(settings(parquet=tmp_path / "*.parquet"), 0).train) == 6
+
+
 def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match=r"a\.parquet cannot be read"):

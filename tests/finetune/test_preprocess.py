@@ -239,8 +239,7 @@ def export(preprocess: Preprocess) -> onnxruntime.InferenceSession:
 VARIANTS: dict[str, dict[str, Any]] = {
     "squash": {"height": 32, "width": 24, "mean": MEAN, "std": STD},
     "crop": {"height": 32, "width": 24, "resize": "crop"},
-    "pad": {"height": 32, "width": 24, "resize": "pad"},
-    "grey": {"height": 28, "width": 28, "channels": 1, "resize": "pad"},
+    "pad to grey": {"height": 32, "width": 24, "channels": 1, "resize": "pad"},
     "thin": {"height": 1, "width": 1},
 }
 

@@ -84,8 +84,18 @@ def test_exif_orientation_is_obeyed(file_format: str, orientation: int) -> None:
     assert np.abs(corner - gradient(32, 48)[0, 0]).max() <= 24
 
 
+TIFF_HEADER = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01"
+
+
 @pytest.mark.parametrize(
-    "exif", [b"Exif\x00\x00garbage", b"Exif\x00\x00II*\x00\xff\xff\xff\xff", b"Exif\x00\x00"]
+    "exif",
+    [
+        b"Exif\x00\x00garbage",
+        b"Exif\x00\x00II*\x00\xff\xff\xff\xff",
+        b"Exif\x00\x00",
+        TIFF_HEADER + b"\x01\x12\x00",  # cut short: Pillow warns
+        TIFF_HEADER + b"\x01\x12\x00\x01\x00\x00\x00\x01;\x06\x00\x00\x00\x00\x00",  # an orientation of ';'
+    ],
 )
 def test_damaged_exif_leaves_the_pixels_alone(exif: bytes) -> None:
     data = encode(Image.fromarray(gradient()), "JPEG", exif=exif)
