@@ -75,7 +75,11 @@ def fit_logistic(
     guess = np.zeros((rank + 1, classes))
     if start is not None:
         guess = np.vstack([start.weight, start.bias]) / unit[:, None]
-    options = {"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8} if exact else {"maxiter": 100, "ftol": 1e-5, "gtol": 1e-5}
+    options = (
+        {"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8}
+        if exact
+        else {"maxiter": 100, "ftol": 1e-5, "gtol": 1e-5}
+    )
     found = minimize(loss, guess.ravel(), jac=True, method="L-BFGS-B", options=options)
     solution = found.x.reshape(rank + 1, classes) * unit[:, None]
     return Linear(solution[:-1], solution[-1])
