@@ -45,6 +45,6 @@ def plain_lines(console: Console, total: int, done: int) -> Advance:
         if now - last >= PLAIN_EVERY_S:
             last = now
             left_s = (now - start) / steps * (total - done - steps)
-            console.print(f"  step {done + steps}/{total}  {text}  about {left_s:.0f} s left", highlight=False)
+            console.print(f"  step {done + steps}/{total}  {text}  about {left_s:.0f} s left")
 
     return advance

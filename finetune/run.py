@@ -1,4 +1,4 @@
-"""One run from spec to artifact: each step writes its file, and a step whose file stands is not done again."""
+"""One run from spec to artifact: each step writes its file, and a step whose file stands is not repeated."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def run(
     where it was broken off, to the same numbers; `resume` takes the newest unfinished one of the spec.
     Raises: GraftError for everything a user can mend.
     """
-    console = console or Console()
+    console = console or Console(highlight=False, soft_wrap=True)
     recipe = read_recipe(spec, data, set)
     folder = _open_folder(recipe, run, resume, root)
     if folder.report.exists():
         console.print(f"{folder.path} is finished; nothing to do")
-        show_report(read_report(folder), console)
+        show_report(read_report(folder), folder, console)
         return RunReport(folder.path)
     start = time.monotonic()
     splits = _settle_splits(recipe, folder)
@@ -110,8 +110,7 @@ def run(
     report["exports"] = export(finished)
     report["seconds"] = round(time.monotonic() - start, 1)
     write_json(folder.report, report)
-    show_report(report, console)
-    console.print(f"written to [bold]{folder.path}[/bold]", highlight=False)
+    show_report(report, folder, console)
     return RunReport(folder.path)
 
 
@@ -123,7 +122,7 @@ def plan(
     console: Console | None = None,
 ) -> Plan:
     """The plan that a run of the spec would follow, shown and not carried out."""
-    console = console or Console()
+    console = console or Console(highlight=False, soft_wrap=True)
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, DataSettings)
     setup = prepare(recipe, load_splits(settings, section(recipe, FinetuneSettings).seed))
@@ -140,7 +139,9 @@ def load_run(path: str | Path) -> FinishedRun:
     """
     folder = RunFolder(Path(path).expanduser())
     if not folder.trained.exists():
-        raise GraftError(f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE")
+        raise GraftError(
+            f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE"
+        )
     spec = zoo.override(zoo.read_spec(folder.spec), {"finetune.weights": "none"})
     setup = prepare(spec, _settle_splits(spec, folder))
     read_weights(folder.weights, setup.net)
@@ -161,7 +162,7 @@ def make_report(setup: Setup, plan: Plan, training: Mapping[str, object]) -> dic
         "classes": by_class(metrics, setup.classes),
         "confusion": metrics.get("confusion"),
         "training": dict(training),
-        "weights": asdict(setup.origin) if setup.origin is not None else {"none": setup.no_weights},
+        "weights": setup.origin.as_json() if setup.origin is not None else {"none": setup.no_weights},
         "broken": [asdict(broken) for broken in splits.broken],
         "warnings": list(splits.warnings),
     }
@@ -189,7 +190,7 @@ def export(finished: FinishedRun) -> dict[str, object]:
     """Hand the run to every exporter that is installed; what each has to say, by its name."""
     said = {}
     for point in sorted(entry_points(group=EXPORTERS), key=lambda point: point.name):
-        said[point.name] = str(point.load()(finished))
+        said[point.name] = point.load()(finished)
     return said
 
 
@@ -208,8 +209,9 @@ def _open_folder(recipe: zoo.Spec, run: str | Path | None, resume: bool, root: P
     if not folder.recipe.exists():
         write_text(folder.recipe, recipe.to_yaml())
     elif folder.recipe.read_text() != recipe.to_yaml():
+        changes = _differences(folder.recipe.read_text(), recipe.to_yaml())
         raise GraftError(
-            f"{folder.path} was started from another recipe: {_differences(folder.recipe.read_text(), recipe.to_yaml())}\n"
+            f"{folder.path} was started from another recipe: {changes}\n"
             "  expected: the same SPEC, DATA and SET as then, or another RUN"
         )
     return folder

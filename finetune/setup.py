@@ -64,7 +64,9 @@ def section(spec: zoo.Spec, kind: type[Section]) -> Section:
 
 
 def read_recipe(
-    path: str | Path, data: str | None = None, set: Mapping[str, object] | None = None  # noqa: A002
+    path: str | Path,
+    data: str | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002
 ) -> zoo.Spec:
     """The spec at `path` with the user's overrides, reading `data` in place of its own images.
 
@@ -87,9 +89,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     settings = section(spec, FinetuneSettings)
     task = find_task(spec.task)
     chosen, no_weights = choose_weights(spec, settings.weights)
-    spec = zoo.override(spec, {"classes": len(splits.classes)})
-    if chosen is not None:
-        spec = zoo.with_trained_input(spec, chosen)
+    spec = _settle(spec, chosen, len(splits.classes))
     net, origin = zoo.load(spec, weights=chosen, seed=settings.seed)
     spec, train, val, test = _images(spec, splits)
     return Setup(
@@ -122,7 +122,17 @@ def choose_weights(spec: zoo.Spec, wanted: str) -> tuple[str | None, str]:
         return ("default" if "default" in ready else ready[0]), ""
     if not spec.weights:
         return None, f"{spec.name} declares none"
-    return None, f"{', '.join(spec.weights)} not on this machine; `python -m zoo pull {spec.name}` fetches them"
+    return (
+        None,
+        f"{', '.join(spec.weights)} not on this machine; `python -m zoo pull {spec.name}` fetches them",
+    )
+
+
+def _settle(spec: zoo.Spec, weights: str | None, classes: int) -> zoo.Spec:
+    """The spec with the data's classes, and with the weights and the preprocessing that these were trained with."""
+    trained = {} if weights is None else zoo.trained_input(spec, weights).model_dump(exclude_none=True)
+    known = {f"input.{key}": value for key, value in trained.items()}
+    return zoo.override(spec, {"classes": classes, "finetune.weights": weights or "none", **known})
 
 
 def build_preprocess(shape: zoo.Input) -> Preprocess:

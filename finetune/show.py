@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from finetune.data.splits import SPLITS
+from finetune.folder import RunFolder
 from finetune.plan import Plan
 from finetune.setup import Setup
 from finetune.table import draw_table
@@ -21,12 +22,12 @@ def show_setup(setup: Setup, console: Console) -> None:
     splits = setup.splits
     sizes = ", ".join(f"{len(getattr(splits, name))} {name}" for name in SPLITS)
     counts = splits.train.counts(len(splits.classes))
-    console.print(f"[bold]{setup.spec.name}[/bold]  {len(splits.classes)} classes, {sizes} images", highlight=False)
-    console.print(f"  images a class for training: {min(counts)} to {max(counts)}", highlight=False)
+    console.print(f"[bold]{setup.spec.name}[/bold]  {len(splits.classes)} classes, {sizes} images")
+    console.print(f"  images a class for training: {min(counts)} to {max(counts)}")
     if splits.broken:
-        console.print(f"[yellow]warning[/yellow]: {len(splits.broken)} broken images left out:", highlight=False)
+        console.print(f"[yellow]warning[/yellow]: {len(splits.broken)} broken images left out:")
         for broken in splits.broken[:BROKEN_SHOWN]:
-            console.print(f"  {broken.path}: {broken.reason}", highlight=False, markup=False)
+            console.print(f"  {broken.path}: {broken.reason}", markup=False)
         if len(splits.broken) > BROKEN_SHOWN:
             console.print(f"  … and {len(splits.broken) - BROKEN_SHOWN} more, all named in report.json")
 
@@ -35,13 +36,13 @@ def show_plan(plan: Plan, console: Console) -> None:
     """The table with the chosen cell marked, then strategy and reasons."""
     console.print(draw_table(plan.cell, plan.strategy))
     for reason in plan.reasons:
-        console.print(f"  • {reason}", highlight=False)
+        console.print(f"  • {reason}")
     what = ", ".join(part or "the whole network" for part in plan.trains)
     how = f", {plan.epochs} epochs at most, batches of {plan.batch_size}" if plan.learning_rate else ""
-    console.print(f"[bold]plan: {plan.strategy}[/bold]: {what} learns{how}", highlight=False)
+    console.print(f"[bold]plan: {plan.strategy}[/bold]: {what} learns{how}")
 
 
-def show_report(report: Mapping[str, object], console: Console) -> None:
+def show_report(report: Mapping[str, object], folder: RunFolder, console: Console) -> None:
     """Test metrics, in all and by class, and where the artifact lies."""
     metrics, classes, images = report["metrics"], report["classes"], report["images"]
     assert isinstance(metrics, dict)
@@ -51,10 +52,13 @@ def show_report(report: Mapping[str, object], console: Console) -> None:
     console.print(
         f"[bold]{split} accuracy {metrics['accuracy']:.4f}[/bold] on {images[split]} images"
         f"  (macro F1 {metrics['f1']:.4f}, calibration error {metrics['calibration_error']:.3f})",
-        highlight=False,
     )
     if len(classes) <= CLASSES_SHOWN:
         table = Table("class", "recall", "precision")
         for label, numbers in classes.items():
             table.add_row(label, f"{numbers['recall']:.3f}", f"{numbers['precision']:.3f}")
         console.print(table)
+    exports = report["exports"]
+    assert isinstance(exports, dict)
+    for written in exports.values():
+        console.print(f"[bold]{folder.path / written['file']}[/bold]: {written['says']}")

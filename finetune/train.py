@@ -47,7 +47,9 @@ class Loop:
         batches = len(self._loader(0, 0))
         total, done = batches * self.plan.epochs, batches * standing.epoch + standing.batch
         with show_progress(self.console, total, done) as advance:
-            while standing.epoch < self.plan.epochs and (patience == "none" or not standing.stalled(patience)):
+            while standing.epoch < self.plan.epochs and (
+                patience == "none" or not standing.stalled(patience)
+            ):
                 self._train_epoch(batches, advance)
         return standing
 
@@ -111,8 +113,8 @@ class Loop:
         append_line(self.folder.log, line)
         self.console.print(
             f"  epoch {standing.epoch + 1:>3}  train loss {line['train_loss']:.3f}  val loss {loss:.3f}  "
-            f"val {name} {score:.4f}  {images_per_s:.0f} images/s" + ("  [green]best[/green]" if best else ""),
-            highlight=False,
+            f"val {name} {score:.4f}  {images_per_s:.0f} images/s"
+            + ("  [green]best[/green]" if best else ""),
         )
         standing.next_epoch()
         save_checkpoint(self.accelerator, self.folder.checkpoint, f"epoch-{standing.epoch:04d}")
@@ -121,7 +123,9 @@ class Loop:
         """Every metric on the validation split."""
         self.step.averaged().eval()
         batches = loader(self.setup.val, self.plan.batch_size * 2, workers=self.setup.data.workers)
-        return evaluate(self.step.predict, batches, self.setup.task, len(self.setup.classes), self.accelerator.device)
+        return evaluate(
+            self.step.predict, batches, self.setup.task, len(self.setup.classes), self.accelerator.device
+        )
 
 
 def train(loop: Loop) -> Standing:
@@ -129,9 +133,10 @@ def train(loop: Loop) -> Standing:
 
     Afterwards the setup's network carries the best weights of the run, which also stand in the folder.
     """
-    if load_checkpoint(loop.accelerator, loop.folder.checkpoint):
-        cut_log(loop.folder.log, loop.standing.epoch)
-        loop.console.print(f"  goes on in epoch {loop.standing.epoch + 1}", highlight=False)
+    resumed = load_checkpoint(loop.accelerator, loop.folder.checkpoint)
+    cut_log(loop.folder.log, loop.standing.epoch)
+    if resumed:
+        loop.console.print(f"  goes on in epoch {loop.standing.epoch + 1}")
     standing = loop.run()
     read_weights(loop.folder.weights, loop.setup.net)
     return standing

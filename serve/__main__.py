@@ -78,7 +78,8 @@ def export(run: Annotated[Path, typer.Argument(help="the folder of a finished ru
     """Write RUN's model.onnx again and check it against the network."""
     with explain_missing("train"):
         from serve.export import export_folder
-    print(export_folder(run))
+    written = export_folder(run)
+    print(f"{run / str(written['file'])}: {written['says']}")
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from serve.artifact import FILE_NAME, INPUT_NAME, MAX_MASK_CLASSES, OUTPUTS, ArtifactError, Metadata
-from serve.onnx_file import open_session, strip_notes, whole_file, write_model
+from serve.onnx_file import open_session, strip_notes, write_model
 from serve.parity import Expected, NamedImage, Parity, describe_failure, margin, measure_parity
 from zoo.errors import GraftError
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from finetune.run import FinishedRun
     from finetune.settings.export import ExportSettings
 
-PARITY_FILE = "export.json"
 MAX_BYTES = 2**31 - 2**20  # protobuf's limit of 2 GiB, less room for the graph itself
 EXAMPLE_SHAPE = (2, 37, 53, 3)  # no two sizes alike, none of them 1: the exporter must not tie them together
 
@@ -85,9 +83,10 @@ def fit_nearest(values: Tensor, image: Tensor) -> Tensor:
     return values[:, rows][:, :, columns]
 
 
-def export_run(run: FinishedRun) -> Path:
-    """Write `model.onnx` into the run's folder, checked on its validation images, and `export.json` beside.
+def export_run(run: FinishedRun) -> dict[str, object]:
+    """Write `model.onnx` into the run's folder, checked on its validation images.
 
+    Out: what the run's report says of it: the file, the numbers of the check, and the same in words (`says`).
     Raises: ExportError when the network cannot be exported or the file would answer otherwise.
     """
     settings = cast("ExportSettings", run.spec.sections["export"])
@@ -103,12 +102,10 @@ def export_run(run: FinishedRun) -> Path:
         images=((image.name, image.read()) for image in images),
         opset=settings.opset,
     )
-    with whole_file(run.folder / PARITY_FILE) as temporary:
-        temporary.write_text(json.dumps(parity.to_dict(), indent=2) + "\n")
-    return path
+    return {"file": path.name, "says": str(parity), **parity.to_dict()}
 
 
-def export_folder(folder: str | Path) -> Path:
+def export_folder(folder: str | Path) -> dict[str, object]:
     """`export_run` for the folder of a finished run.
 
     Raises: ArtifactError, whatever is wrong with the run.

@@ -69,6 +69,13 @@ class Parity:
     top1_differences: int
     seconds: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.images} validation images answered as by the network: "
+            f"{self.compared - self.top1_differences} of {self.compared} clear answers the same, "
+            f"probabilities at most {self.max_probability_difference:.1e} apart"
+        )
+
     def to_dict(self) -> dict[str, float | int]:
         """For report.json, with the limits that were applied."""
         return asdict(self) | {"limit": MAX_PROBABILITY_DIFFERENCE, "margin": CLEAR_MARGIN}
