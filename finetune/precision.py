@@ -55,8 +55,8 @@ def arranged(net: nn.Module, precision: Precision) -> Iterator[None]:
     if not precision.channels_last:
         yield
         return
-    before = {name: value for name, value in net.state_dict(keep_vars=True).items() if value.ndim == 4}  # noqa: PLR2004  conv
-    plain = [value for value in before.values() if value.is_contiguous()]
+    kernels = [value for value in net.state_dict(keep_vars=True).values() if value.ndim == len("NCHW")]
+    plain = [value for value in kernels if value.is_contiguous()]
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         yield
