@@ -62,7 +62,8 @@ class StageProbe(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = torchvision.models.resnet18(num_classes=4)
+        block = torchvision.models.resnet.BasicBlock
+        self.trunk = torchvision.models.ResNet(block, [1, 1, 1, 1], num_classes=4)
         self.caught: list[Tensor] = []
         for stage in ("layer1", "layer3"):
             self.trunk.get_submodule(stage).register_forward_hook(self._catch)
@@ -81,9 +82,13 @@ class StageProbe(nn.Module):
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Preprocess]] = {
     "lenet5": (LeNet5, Preprocess(height=28, width=28, channels=1, resize="pad")),
-    "mobilenetv3": (
-        lambda: timm.create_model("mobilenetv3_small_050", num_classes=5),
+    "convnext": (
+        lambda: timm.create_model("convnext_atto", num_classes=5, depths=(1, 1, 1, 1)),
         Preprocess(height=64, width=64, resize="crop", **IMAGENET),
+    ),
+    "densenet": (
+        lambda: torchvision.models.DenseNet(8, (2, 2), 16, num_classes=5),
+        Preprocess(height=64, width=64, **IMAGENET),
     ),
     "vit": (
         lambda: timm.create_model("vit_tiny_patch16_224", num_classes=5, img_size=64, depth=2),
