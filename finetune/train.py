@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from accelerate import Accelerator
@@ -23,6 +23,7 @@ from finetune.progress import Advance, show_progress
 from finetune.setup import Setup
 from finetune.standing import Standing
 from finetune.step import Place, Step
+from finetune.watch import Watch
 from zoo.errors import GraftError
 
 CHECKPOINT_EVERY_S = 300.0
@@ -30,7 +31,10 @@ CHECKPOINT_EVERY_S = 300.0
 
 @dataclass(frozen=True)
 class Loop:
-    """One training run in progress, all parts of it on their device."""
+    """One training run in progress, all parts of it on their device.
+
+    Without `keeps` neither weights nor checkpoints are written: the run is tried out, and no more.
+    """
 
     setup: Setup
     plan: Plan
@@ -40,6 +44,8 @@ class Loop:
     net: nn.Module
     step: Step
     standing: Standing
+    watch: Watch = field(default_factory=Watch)
+    keeps: bool = True
 
     def run(self) -> Standing:
         """Train to the end of the plan, or until validation has stalled for `patience` epochs."""
@@ -73,13 +79,15 @@ class Loop:
             standing.batch += 1
             standing.step += updated
             standing.images += len(images)
-            standing.loss += self._finite(float(loss)) * len(images)
+            cost = float(loss)
+            self.watch.after_step(cost)
+            standing.loss += self._finite(cost) * len(images)
             now = time.monotonic()
             advance(
                 f"epoch {standing.epoch + 1}/{self.plan.epochs}  loss {standing.loss / standing.images:.3f}  "
                 f"{(standing.images - before) / (now - start):.0f} images/s"
             )
-            if now - saved > CHECKPOINT_EVERY_S and updated:
+            if self.keeps and updated and now - saved > CHECKPOINT_EVERY_S:
                 save_checkpoint(self.accelerator, self.folder.checkpoint, f"step-{standing.step:06d}")
                 saved = now
         self._close_epoch((standing.images - before) / (time.monotonic() - start))
@@ -98,7 +106,7 @@ class Loop:
         metrics = self.validate()
         score, loss = float(metrics[name]), float(metrics["loss"])  # type: ignore[arg-type]
         damping, best = standing.damping, standing.observe(score, loss)
-        if best:
+        if best and self.keeps:
             write_weights(self.folder.weights, self.step.averaged())
         line = {
             "epoch": standing.epoch + 1,
@@ -117,7 +125,9 @@ class Loop:
             + ("  [green]best[/green]" if best else ""),
         )
         standing.next_epoch()
-        save_checkpoint(self.accelerator, self.folder.checkpoint, f"epoch-{standing.epoch:04d}")
+        if self.keeps:
+            save_checkpoint(self.accelerator, self.folder.checkpoint, f"epoch-{standing.epoch:04d}")
+        self.watch.after_epoch(standing.epoch - 1, score, loss)
 
     def validate(self) -> dict[str, object]:
         """Every metric on the validation split."""
