@@ -1,0 +1,109 @@
+"""`python -m zoo`: what it prints where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo.__main__ as command
+from zoo.schema import schema_text
+
+ROOT = Path(__file__).resolve().parents[2]
+BAD = "tests/specs/bad/five_mistakes"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command in this process, which has torch already; give its exit status."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["zoo", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        command.main()
+    return int(caught.value.code or 0)
+
+
+def test_validate_says_what_is_right(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(monkeypatch, "validate", "lenet5", "specs/resnet_small.yaml", "--set", "choices.norm=group_norm")
+        == 0
+    )
+    assert capsys.readouterr().out == "lenet5: right\nspecs/resnet_small.yaml: right\n"
+
+
+def test_validate_tells_all_mistakes_of_all_specs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "validate", f"{BAD}.yaml", "lenet5", "tests/specs/bad/shape_add.yaml") == 2
+    captured = capsys.readouterr()
+    expected = [(ROOT / f"{name}.txt").read_text() for name in (BAD, "tests/specs/bad/shape_add")]
+    assert captured.err == "".join(expected)
+    assert captured.out == "lenet5: right\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["validate", "resnet81"], "resnet81: no such spec; did you mean 'specs/resnet18.yaml'?\n"),
+        (["validate", "lenet5", "--set", "classes"], "--set classes: expected KEY=VALUE, such as"),
+        (["validate", "lenet5", "--set", "clases=3"], "SET: unknown key 'clases'\n"),
+    ],
+)
+def test_mistake_at_the_command_line(
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_schema_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "schema.json"
+    assert run(monkeypatch, "schema", "--output", str(file)) == 0
+    assert capsys.readouterr().out == f"{file}\n"
+    assert json.loads(file.read_text())["title"] == "Graft spec"
+    assert file.read_text() == schema_text()
+
+
+def test_five_mistakes_in_a_process_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo", "validate", f"{BAD}.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (ROOT / f"{BAD}.txt").read_text()
+    assert done.stderr.count("did you mean") == 5
+    assert "Traceback" not in done.stderr
+
+
+def test_help_takes_half_a_second_and_no_torch() -> None:
+    durations = []
+    for _ in range(3):  # time on the processor, the best of three: the machine may do other things too
+        before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        durations.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
+    assert "validate" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "zoo", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "pydantic", "numpy", "yaml"}
+    assert min(durations) < 0.5
