@@ -6,36 +6,57 @@ import importlib
 from typing import TYPE_CHECKING
 
 from zoo.errors import GraftError, SpecError, UnknownNameError, WeightsError
+from zoo.pretrained.place import WeightsUnavailableError
 
 if TYPE_CHECKING:
-    from zoo.header import Input, WeightsEntry
+    from zoo.catalog.stages import stage_parts
+    from zoo.header import Input, TrainedInput, WeightsEntry
     from zoo.model import Anatomy, anatomy, build
+    from zoo.pretrained.load import load, load_weights, trained_input, weights_to_hand
+    from zoo.pretrained.origin import Audit, Origin
     from zoo.spec import Spec, override, read_spec
 
 __all__ = [
     "Anatomy",
+    "Audit",
     "GraftError",
     "Input",
+    "Origin",
     "Spec",
     "SpecError",
+    "TrainedInput",
     "UnknownNameError",
     "WeightsEntry",
     "WeightsError",
+    "WeightsUnavailableError",
     "anatomy",
     "build",
+    "load",
+    "load_weights",
     "override",
     "read_spec",
+    "stage_parts",
+    "trained_input",
+    "weights_to_hand",
 ]
 
 _HOMES = {  # imported on first use: these need torch or pydantic, and asking for help needs neither
     "Anatomy": "zoo.model",
+    "Audit": "zoo.pretrained.origin",
     "Input": "zoo.header",
+    "Origin": "zoo.pretrained.origin",
     "Spec": "zoo.spec",
+    "TrainedInput": "zoo.header",
     "WeightsEntry": "zoo.header",
     "anatomy": "zoo.model",
     "build": "zoo.model",
+    "load": "zoo.pretrained.load",
+    "load_weights": "zoo.pretrained.load",
     "override": "zoo.spec",
     "read_spec": "zoo.spec",
+    "stage_parts": "zoo.catalog.stages",
+    "trained_input": "zoo.pretrained.load",
+    "weights_to_hand": "zoo.pretrained.load",
 }
 
 

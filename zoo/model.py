@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
-from zoo.errors import WeightsError, nearest
 from zoo.init import initialise
 from zoo.network import build_network, parametrise
+from zoo.pretrained.sources import find_entry
 from zoo.spec import Spec, read_spec
 from zoo.tree import Group, Leaf, leaves
 
@@ -29,27 +29,24 @@ def build(
     """Build a network in float32 on the processor: (N, C, H, W) to (N, classes), or (N, classes, H, W).
 
     `weights` names an entry of the spec's `weights`; where its classes are others than `classes`, the head
-    stays as `seed` made it. Torch's own random numbers are left alone.
+    stays as `seed` made it. Torch's own random numbers are left alone. `zoo.load` also tells of the weights.
 
     Raises SpecError where shapes do not fit, WeightsError where weights do not.
     """
     spec = spec if isinstance(spec, Spec) else read_spec(spec)
-    if weights is not None and weights not in spec.weights:
-        declared = ", ".join(spec.weights) or "none"
-        near = nearest(weights, spec.weights)
-        hint = f"; did you mean '{near}'?" if near else ""
-        raise WeightsError(f"{spec.path}: declares no weights '{weights}'; it declares {declared}{hint}")
+    if weights is not None:
+        find_entry(spec, weights)
     classes = classes or spec.classes
     net = _declared(spec, classes, seed) if spec.model is None else _catalogued(spec, classes, seed)
     if weights is not None:
-        importlib.import_module("zoo.weights").load_weights(net, spec, weights, classes)
+        importlib.import_module("zoo.pretrained.load").load_and_warn(net, spec, weights, classes)
     return net
 
 
 def anatomy(spec: Spec, net: nn.Module) -> Anatomy:
     """Give a network's head and stages: as the spec says, else as its layers show."""
     if spec.model is not None:
-        found: Anatomy = importlib.import_module("zoo.catalog").find_anatomy(spec, net)
+        found: Anatomy = importlib.import_module("zoo.catalog.networks").find_anatomy(spec, net)
         return found
     root = spec.expand().root
     head = spec.head or _last_weights(root, net)
@@ -64,7 +61,7 @@ def _declared(spec: Spec, classes: int, seed: int) -> nn.Module:
 
 
 def _catalogued(spec: Spec, classes: int, seed: int) -> nn.Module:
-    net: nn.Module = importlib.import_module("zoo.catalog").build_catalogued(spec, classes, seed)
+    net: nn.Module = importlib.import_module("zoo.catalog.networks").build_catalogued(spec, classes, seed)
     return net
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,7 @@ from zoo.inherit import find_spec, load_document
 from zoo.merge import merge_documents
 from zoo.nodes import ListNode, MapNode, Node, Scalar, plain
 from zoo.overrides import read_overrides
+from zoo.pretrained.shipped import settle_files
 from zoo.sections import default_section, section_types
 from zoo.tree import Tree, items
 
@@ -98,6 +100,7 @@ def override(spec: Spec, set: Mapping[str, object]) -> Spec:  # noqa: A002
 
 
 def _read_document(document: MapNode, file: Path) -> Spec:
+    document = settle_files(document)
     problems: list[Problem] = []
     _check_keys(document, problems)
     header = _read_header(document, file, problems)
@@ -111,6 +114,8 @@ def _read_document(document: MapNode, file: Path) -> Spec:
         if header and not problems:
             header = _resolve_paths(tree, header, document, problems)
     _check_network(document, problems)
+    if header and header.model and not problems:
+        header = importlib.import_module("zoo.catalog.networks").complete(header, document, problems)
     if problems or header is None:
         raise SpecError(problems)
     return Spec(

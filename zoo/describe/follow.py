@@ -23,7 +23,7 @@ def describe(spec: Spec) -> Description:
         parametrise(network, spec.choices)
         rows, result = declared_rows(spec, network)
         return _description(spec, network.net, rows, result)
-    net: nn.Module = importlib.import_module("zoo.catalog").build_catalogued(spec, spec.classes, 0)
+    net: nn.Module = importlib.import_module("zoo.catalog.networks").build_on_meta(spec)
     rows, result = importlib.import_module("zoo.describe.traced").traced_rows(net, spec.input)
     return _description(spec, net, rows, result)
 

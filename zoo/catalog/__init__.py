@@ -1,0 +1,1 @@
+"""Networks of other libraries, known by their names."""

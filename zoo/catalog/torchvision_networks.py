@@ -1,0 +1,86 @@
+"""The networks of torchvision, as the catalogue asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision import models
+
+from zoo.header import Input, TrainedInput, WeightsEntry
+from zoo.pretrained.from_torchvision import build_model, input_of, model_names, segmentation_names, weights_of
+
+LISTED = "torchvision.models.list_models()"
+COLOURS = 3
+SEVERAL_HEADS = {"lraspp_mobilenet_v3_large": "classifier"}  # two layers there give the classes, in sum
+
+
+class Segmenter(nn.Module):
+    """A segmentation network of torchvision whose answer is the map of logits alone; its keys stay."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.backbone = net.get_submodule("backbone")
+        self.classifier = net.get_submodule("classifier")
+        self.takes_all = isinstance(net, models.segmentation.LRASPP)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """In: (N, 3, H, W). Out: (N, classes, H, W)."""
+        features = self.backbone(x)
+        logits = self.classifier(features if self.takes_all else features["out"])
+        return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def names() -> tuple[str, ...]:
+    """Give the names of the classification and segmentation networks."""
+    return model_names()
+
+
+def fault(name: str, task: str) -> str:
+    """Say that a network is for the other task, or that there are no tags."""
+    if name not in model_names():
+        return f"torchvision has no network '{name}': its weights are named under weights"
+    own = "segmentation" if name in segmentation_names() else "classification"
+    return "" if own == task else f"{name} is for {own}, and the task is {task}"
+
+
+def input(name: str) -> TrainedInput:  # noqa: A001
+    """Give the preprocessing of its default weights."""
+    return input_of(weights_of(name)[0])
+
+
+def weights(name: str) -> Mapping[str, WeightsEntry]:
+    """Give an entry for every member of its enum that knows classes; `default` is torchvision's own."""
+    full = {member.name.lower(): str(member) for member in weights_of(name) if member.meta.get("categories")}
+    default = next(iter(full.values()), None)
+    entries = {} if default is None else {"default": WeightsEntry(torchvision=default)}
+    return entries | {tag: WeightsEntry(torchvision=member) for tag, member in full.items()}
+
+
+def build(name: str, size: Input, classes: int) -> nn.Module:
+    """Build it without what only training needs; vision transformers for the spec's size."""
+    if size.channels != COLOURS:
+        raise ValueError("torchvision's networks take 3 channels")
+    options: dict[str, Any] = {}
+    if name.startswith("vit_"):
+        if size.height != size.width:
+            raise ValueError("it takes square images")
+        options["image_size"] = size.height
+    net = build_model(name, num_classes=classes, **options)
+    return Segmenter(net) if name in segmentation_names() else net
+
+
+def head(name: str, net: nn.Module) -> str:
+    """Give the path of the last layer that has weights."""
+    if name in SEVERAL_HEADS:
+        return SEVERAL_HEADS[name]
+    modules = net.named_modules()
+    weighty = [path for path, module in modules if any(True for _ in module.parameters(recurse=False))]
+    return str(weighty[-1])
+
+
+def stages(net: nn.Module) -> tuple[str, ...]:
+    """Torchvision tells of none: shapes show them."""
+    return ()

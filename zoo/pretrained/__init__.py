@@ -1,0 +1,1 @@
+"""Pretrained weights: where they are, whether they can be trusted, how they fit a network."""

@@ -1,0 +1,153 @@
+"""Pretrained weights into a network: found or fetched, hash-checked, matched by name, audited."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from zoo.errors import WeightsError
+from zoo.header import TrainedInput, WeightsEntry
+from zoo.model import anatomy, build
+from zoo.nodes import MapNode
+from zoo.pretrained.match import Match, Rules, copy_tensors, match_tensors
+from zoo.pretrained.origin import Audit, Origin
+from zoo.pretrained.progress import showing_progress
+from zoo.pretrained.sources import Source, find_entry, find_source
+from zoo.pretrained.swaps import activation_warning, norm_warning, some_of
+from zoo.pretrained.tensors import check_hash, read_tensors
+from zoo.spec import Spec, read_spec
+
+
+def load(
+    spec: Spec | str | Path, *, weights: str | None = None, classes: int | None = None, seed: int = 0
+) -> tuple[nn.Module, Origin | None]:
+    """Build a network as `zoo.build` does, and tell where its weights come from; None without any.
+
+    What the audit of the origin warns of is for the caller to show.
+    """
+    spec = spec if isinstance(spec, Spec) else read_spec(spec)
+    if weights is None:
+        return build(spec, classes=classes, seed=seed), None
+    find_entry(spec, weights)
+    net = build(spec, classes=classes, seed=seed)
+    return net, load_weights(net, spec, weights, classes or spec.classes)
+
+
+def load_weights(net: nn.Module, spec: Spec, name: str, classes: int) -> Origin:
+    """Load an entry of the spec's weights into its network of that many classes.
+
+    A file that is not here is fetched. Tensors that do not fit and that no rule of the entry allows are an
+    error, the head's aside. Raises WeightsError, WeightsUnavailableError; the network is then as it was.
+    """
+    entry, source = find_entry(spec, name), find_source(spec, name)
+    path = obtain(source)
+    sha256 = check_hash(path, source.place.expected_sha256(path))
+    rules = _rules(spec, net, entry, source, classes)
+    match = _match(path, net, spec, source, rules)
+    if not match.fits:
+        raise WeightsError(_misfit(spec, name, path, match))
+    copy_tensors(net, match.copies)
+    reference = source.reference() if source.reference and not source.choices else None
+    told = [norm_warning(spec, match.skipped)] if match.skipped else []
+    swapped = activation_warning(spec, net, reference, source.choices)
+    told += [swapped] if swapped else []
+    return Origin(name, source.origin, source.licence, sha256, source.classes, _audit(match, told))
+
+
+def load_and_warn(net: nn.Module, spec: Spec, name: str, classes: int) -> None:
+    """Load weights for callers that are given the network alone: what is amiss is a Python warning."""
+    for warning in load_weights(net, spec, name, classes).audit.warnings:
+        warnings.warn(f"{spec.name}, weights {name}: {warning}", stacklevel=3)
+
+
+def obtain(source: Source) -> Path:
+    """Give the file of weights, fetching it where it is not here."""
+    path = source.place.find()
+    if path is not None:
+        return path
+    with showing_progress(source.place.home.name) as tell:
+        return source.place.fetch(tell)
+
+
+def weights_to_hand(spec: Spec) -> tuple[str, ...]:
+    """Name the entries of a spec's weights that would load now without any network."""
+    found = []
+    for name in spec.weights:
+        try:
+            if find_source(spec, name).place.find() is not None:
+                found.append(name)
+        except WeightsError:  # a name that no publisher knows is told when it is loaded
+            continue
+    return tuple(found)
+
+
+def trained_input(spec: Spec, name: str) -> TrainedInput:
+    """Give the preprocessing that weights were trained with, save what the spec's `input` says itself."""
+    given = spec.document.get("input")
+    said = set(given.items) if isinstance(given, MapNode) else set()
+    known = find_source(spec, name).input
+    return TrainedInput(**{key: value for key, value in known if key not in said})
+
+
+def _rules(spec: Spec, net: nn.Module, entry: WeightsEntry, source: Source, classes: int) -> Rules:
+    return Rules(
+        head=anatomy(spec, net).head,
+        classes=classes,
+        known_classes=source.classes,
+        rename=source.rename,
+        reshape=tuple(entry.reshape),
+        allow_missing=tuple(entry.allow_missing),
+        allow_unexpected=(*entry.allow_unexpected, *source.extras),
+        norms_by_choice=spec.layers is not None,
+    )
+
+
+def _match(path: Path, net: nn.Module, spec: Spec, source: Source, rules: Rules) -> Match:
+    """Match a file as it is; one that timm publishes in a form of its own, as timm reads it."""
+    match = match_tensors(_read(path), net, rules)
+    if match.fits or source.timm is None:
+        return match
+    from zoo.pretrained.from_timm import converted_tensors
+
+    size = (spec.input.height, spec.input.width)
+    try:
+        tensors = converted_tensors(source, path, spec.input.channels, size)
+    except Exception:  # timm's own ways of saying that the file is for another network
+        return match
+    return match_tensors(tensors, net, rules)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return read_tensors(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _audit(match: Match, told: list[str]) -> Audit:
+    return Audit(
+        loaded=tuple(match.copies),
+        fresh=match.fresh,
+        missing=match.missing,
+        unexpected=match.unexpected,
+        reshaped=match.reshaped,
+        skipped=match.skipped,
+        warnings=tuple(told),
+    )
+
+
+def _misfit(spec: Spec, name: str, path: Path, match: Match) -> str:
+    lines = [f"{spec.name}, weights {name}: {path} is for another network"]
+    if match.lacking:
+        lines.append(f"  not in the file:    {some_of(match.lacking)}")
+    if match.strange:
+        lines.append(f"  not in the network: {some_of(match.strange)}")
+    if match.misshapen:
+        lines.append(f"  of another shape:   {some_of(match.misshapen)}")
+    lines.append(
+        f"  {len(match.copies)} tensors fit. What is meant is said under weights.{name}: "
+        "rename, reshape, allow_missing, allow_unexpected"
+    )
+    return "\n".join(lines)
