@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="files, or names in specs/")]
+Form = Literal["table", "json", "markdown"]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override any dotted key of the spec")
 ]
@@ -55,6 +56,43 @@ def schema(
 
     output.write_text(schema_text(), encoding="utf-8")
     typer.echo(str(output))
+
+
+@app.command()
+def describe(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="a file, or a name in specs/")],
+    override: Overrides = None,
+    form: Annotated[Form, typer.Option("--format", help="how to print it")] = "table",
+    weights: Annotated[bool, typer.Option("--weights", help="add what is known of its weights")] = False,
+    graph: Annotated[Path | None, typer.Option(help="also draw the network into this SVG file")] = None,
+) -> None:
+    """Show a network layer by layer: shapes, parameters, multiply-adds."""
+    from zoo.describe.follow import describe as describe_spec
+    from zoo.describe.terminal import print_description
+    from zoo.spec import read_spec
+
+    description = describe_spec(read_spec(spec, _pairs(override or [])))
+    if graph is not None:
+        from zoo.picture import draw
+
+        graph.write_text(draw(description), encoding="utf-8")
+    print_description(description, form, weights=weights, changes=", ".join(override or []))
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[Path | None, typer.Argument(help="where to look, specs/ if not given")] = None,
+    form: Annotated[Form, typer.Option("--format", help="how to print it")] = "table",
+) -> None:
+    """List every spec with its sizes and the weights to hand, and hold each against its facts."""
+    from zoo.describe.listing import list_specs
+    from zoo.describe.listing_print import print_listing
+    from zoo.inherit import SPECS
+
+    listing = list_specs(folder or SPECS)
+    print_listing(listing, form)
+    if not listing.is_right:
+        raise typer.Exit(2)
 
 
 def _pairs(texts: list[str]) -> dict[str, object]:

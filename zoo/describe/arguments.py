@@ -106,6 +106,7 @@ WORDS: dict[type[nn.Module], Callable[[Any], list[str]]] = {
     nn.LocalResponseNorm: _response_norm,
     nn.modules.dropout._DropoutNd: lambda module: [f"p {module.p:g}"],
     nn.LeakyReLU: lambda module: [f"slope {module.negative_slope:g}"],
+    nn.GELU: lambda module: [] if module.approximate == "none" else [module.approximate],
     nn.ReLU: lambda module: [],
     nn.ReLU6: lambda module: [],
     nn.SiLU: lambda module: [],

@@ -18,10 +18,10 @@ def layer_cells(description: Description, row: LayerRow) -> tuple[str, ...]:
 
 
 def stage_cells(description: Description, part: Part) -> tuple[str, ...]:
-    """Give the line above the layers of a stage: what they come to. () for layers of no stage."""
+    """Give the line above the layers of a stage: what they come to. () for the head, or without stages."""
     if part.path not in description.stages:
         return ()
     place = description.stages.index(part.path) + 1
     output = shape_in_words(part.rows[-1].output)
-    stage = f"stage {place} of {len(description.stages)}"
+    stage = f"stage {place} goes on" if part.goes_on else f"stage {place} of {len(description.stages)}"
     return part.path, stage, "", output, f"{part.params:,}", scaled(part.macs)

@@ -75,31 +75,35 @@ def is_within(path: str, module: str) -> bool:
 
 
 def with_parts(rows: Sequence[LayerRow], head: str, stages: Sequence[str]) -> tuple[LayerRow, ...]:
-    """Tell each layer its part: a stage that is a group holds its own layers, a stage that is one layer
-    also those before it, back to the stage before.
+    """Tell each layer the stage it belongs to, the head apart.
+
+    A stage is what comes after the stage before it, up to the module that it is named by; what comes after
+    the last belongs to the last.
     """
-    told: list[LayerRow] = []
-    since: list[int] = []  # rows of no part since the last stage
-    for row in rows:
-        parts = [path for path in (head, *stages) if path and is_within(row.path, path)]
-        part = max(parts, key=len, default="")
-        told.append(replace(row, part=part))
-        if not part:
-            since.append(len(told) - 1)
-        elif part == row.path and part in stages:
-            for index in since:
-                told[index] = replace(told[index], part=part)
-        if part:
-            since.clear()
-    return tuple(told)
+    ends = {
+        stage: max((i for i, row in enumerate(rows) if is_within(row.path, stage)), default=-1)
+        for stage in stages
+    }
+
+    def part(index: int, row: LayerRow) -> str:
+        if head and is_within(row.path, head):
+            return head
+        around = next((stage for stage in stages if is_within(row.path, stage)), None)
+        return around or next((stage for stage in stages if ends[stage] > index), stages[-1])
+
+    return tuple(replace(row, part=part(i, row) if stages else "") for i, row in enumerate(rows))
 
 
 @dataclass(frozen=True)
 class Part:
-    """Layers that follow each other and belong to one stage, to the head, or to neither (`path` '')."""
+    """Layers that follow each other and belong to one stage, or to the head.
+
+    `path` is '' where there are no stages; `goes_on` says that layers of this stage came before.
+    """
 
     path: str
     rows: tuple[LayerRow, ...]
+    goes_on: bool
 
     @property
     def params(self) -> int:
@@ -112,4 +116,7 @@ class Part:
 
 def parts(rows: Sequence[LayerRow]) -> tuple[Part, ...]:
     """Give the layers part by part."""
-    return tuple(Part(path, tuple(part)) for path, part in groupby(rows, key=lambda row: row.part))
+    found: list[Part] = []
+    for path, part in groupby(rows, key=lambda row: row.part):
+        found.append(Part(path, tuple(part), any(path == earlier.path for earlier in found)))
+    return tuple(found)

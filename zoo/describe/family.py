@@ -20,6 +20,7 @@ KINDS: tuple[tuple[tuple[type[nn.Module], ...], Family], ...] = (
 HOMES: dict[str, Family] = {  # a part of the name of the Python module that a class comes from
     "activation": "activation",
     "drop": "drop",
+    "stochastic_depth": "drop",
     "pool": "pool",
     "upsampling": "shape",
     "padding": "shape",

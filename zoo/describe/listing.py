@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,11 @@ from zoo.errors import GraftError
 from zoo.header import Facts
 from zoo.inherit import SPECS, SUFFIX
 from zoo.layers.shape import Shape
+from zoo.pretrained.load import weights_to_hand
 from zoo.spec import Spec, read_spec
 
 RECIPES = ("pretrain",)  # folders of specs that tell how weights were made: no networks of their own
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")
-
-WeightsToHand = Callable[[Spec], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Listing:
         return not self.errors and not any(listed.violated for listed in self.specs)
 
 
-def list_specs(folder: Path = SPECS, *, weights_to_hand: WeightsToHand | None = None) -> Listing:
+def list_specs(folder: Path = SPECS) -> Listing:
     """Describe every spec below a folder. Raises GraftError when there is none."""
     files = [
         path
@@ -62,13 +60,13 @@ def list_specs(folder: Path = SPECS, *, weights_to_hand: WeightsToHand | None = 
     listed, errors = [], []
     for path in files:
         try:
-            listed.append(_listed(read_spec(path), weights_to_hand))
+            listed.append(_listed(read_spec(path)))
         except GraftError as error:
             errors.append(str(error))
     return Listing(tuple(sorted(listed, key=_age)), tuple(errors))
 
 
-def _listed(spec: Spec, weights_to_hand: WeightsToHand | None) -> Listed:
+def _listed(spec: Spec) -> Listed:
     description = describe(spec)
     year = YEAR.search(spec.source)
     return Listed(
@@ -80,7 +78,7 @@ def _listed(spec: Spec, weights_to_hand: WeightsToHand | None) -> Listed:
         input=(spec.input.channels, spec.input.height, spec.input.width),
         params=description.params,
         macs=description.macs,
-        weights=tuple(weights_to_hand(spec) if weights_to_hand else spec.weights),
+        weights=weights_to_hand(spec),
         has_facts=spec.facts != Facts(),
         violated=tuple(violations(description)),
     )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from zoo.describe.cells import COLUMNS, FIRST_NUMBER, layer_cells, stage_cells
 from zoo.describe.description import Description, parts
-from zoo.describe.summary import heading, starts, totals, weights_in_words
+from zoo.describe.summary import heading, starts, totals
 
 
-def as_markdown(description: Description, *, weights: bool = False, changes: str = "") -> str:
+def as_markdown(description: Description, *, changes: str = "") -> str:
     """Write a description as a list of facts and a table of layers; `changes` as in `as_table`."""
     spec = description.spec
     facts = list(heading(description)) + ([("changed", changes)] if changes else [])
@@ -17,9 +17,6 @@ def as_markdown(description: Description, *, weights: bool = False, changes: str
     told = list(starts(description))
     if told:
         lines += ["## Parameters start as", "", *_bullets(told), ""]
-    if weights:
-        for name, entry in spec.weights.items():
-            lines += [f"## Weights {name}", "", *_bullets(list(weights_in_words(entry))), ""]
     return "\n".join(lines)
 
 

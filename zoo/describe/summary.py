@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 from zoo.describe.description import Description
 from zoo.describe.wording import call_in_words, counted
-from zoo.header import Input, TrainedInput, WeightsEntry
+from zoo.header import Input
 from zoo.items import NONE
 from zoo.spec import Spec
 
 SLOTS = ("norm", "act", "drop", "input_drop")
 PLURALS = {"weight": "weights", "bias": "biases"}
-SOURCES = ("torchvision", "timm", "hub", "file", "url")
 
 
 def heading(description: Description) -> Iterator[tuple[str, str]]:
@@ -59,21 +58,6 @@ def starts(description: Description) -> Iterator[tuple[str, str]]:
         yield call, ", ".join(told)
 
 
-def weights_in_words(entry: WeightsEntry) -> Iterator[tuple[str, str]]:
-    """Give where weights come from, and what is known of them."""
-    for source in SOURCES:
-        if getattr(entry, source):
-            yield "from", f"{source}: {getattr(entry, source)}"
-    if entry.sha256:
-        yield "sha256", entry.sha256
-    if entry.licence:
-        yield "licence", entry.licence
-    if entry.classes:
-        yield "classes", f"{entry.classes:,}"
-    if entry.input:
-        yield "trained on", _trained_in_words(entry.input)
-
-
 def input_in_words(size: Input) -> str:
     """Give size and preprocessing: `3x224x224, resize squash, mean 0.485 0.456 0.406, std …`."""
     words = [f"{size.channels}x{size.height}x{size.width}", f"resize {size.resize}"]
@@ -87,14 +71,6 @@ def input_in_words(size: Input) -> str:
 
 def _slots(spec: Spec) -> tuple[str, ...]:
     return SLOTS if spec.choices.input_drop.op != NONE else SLOTS[:-1]
-
-
-def _trained_in_words(trained: TrainedInput) -> str:
-    size = f"{trained.height}x{trained.width}" if trained.height and trained.width else ""
-    words = [size, f"resize {trained.resize}" if trained.resize else ""]
-    words += [f"mean {_numbers(trained.mean)}"] if trained.mean else []
-    words += [f"std {_numbers(trained.std)}"] if trained.std else []
-    return ", ".join(word for word in words if word)
 
 
 def _numbers(values: list[float] | None) -> str:

@@ -11,35 +11,36 @@ from rich.text import Text
 
 from zoo.describe.cells import COLUMNS, FIRST_NUMBER, layer_cells, stage_cells
 from zoo.describe.description import Description, parts
-from zoo.describe.summary import heading, starts, totals, weights_in_words
+from zoo.describe.summary import heading, starts, totals
 
+PATH = COLUMNS[0]
+MOST_PATH = 0.4  # of a line; paths longer than that are folded
 WIDE = 130  # characters a line from which there is room to tell what each layer's weights start as
 
 
-def as_table(
-    description: Description, *, width: int, weights: bool = False, changes: str = ""
-) -> RenderableType:
+def as_table(description: Description, *, width: int, changes: str = "") -> RenderableType:
     """Lay a description out for `width` characters; `changes` says what differs from the file."""
     facts = list(heading(description)) + ([("changed", changes)] if changes else [])
     blocks = [
         _pairs(description.spec.name, facts),
-        _layers(description, with_starts=width >= WIDE),
-        Text(totals(description), "bold"),
+        Text(""),
+        _layers(description, width),
+        Text(f"\n{totals(description)}", "bold"),
     ]
     told = list(starts(description))
     if told:
         blocks.append(_pairs("\nparameters start as", told))
-    if weights:
-        declared = description.spec.weights.items()
-        blocks += [_pairs(f"\nweights {name}", list(weights_in_words(entry))) for name, entry in declared]
     return Group(*blocks)
 
 
-def _layers(description: Description, *, with_starts: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+def _layers(description: Description, width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    longest = max(len(row.path) for row in description.layers)
     for index, name in enumerate(COLUMNS):
         number = index >= FIRST_NUMBER
-        table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
+        whole = number or (name == PATH and longest <= MOST_PATH * width)
+        table.add_column(name, justify="right" if number else "left", no_wrap=whole, overflow="fold")
+    with_starts = width >= WIDE
     if with_starts:
         table.add_column("weights start as", overflow="fold")
     for part in parts(description.layers):

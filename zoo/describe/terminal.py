@@ -21,14 +21,18 @@ def print_description(
     weights: bool = False,
     changes: str = "",
 ) -> None:
-    """Print to standard output; a table fits the terminal, and is wide where there is none."""
+    """Print to standard output. A table fits the terminal, and `weights` adds what is known of them."""
     if form == "json":
         sys.stdout.write(as_json(description) + "\n")
     elif form == "markdown":
-        sys.stdout.write(as_markdown(description, weights=weights, changes=changes))
+        sys.stdout.write(as_markdown(description, changes=changes))
     else:
         console = plain_console()
-        console.print(as_table(description, width=console.width, weights=weights, changes=changes))
+        console.print(as_table(description, width=console.width, changes=changes))
+        if weights:
+            from zoo.pretrained.show import render_weights
+
+            console.print(render_weights(description.spec))
 
 
 def plain_console() -> Console:

@@ -93,7 +93,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         output = func(*args, **(kwargs or {}))
-        for result in _tensors(output):
+        for result in reversed(_tensors(output)):  # the first is the value itself, others are its statistics
             self._note(func._schema.name.removeprefix("aten::").rstrip("_"), args, result)
         return output
 
