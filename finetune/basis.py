@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 from sklearn.utils.extmath import randomized_svd
 
 Array = NDArray[np.float32]
@@ -24,9 +23,9 @@ NOISE = 1e-7
 class Basis:
     """N images by r directions, and the way back.
 
-    `scores` (N, r) are the standardised features turned so that the directions are uncorrelated; `energy` (r,)
-    holds their sums of squares, largest first. A ridge penalty means the same in both. `directions` (F, r)
-    leads from the raw features, less their `mean` (F,), to the scores.
+    `scores` (N, r) are the standardised features turned so that the directions are uncorrelated; `energy`
+    (r,) holds their sums of squares, largest first. A ridge penalty means the same in both. `directions`
+    (F, r) leads from the raw features, less their `mean` (F,), to the scores.
     """
 
     scores: NDArray[np.float64]
@@ -61,10 +60,10 @@ def _axes(standard: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     """The principal axes (F, r) and the energy along each (r,), largest first; at least one axis."""
     count, features = standard.shape
     if min(count, features) > MAX_RANK:
-        _, root, axes = randomized_svd(standard.astype(np.float32), MAX_RANK, n_iter=2, random_state=0)
+        _, root, axes = randomized_svd(standard.astype(np.float32), MAX_RANK, n_iter=1, random_state=0)
         return axes.T.astype(np.float64), root.astype(np.float64) ** 2
     tall = features <= count
-    energy, vectors = eigh(standard.T @ standard if tall else standard @ standard.T)
+    energy, vectors = np.linalg.eigh(standard.T @ standard if tall else standard @ standard.T)
     kept = np.flatnonzero(energy > NOISE * energy[-1])[::-1]
     if not len(kept):  # all images are the same
         return np.eye(features, 1), np.zeros(1)

@@ -81,7 +81,8 @@ def extract_features(
     if cache is None or digests is None:
         rows = np.arange(len(images))
         precision = precision or frozen.choose_precision(rows)
-        columns, computed = frozen.run(rows, precision), len(rows)
+        columns: Mapping[str, Array] = frozen.run(rows, precision)
+        computed = len(rows)
     else:
         precision = precision or _settle_precision(frozen, cache)
         columns, computed = _through_cache(frozen, cache, digests, precision)

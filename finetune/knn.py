@@ -19,7 +19,7 @@ SOFT = 0.07
 
 @dataclass(frozen=True)
 class Neighbours:
-    """How the chosen number of neighbours, each image left out in turn, answers; `hits` (N,) image by image."""
+    """How the chosen number of neighbours answers, each image left out in turn; `hits` (N,) by image."""
 
     count: int
     accuracy: Estimate

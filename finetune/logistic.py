@@ -1,8 +1,8 @@
 """Multinomial logistic regression with a ridge penalty, fast enough to be fitted dozens of times.
 
-The problem and its solution are scikit-learn's. What differs is the way there: in the coordinates of a Basis the
-curvature is bounded by a diagonal (Böhning 1992, "Multinomial logistic regression algorithm"), and once that is
-divided out, L-BFGS needs 5 to 20 steps where it needed 50 to 300.
+The problem and its solution are scikit-learn's. What differs is the way there: in the coordinates of a
+Basis the curvature is bounded by a diagonal (Böhning 1992, "Multinomial logistic regression algorithm"),
+and once that is divided out, L-BFGS needs 5 to 20 steps where it needed 50 to 300.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from finetune.basis import Basis
 from finetune.folds import Rows, Targets

@@ -57,7 +57,7 @@ def arranged(net: nn.Module, precision: Precision) -> Iterator[None]:
         return
     kernels = [value for value in net.state_dict(keep_vars=True).values() if value.ndim == len("NCHW")]
     plain = [value for value in kernels if value.is_contiguous()]
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)
     try:
         yield
     finally:

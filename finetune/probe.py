@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from finetune.basis import find_basis
-from finetune.estimate import Estimate, Hits, share
+from finetune.basis import Basis, find_basis
+from finetune.estimate import Estimate, Hits
 from finetune.folds import FOLDS, Targets, deal_folds
 from finetune.logistic import fit_logistic
-from finetune.strengths import Search
+from finetune.strengths import TINY, Search, Trial
 from finetune.threads import one_core_each
 from zoo.errors import GraftError
 
@@ -29,10 +29,10 @@ FEWER_FOLDS = 3
 class Probe:
     """A linear classifier of raw features, and what the images that were left out say of it.
 
-    `weight` (K, F) and `bias` (K,) take features as the network gives them. `strength` is the ridge penalty on
-    standardised features, 1 / C of scikit-learn. `probabilities` (N, K) are those of each image when it was left
-    out, NaN where it never was, being the only one of its class; `hits` (N,) the share of times that it was
-    answered rightly. `log_loss` is in nats an image.
+    `weight` (K, F) and `bias` (K,) take features as the network gives them. `strength` is the ridge penalty
+    on standardised features, 1 / C of scikit-learn. `probabilities` (N, K) are those of each image when it
+    was left out, NaN where it never was, being the only one of its class; `hits` (N,) the share of times
+    that it was answered rightly. `log_loss` is in nats an image.
     """
 
     weight: Array
@@ -54,37 +54,66 @@ class Probe:
         return features @ self.weight.T + self.bias
 
 
+@dataclass(frozen=True)
+class MeasuredProbe:
+    """A probe that was cross-validated and not yet fitted to all images: enough to compare it."""
+
+    basis: Basis
+    trial: Trial
+    targets: Targets
+    classes: int
+
+    def losses(self) -> NDArray[np.float64]:
+        """Minus the log of each image's probability for its own class when it was left out, (N,)."""
+        truth = self.trial.probabilities[np.arange(len(self.targets)), self.targets]
+        return -np.log(np.maximum(truth.astype(np.float64), TINY))
+
+    def fit(self) -> Probe:
+        """Fit to all images at the strength that was chosen."""
+        trial, basis = self.trial, self.basis
+        exact = not _large(basis, self.classes)
+        with one_core_each():
+            final = fit_logistic(
+                basis, self.targets, self.classes, trial.strength, start=trial.linears[0], exact=exact
+            )
+        weight = basis.directions @ final.weight
+        return Probe(
+            weight=np.ascontiguousarray(weight.T, dtype=np.float32),
+            bias=(final.bias - basis.mean @ weight).astype(np.float32),
+            strength=trial.strength,
+            accuracy=trial.accuracy,
+            fold_accuracies=trial.fold_accuracies,
+            log_loss=trial.log_loss,
+            probabilities=trial.probabilities,
+            hits=trial.hits,
+        )
+
+
 def fit_probe(
     features: Array | Sequence[Array], targets: Targets, *, classes: int | None = None, seed: int = 0
 ) -> Probe:
     """Fit a multinomial logistic regression, its ridge strength chosen by stratified cross-validation.
 
-    In: features (N, F), or several blocks of the same images, which weigh the same and are joined in that order;
-    `targets` (N,) from 0 to `classes` - 1. Two images a class are enough. An image that is the only one of its
-    class is learned from and never asked. Of strengths of about equal accuracy, the one with the least log loss
-    is taken, so that the probabilities mean what they say.
+    In: features (N, F), or several blocks of the same images, which weigh the same and are joined in that
+    order; `targets` (N,) from 0 to `classes` - 1. Two images a class are enough. An image that is the only
+    one of its class is learned from and never asked. Of strengths of about equal accuracy, the one with the
+    least log loss is taken, so that the probabilities mean what they say.
     Raises: GraftError when fewer than two classes have images, when no class has two, or when sizes disagree.
     """
+    return measure_probe(features, targets, classes=classes, seed=seed).fit()
+
+
+def measure_probe(
+    features: Array | Sequence[Array], targets: Targets, *, classes: int | None = None, seed: int = 0
+) -> MeasuredProbe:
+    """Cross-validate as fit_probe does, and fit nothing yet. The same seed deals the same folds."""
     blocks = [features] if isinstance(features, np.ndarray) else list(features)
     classes = _check(blocks, targets, classes)
     with one_core_each() as pool:
         basis = find_basis(blocks)
-        large = basis.scores.size * classes > LARGE
-        repeats = deal_folds(targets, seed=seed, folds=FEWER_FOLDS if large else FOLDS)
-        best = Search(basis, targets, classes, repeats, pool).best()
-        start = best.linears[0]
-        final = fit_logistic(basis, targets, classes, best.strength, start=start, exact=not large)
-    weight = basis.directions @ final.weight
-    return Probe(
-        weight=np.ascontiguousarray(weight.T, dtype=np.float32),
-        bias=(final.bias - basis.mean @ weight).astype(np.float32),
-        strength=best.strength,
-        accuracy=share(best.hits),
-        fold_accuracies=best.fold_accuracies,
-        log_loss=best.log_loss,
-        probabilities=best.probabilities,
-        hits=best.hits,
-    )
+        folds = FEWER_FOLDS if _large(basis, classes) else FOLDS
+        search = Search(basis, targets, classes, deal_folds(targets, seed=seed, folds=folds), pool)
+        return MeasuredProbe(basis, search.best(), targets, classes)
 
 
 def probe_head(probe: Probe, linear: nn.Module) -> None:
@@ -103,6 +132,10 @@ def probe_head(probe: Probe, linear: nn.Module) -> None:
     with torch.no_grad():
         linear.weight.copy_(torch.from_numpy(probe.weight))
         linear.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def _large(basis: Basis, classes: int) -> bool:
+    return basis.scores.size * classes > LARGE
 
 
 def _check(blocks: Sequence[Array], targets: Targets, classes: int | None) -> int:
