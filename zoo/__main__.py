@@ -31,6 +31,7 @@ def _commands() -> None:
 @app.command()
 def validate(specs: Specs, override: Overrides = None) -> None:
     """Read specs and follow their shapes; tell everything that is wrong."""
+    from zoo.catalog.networks import build_on_meta
     from zoo.network import build_network
     from zoo.spec import read_spec
 
@@ -38,8 +39,10 @@ def validate(specs: Specs, override: Overrides = None) -> None:
     for path in specs:
         try:
             spec = read_spec(path, _pairs(override or []))
-            if spec.layers is not None:
+            if spec.model is None:
                 build_network(spec)
+            else:
+                build_on_meta(spec)
             typer.echo(f"{path}: right")
         except GraftError as error:
             mistakes.append(str(error))
@@ -93,6 +96,24 @@ def list_(
     print_listing(listing, form)
     if not listing.is_right:
         raise typer.Exit(2)
+
+
+@app.command()
+def pull(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="a file, or a name in specs/")],
+    weights: Annotated[
+        list[str] | None, typer.Option(help="an entry of its weights; all that it declares if not given")
+    ] = None,
+    override: Overrides = None,
+) -> None:
+    """Fetch a spec's weights now, so that later nothing needs a network."""
+    from zoo.pretrained.pull import Pulled, pull, pulled_in_words
+    from zoo.spec import read_spec
+
+    def tell(done: Pulled) -> None:
+        typer.echo(pulled_in_words(done))
+
+    pull(read_spec(spec, _pairs(override or [])), tuple(weights or ()), tell)
 
 
 def _pairs(texts: list[str]) -> dict[str, object]:

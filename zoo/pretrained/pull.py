@@ -14,6 +14,7 @@ from zoo.pretrained.tensors import check_hash
 from zoo.spec import Spec
 
 DEFAULT = "default"
+MEGABYTE = 10**6
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ def pull(
     if not pulled:
         raise WeightsError(f"{spec.path}: declares no weights, so there is nothing to pull")
     return pulled
+
+
+def pulled_in_words(done: Pulled) -> str:
+    """Say what was fetched, or that it was here, and where it lies."""
+    how = "fetched" if done.fetched else "is here already"
+    return f"{done.name}: {how}: {done.file} ({done.size_bytes / MEGABYTE:.1f} MB, sha256 {done.sha256})"
 
 
 def _own(spec: Spec) -> tuple[str, ...]:
