@@ -15,7 +15,9 @@ app = typer.Typer(
 )
 
 SpecPath = Annotated[Path, typer.Argument(help="the YAML spec")]
-Data = Annotated[str | None, typer.Option(help="folder of images, or parquet files, in place of the spec's data")]
+Data = Annotated[
+    str | None, typer.Option(help="folder of images, or parquet files, in place of the spec's data")
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="override a key of the spec: finetune.epochs=3")]
 
 
@@ -28,7 +30,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="go on with the newest unfinished run")] = False,
 ) -> None:
     """Train SPEC and write the run folder, the ONNX file in it."""
-    from finetune.run import run as train_and_export
+    from finetune.pipeline import run as train_and_export
 
     train_and_export(spec, data=data, set=read_pairs(set_), run=run, resume=resume)
 
@@ -36,7 +38,7 @@ def run(
 @app.command()
 def plan(spec: SpecPath, data: Data = None, set_: Set = None) -> None:
     """Show which strategy SPEC would use on the data, and why, without training."""
-    from finetune.run import plan as make_plan
+    from finetune.pipeline import make_plan
 
     make_plan(spec, data=data, set=read_pairs(set_))
 
@@ -50,7 +52,9 @@ def read_pairs(pairs: list[str] | None) -> dict[str, str]:
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise typer.BadParameter(f"found {pair!r}; expected key=value, as in finetune.epochs=3", param_hint="--set")
+            raise typer.BadParameter(
+                f"found {pair!r}; expected key=value, as in finetune.epochs=3", param_hint="--set"
+            )
         split[key.strip()] = value.strip()
     return split
 

@@ -11,6 +11,7 @@ from torch import nn
 
 import zoo
 from finetune.augment import build_augment, default_calls, needs_statistics
+from finetune.augment_sides import warn_flips
 from finetune.data import Split, Splits
 from finetune.dataset import ImageDataset
 from finetune.preprocess import Preprocess
@@ -46,6 +47,13 @@ class Setup:
     def classes(self) -> tuple[str, ...]:
         """The labels, in the order of the network's outputs."""
         return self.splits.classes
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know before training, in sentences."""
+        flips = warn_flips(self.classes, section(self.spec, AugmentSettings).calls or ())
+        lost = self.origin.audit.warnings if self.origin is not None else ()
+        return (*self.splits.warnings, *lost, *([flips] if flips else []))
 
     @property
     def settings(self) -> FinetuneSettings:
@@ -159,6 +167,7 @@ def _images(spec: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, ImageDataset, Ima
     calls = section(spec, AugmentSettings).calls
     if calls is None:
         calls = default_calls(splits.classes, size)
+        spec = zoo.override(spec, {"augment": [{call.op: call.args} for call in calls]})
     statistics = None
     if spec.input.mean is None or spec.input.std is None or needs_statistics(calls):
         statistics = measure_statistics(train.images())

@@ -24,6 +24,8 @@ def show_setup(setup: Setup, console: Console) -> None:
     counts = splits.train.counts(len(splits.classes))
     console.print(f"[bold]{setup.spec.name}[/bold]  {len(splits.classes)} classes, {sizes} images")
     console.print(f"  images a class for training: {min(counts)} to {max(counts)}")
+    for warning in setup.warnings:
+        console.print(f"[yellow]warning[/yellow]: {warning}")
     if splits.broken:
         console.print(f"[yellow]warning[/yellow]: {len(splits.broken)} broken images left out:")
         for broken in splits.broken[:BROKEN_SHOWN]:

@@ -24,7 +24,7 @@ from serve.parity import Expected, NamedImage, Parity, describe_failure, margin,
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
-    from finetune.run import FinishedRun
+    from finetune.pipeline import FinishedRun
     from finetune.settings.export import ExportSettings
 
 MAX_BYTES = 2**31 - 2**20  # protobuf's limit of 2 GiB, less room for the graph itself
@@ -110,7 +110,7 @@ def export_folder(folder: str | Path) -> dict[str, object]:
 
     Raises: ArtifactError, whatever is wrong with the run.
     """
-    from finetune.run import load_run  # the whole of training: too much for who imports export_onnx alone
+    from finetune.pipeline import load_run  # the whole of training: too much for who imports export_onnx alone
 
     try:
         return export_run(load_run(folder))

@@ -114,7 +114,7 @@ def run(
     return RunReport(folder.path)
 
 
-def plan(
+def make_plan(
     spec: str | Path,
     data: str | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002
@@ -164,7 +164,7 @@ def make_report(setup: Setup, plan: Plan, training: Mapping[str, object]) -> dic
         "training": dict(training),
         "weights": setup.origin.as_json() if setup.origin is not None else {"none": setup.no_weights},
         "broken": [asdict(broken) for broken in splits.broken],
-        "warnings": list(splits.warnings),
+        "warnings": list(setup.warnings),
     }
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import finetune.train
 from finetune.log import read_lines
-from finetune.run import RunReport, load_run, run
+from finetune.pipeline import RunReport, load_run, run
 from zoo.errors import GraftError
 
 SPEC = "specs/lenet5.yaml"
