@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from zoo.describe.description import Description
-from zoo.picture.boxes import boxes_of
+from zoo.picture.boxes import Box, boxes_of
 from zoo.picture.columns import columns_of
-from zoo.picture.geometry import geometry_of
+from zoo.picture.geometry import Geometry, geometry_of
 from zoo.picture.grid import Place, grid_of
 from zoo.picture.routes import Wires
 from zoo.picture.svg import svg_of
 
 __all__ = ["draw"]
 
+MOST_COLUMNS = 12
+WIDE_TO_HIGH = 1.5  # of the page that pictures are made to fit
+
 
 def draw(description: Description) -> str:
     """Draw a network as SVG, for one page: layer by layer, or block by block where it has too many layers."""
     boxes = boxes_of(description)
-    columns = columns_of(boxes)
+    most = min(MOST_COLUMNS, len(boxes))
+    layouts = (_lay_out(boxes, description.stages, count) for count in range(1, most + 1))
+    best = min(layouts, key=lambda layout: layout.size)
+    return svg_of(description, best.columns, best.geometry, list(best.wires.routes(best.geometry)))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    columns: list[list[Box]]
+    geometry: Geometry
+    wires: Wires
+
+    @property
+    def size(self) -> float:
+        """The height of the smallest page that holds it."""
+        outlines = self.geometry.columns
+        width, height = max(rect.right for rect in outlines), max(rect.bottom for rect in outlines)
+        return max(width / WIDE_TO_HIGH, height)
+
+
+def _lay_out(boxes: Sequence[Box], stages: Sequence[str], count: int) -> _Layout:
+    columns = columns_of(boxes, stages, count)
     places: dict[str, Place] = {}
     arriving = None
     for number, column in enumerate(columns):
         places |= grid_of(column, number, arriving)
         arriving = column[-1].id
     wires = Wires(boxes, places)
-    geometry = geometry_of(columns, places, wires.bulges(), wires.taps)
-    return svg_of(description, columns, geometry, list(wires.routes(geometry)))
+    return _Layout(columns, geometry_of(columns, places, wires.bulges(), wires.taps), wires)

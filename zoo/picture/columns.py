@@ -7,18 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from zoo.picture.boxes import Box
 
-WIDE_TO_HIGH = 1.5  # of the page
-COLUMN_TO_ROW = 7.0  # a column's width in heights of a row
 ROOM = 1.3  # how far above the average a column may grow
-STAY_TOGETHER = 2  # rows that a cut may be off its place to spare a block
+STAY_TOGETHER = 5  # boxes that a cut may be off its place to spare a block
 
 
-def columns_of(boxes: Sequence[Box]) -> list[list[Box]]:
-    """Give the boxes column by column, in the order of execution."""
-    count = max(1, round(math.sqrt(WIDE_TO_HIGH * len(boxes) / COLUMN_TO_ROW)))
+def columns_of(boxes: Sequence[Box], stages: Sequence[str], count: int) -> list[list[Box]]:
+    """Give the boxes in about `count` columns, in the order of execution."""
     most = ROOM * len(boxes) / count
     columns: list[list[Box]] = [[]]
-    for stage in _stages(boxes):
+    for stage in _stages(boxes, stages):
         for piece in _pieces(stage, most):
             if columns[-1] and len(columns[-1]) + len(piece) > most:
                 columns.append([])
@@ -26,15 +23,16 @@ def columns_of(boxes: Sequence[Box]) -> list[list[Box]]:
     return columns
 
 
-def _stages(boxes: Sequence[Box]) -> Iterator[list[Box]]:
-    """Give each stage's boxes, with those of no stage that follow it."""
+def _stages(boxes: Sequence[Box], stages: Sequence[str]) -> Iterator[list[Box]]:
+    """Give each stage's boxes; the image goes with the first, what is of no stage with the one before."""
     current: list[Box] = []
     part = ""
     for box in boxes:
-        if box.part and box.part != part and current:
-            yield current
-            current = []
-        part = box.part or part
+        if box.part in stages and box.part != part:
+            if part:
+                yield current
+                current = []
+            part = box.part
         current.append(box)
     yield current
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,13 +84,13 @@ def geometry_of(
     their columns, each with a way of its own above the columns and between them.
     """
     top = TITLE_HEIGHT + MARGIN + TAP_STEP * len(taps)
-    total = sum(map(len, columns))
+    wholes = _wholes(columns)
     rects: dict[str, Rect] = {}
     frames: list[Frame] = []
     outlines: list[Rect] = []
     x = MARGIN
     for boxes in columns:
-        groups = _groups(boxes, total)
+        groups = _groups(boxes, wholes)
         column = _column(boxes, places, groups, top)
         own = _frames(column, groups, bulges)
         left = min([r.x - bulges.get(i, 0) for i, r in column.items()] + [f.rect.x for f in own])
@@ -103,13 +104,20 @@ def geometry_of(
     return Geometry(rects, tuple(frames), tuple(outlines))
 
 
-def _groups(boxes: Sequence[Box], total: int) -> list[Group]:
+def _wholes(columns: Sequence[Sequence[Box]]) -> frozenset[str]:
+    """Give the modules that hold most of the network."""
+    prefixes = Counter(prefix for boxes in columns for box in boxes for prefix in _prefixes(box.path))
+    total = sum(map(len, columns))
+    return frozenset(path for path, count in prefixes.items() if count > WHOLE_NETWORK * total)
+
+
+def _groups(boxes: Sequence[Box], wholes: frozenset[str]) -> list[Group]:
     """Give the modules to frame, the outer before the inner."""
     found: dict[frozenset[str], str] = {}
     for path in dict.fromkeys(prefix for box in boxes for prefix in _prefixes(box.path)):
         inside = frozenset(box.id for box in boxes if path in _prefixes(box.path))
-        if 1 < len(inside) <= WHOLE_NETWORK * total:
-            found[inside] = path  # of groups that hold the same boxes, the innermost
+        if len(inside) > 1 and path not in wholes:
+            found.setdefault(inside, path)  # of groups that hold the same boxes, the outermost
     groups: list[Group] = []
     for inside, path in sorted(found.items(), key=lambda item: -len(item[0])):
         depth = len([path for path, _, around in groups if inside < around])

@@ -15,6 +15,7 @@ Point = tuple[float, float]
 
 BULGE, BULGE_STEP, MOST_BULGE = 18.0, 3.0, 54.0
 RADIUS = 10.0
+MANY = 3  # sources of one box: the ways of more are drawn faint
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Route:
     points: tuple[Point, ...]
     label: str = ""
     upright: bool = False  # the label stands along the last long way down or up
+    faint: bool = False  # one of many
 
 
 class Wires:
@@ -81,10 +83,11 @@ class Wires:
         for source, target in self.pairs:
             label = "" if source in told else self._label(source, target)
             told.add(source)
+            faint = len(self.boxes[target].sources) > MANY
             if self.is_tap(source, target):
-                yield Route("tap", self._tap(source, target, geometry))
+                yield Route("tap", self._tap(source, target, geometry), faint=faint)
             elif self.is_skip(source, target):
-                yield Route("skip", self._past(source, target, geometry))
+                yield Route("skip", self._past(source, target, geometry), faint=faint)
             elif self.arrives(source, target):
                 yield self._arrival(source, target, geometry, label)
             else:

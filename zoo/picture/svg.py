@@ -101,10 +101,11 @@ def _box(box: Box, rect: Rect, head: str) -> str:
 def _way(route: Route) -> str:
     colour, width, dashes = WAYS[route.kind]
     radius = RADIUS * 2 if route.kind == "skip" else RADIUS
+    faint = ' stroke-opacity="0.35"' if route.faint else ""
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     return (
         f'<path d="{_rounded(route.points, radius)}" fill="none" stroke="{colour}" stroke-width="{width}"'
-        f'{dashed} marker-end="url(#{route.kind})"/>'
+        f'{dashed}{faint} marker-end="url(#{route.kind})"/>'
     )
 
 
