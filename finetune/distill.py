@@ -73,7 +73,13 @@ def load_teacher(
         )
     net = zoo.build(spec, classes=len(classes))
     read_weights(folder.weights, net)
-    own = Preprocess(height=student.height, width=student.width, channels=student.channels, mean=spec.input.mean, std=spec.input.std).to(device)
+    own = Preprocess(
+        height=student.height,
+        width=student.width,
+        channels=student.channels,
+        mean=spec.input.mean,
+        std=spec.input.std,
+    ).to(device)
     mean, std = student.mean.to(device), student.std.to(device)
     return Teacher(
         net.to(device).eval().requires_grad_(False),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from finetune.dataset import ImageDataset, loader
+from finetune.preprocess import Preprocess
 from finetune.tasks import Task
 
 Batches = Iterable[tuple[Tensor, Tensor]]
+
+BATCH = 128
 
 
 @torch.inference_mode()
@@ -25,14 +29,26 @@ def evaluate(
     loss_of = task.loss(0.0)
     loss, seen = torch.zeros((), dtype=torch.float64), 0
     for images, targets in batches:
-        targets = targets.to(device)
-        logits = forward(images.to(device)).float()
-        metrics.update(logits, targets)
-        loss += loss_of(logits, targets).double().cpu() * len(images)
+        logits, truth = forward(images.to(device)).float(), targets.to(device)
+        metrics.update(logits, truth)
+        loss += loss_of(logits, truth).double().cpu() * len(images)
         seen += len(images)
     return {"loss": float(loss) / max(seen, 1)} | {
         name: value.tolist() if value.ndim else float(value) for name, value in metrics.compute().items()
     }
+
+
+def evaluate_artifact(
+    net: nn.Module, preprocess: Preprocess, dataset: ImageDataset, task: Task, classes: int
+) -> dict[str, object]:
+    """Every metric on a split in float32 on the processor: what the exported file will answer."""
+    net, preprocess = net.float().cpu().eval(), preprocess.cpu()
+
+    def forward(images: Tensor) -> Tensor:
+        logits: Tensor = net(preprocess.normalise(images))
+        return logits
+
+    return evaluate(forward, loader(dataset, BATCH), task, classes, torch.device("cpu"))
 
 
 def by_class(metrics: Mapping[str, object], classes: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -56,7 +56,9 @@ def network_features(setup: Setup) -> Features:
 
 def head_probe(setup: Setup, features: Features) -> Probe:
     """A linear classifier on what the head is given."""
-    return fit_probe(features.head_input, setup.splits.train.targets, classes=len(setup.classes), seed=setup.settings.seed)
+    return fit_probe(
+        features.head_input, setup.splits.train.targets, classes=len(setup.classes), seed=setup.settings.seed
+    )
 
 
 def count_images(setup: Setup) -> dict[str, object]:

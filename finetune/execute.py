@@ -1,64 +1,100 @@
-"""Carrying out a plan: fit a probe on frozen features, or train by gradient."""
+"""Carrying out a plan: fit a linear classifier on frozen features, or train by gradient."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-import torch
 from rich.console import Console
 from torch import nn
 
-from finetune.dataset import ImageDataset, loader
-from finetune.evaluate import evaluate
-from finetune.evidence import head_probe, network_features
-from finetune.folder import RunFolder, write_weights
+from finetune.evidence import network_features
+from finetune.folder import RunFolder, read_weights, write_weights
 from finetune.loop import build_loop
 from finetune.plan import Plan
-from finetune.probe import probe_head
+from finetune.probe import fit_probe, probe_head
 from finetune.setup import Setup
+from finetune.stage_probe import StageProbe, build_stage_probe
+from finetune.stage_select import fit_stage_probe
 from finetune.strategies import find_strategy
 from finetune.train import train
 from zoo.errors import GraftError
 
-EVALUATION_BATCH = 128
+Training = Mapping[str, object]
 
 
-def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Mapping[str, object]:
-    """Bring `setup.net` to its trained weights, which are also written to the folder.
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, and how its training went: plain numbers, with all that `rebuild` needs."""
 
-    Out: how training went, as plain numbers.
+    net: nn.Module
+    training: Training
+
+
+def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
+    """Train the setup's network as the plan says; its weights are also written to the folder.
+
+    Raises: GraftError when a linear probe has no linear head to write into, or when training breaks down.
     """
-    if find_strategy(plan.strategy).probe:
-        return _fit_head(setup, folder)
-    standing = train(build_loop(setup, plan, folder, console))
-    return {"epochs": standing.epoch, "best_epoch": standing.best_epoch + 1, "steps": standing.step}
+    if plan.strategy == "linear_probe":
+        trained = _fit_head(setup)
+    elif plan.strategy == "stage_probe":
+        trained = _fit_stages(setup)
+    else:
+        standing = train(build_loop(setup, plan, folder, console))
+        went = {"epochs": standing.epoch, "best_epoch": standing.best_epoch + 1, "steps": standing.step}
+        return Trained(setup.net, went)
+    assert find_strategy(plan.strategy).probe
+    write_weights(folder.weights, trained.net)
+    return trained
 
 
-def evaluate_split(setup: Setup, dataset: ImageDataset) -> dict[str, object]:
-    """Every metric of the trained network on a split, in float32: what the artifact will answer."""
-    net = setup.net.float().cpu().eval()
-    preprocess = setup.preprocess.cpu()
+def rebuild(setup: Setup, training: Training, folder: RunFolder) -> Trained:
+    """The network that `execute_plan` left in the folder."""
+    net = setup.net
+    if "taps" in training:
+        taps, features = training["taps"], training["features"]
+        assert isinstance(taps, list)
+        assert isinstance(features, int)
+        head, classes = setup.anatomy.head, len(setup.classes)
+        net = StageProbe(net, head=head, taps=taps, features=features, classes=classes)
+    read_weights(folder.weights, net)
+    return Trained(net, training)
 
-    def forward(images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = net(preprocess.normalise(images))
-        return logits
 
-    batches = loader(dataset, EVALUATION_BATCH)
-    return evaluate(forward, batches, setup.task, len(setup.classes), torch.device("cpu"))
-
-
-def _fit_head(setup: Setup, folder: RunFolder) -> Mapping[str, object]:
+def _fit_head(setup: Setup) -> Trained:
     head = setup.net.get_submodule(setup.anatomy.head)
     if not isinstance(head, nn.Linear):
         raise GraftError(
-            f"finetune.strategy: a linear probe needs a linear head; {setup.anatomy.head} is a {type(head).__name__}; "
-            "choose partial or full"
+            f"finetune.strategy: linear_probe needs a linear head; {setup.anatomy.head} is a "
+            f"{type(head).__name__}\n  expected: stage_probe, partial or full"
         )
-    probe = head_probe(setup, network_features(setup))
+    classes, seed = len(setup.classes), setup.settings.seed
+    features = network_features(setup).head_input
+    probe = fit_probe(features, setup.splits.train.targets, classes=classes, seed=seed)
     probe_head(probe, head)
-    write_weights(folder.weights, setup.net)
-    return {
-        "strength": probe.strength,
-        "cross_validated_accuracy": probe.accuracy.value,
-        "standard_error": probe.accuracy.error,
-    }
+    accuracy = probe.accuracy
+    return Trained(
+        setup.net,
+        {
+            "strength": probe.strength,
+            "cross_validated_accuracy": accuracy.value,
+            "standard_error": accuracy.error,
+        },
+    )
+
+
+def _fit_stages(setup: Setup) -> Trained:
+    classes, seed = len(setup.classes), setup.settings.seed
+    fit = fit_stage_probe(network_features(setup), setup.splits.train.targets, classes=classes, seed=seed)
+    accuracy = fit.probe.accuracy
+    return Trained(
+        build_stage_probe(setup.net, setup.anatomy.head, fit),
+        {
+            "taps": list(fit.taps),
+            "features": fit.probe.weight.shape[1],
+            "strength": fit.probe.strength,
+            "cross_validated_accuracy": accuracy.value,
+            "standard_error": accuracy.error,
+        },
+    )

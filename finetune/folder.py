@@ -95,7 +95,9 @@ def unfinished(root: Path, name: str) -> RunFolder:
     runs = [RunFolder(path.parent) for path in (root / name).glob("*/recipe.yaml")]
     waiting = [run for run in runs if not run.report.exists()]
     if not waiting:
-        raise GraftError(f"{root / name}: no unfinished run to resume ({len(runs)} finished); start one without --resume")
+        raise GraftError(
+            f"{root / name}: no unfinished run to resume ({len(runs)} finished); start one without --resume"
+        )
     return max(waiting, key=lambda run: run.path.name)
 
 

@@ -16,9 +16,9 @@ from torch import nn
 import zoo
 from finetune.choose import choose_plan
 from finetune.data import Split, Splits, load_splits, read_splits
-from finetune.evaluate import by_class
-from finetune.execute import evaluate_split, execute_plan
-from finetune.folder import RunFolder, new_folder, read_weights, unfinished, write_json, write_text
+from finetune.evaluate import by_class, evaluate_artifact
+from finetune.execute import Trained, execute_plan, rebuild
+from finetune.folder import RunFolder, new_folder, unfinished, write_json, write_text
 from finetune.plan import Plan, read_plan
 from finetune.preprocess import Preprocess
 from finetune.settings import DataSettings, FinetuneSettings
@@ -104,9 +104,9 @@ def run(
     show_setup(setup, console)
     plan = _settle_plan(setup, folder)
     show_plan(plan, console)
-    training = _settle_weights(setup, plan, folder, console)
-    report = make_report(setup, plan, training)
-    finished = finish(setup, folder, report)
+    trained = _settle_weights(setup, plan, folder, console)
+    report = make_report(setup, plan, trained)
+    finished = finish(setup, trained, folder, report)
     report["exports"] = export(finished)
     report["seconds"] = round(time.monotonic() - start, 1)
     write_json(folder.report, report)
@@ -144,14 +144,15 @@ def load_run(path: str | Path) -> FinishedRun:
         )
     spec = zoo.override(zoo.read_spec(folder.spec), {"finetune.weights": "none"})
     setup = prepare(spec, _settle_splits(spec, folder))
-    read_weights(folder.weights, setup.net)
-    return finish(setup, folder, read_report(folder))
+    trained = rebuild(setup, json.loads(folder.trained.read_text()), folder)
+    return finish(setup, trained, folder, read_report(folder))
 
 
-def make_report(setup: Setup, plan: Plan, training: Mapping[str, object]) -> dict[str, object]:
+def make_report(setup: Setup, plan: Plan, trained: Trained) -> dict[str, object]:
     """What report.json says of a trained network, the exports aside."""
     splits, tested = setup.splits, len(setup.test) > 0
-    metrics = evaluate_split(setup, setup.test if tested else setup.val)
+    images = setup.test if tested else setup.val
+    metrics = evaluate_artifact(trained.net, setup.preprocess, images, setup.task, len(setup.classes))
     return {
         "spec": setup.spec.name,
         "task": setup.task.name,
@@ -161,14 +162,14 @@ def make_report(setup: Setup, plan: Plan, training: Mapping[str, object]) -> dic
         "metrics": {name: value for name, value in metrics.items() if isinstance(value, float)},
         "classes": by_class(metrics, setup.classes),
         "confusion": metrics.get("confusion"),
-        "training": dict(training),
+        "training": dict(trained.training),
         "weights": setup.origin.as_json() if setup.origin is not None else {"none": setup.no_weights},
         "broken": [asdict(broken) for broken in splits.broken],
         "warnings": list(setup.warnings),
     }
 
 
-def finish(setup: Setup, folder: RunFolder, report: Mapping[str, object]) -> FinishedRun:
+def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Mapping[str, object]) -> FinishedRun:
     """The setup's trained network as exporters want it."""
     metrics, weights = report["metrics"], report["weights"]
     assert isinstance(metrics, dict)
@@ -176,7 +177,7 @@ def finish(setup: Setup, folder: RunFolder, report: Mapping[str, object]) -> Fin
     return FinishedRun(
         folder=folder.path,
         spec=setup.spec,
-        net=setup.net.eval(),
+        net=trained.net.eval(),
         preprocess=setup.preprocess,
         labels=setup.classes,
         task=setup.task.name,
@@ -242,12 +243,10 @@ def _settle_plan(setup: Setup, folder: RunFolder) -> Plan:
     return plan
 
 
-def _settle_weights(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Mapping[str, object]:
-    """The trained weights in the setup's network: from the folder if training has ended, else trained now."""
+def _settle_weights(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
+    """The trained network: from the folder if training has ended, else trained now."""
     if folder.trained.exists():
-        read_weights(folder.weights, setup.net)
-        training: Mapping[str, object] = json.loads(folder.trained.read_text())
-        return training
-    training = execute_plan(setup, plan, folder, console)
-    write_json(folder.trained, training)
-    return training
+        return rebuild(setup, json.loads(folder.trained.read_text()), folder)
+    trained = execute_plan(setup, plan, folder, console)
+    write_json(folder.trained, trained.training)
+    return trained

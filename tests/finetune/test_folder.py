@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from finetune.folder import RunFolder, new_folder, read_weights, unfinished, write_json, write_text, write_weights
+from finetune.folder import (
+    RunFolder,
+    new_folder,
+    read_weights,
+    unfinished,
+    write_json,
+    write_text,
+    write_weights,
+)
 from finetune.log import append_line, cut_log, read_lines
 from zoo.errors import GraftError
 

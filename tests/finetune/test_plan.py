@@ -1,12 +1,10 @@
 """Plans as files, and the table they come from."""
 
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from finetune.plan import SIMILARITIES, SIZES, Plan, read_plan
-from finetune.precision import Precision
+from finetune.plan import SIMILARITIES, SIZES
 from finetune.strategies import STRATEGIES, find_strategy
 from finetune.table import FEW_IMAGES_A_CLASS, TABLE, draw_table, find_cell
 from zoo.errors import GraftError

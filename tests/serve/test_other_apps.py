@@ -25,12 +25,14 @@ NEEDED = ("onnxruntime", "numpy", "pillow")
 
 
 def documented_lines() -> str:
-    """The Python that the README (or, where it has none, the contract's page) tells other apps to use."""
+    """The Python that the README and the contract's page tell other apps to use."""
+    found = []
     for page in (ROOT / "README.md", ROOT / "docs" / "artifact.md"):
-        found = re.search(MARKER + r"\s*```python\n(.*?)```", page.read_text(), re.DOTALL)
-        if found:
-            return found[1]
-    pytest.fail(f"neither README.md nor docs/artifact.md has a Python block after {MARKER}")
+        block = re.search(MARKER + r"\s*```python\n(.*?)```", page.read_text(), re.DOTALL)
+        assert block, f"{page.name} has no Python block after {MARKER}"
+        found.append(block[1])
+    assert found[0] == found[1], "the README and the contract's page differ"
+    return found[0]
 
 
 def distributions(names: tuple[str, ...]) -> set[str]:

@@ -1,0 +1,72 @@
+"""Every strategy from pretrained weights to a checked file, on digits, with the smallest network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+
+import zoo
+from finetune.pipeline import load_run, run
+from zoo.errors import GraftError
+
+QUIET = Console(quiet=True)
+SPEC = """
+extends: resnet_tiny
+name: pretrained
+weights: {{default: {{file: {file}, licence: none, classes: 200, input: {{mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}}}}}}
+data: {{val: 0.2, test: 0.6}}
+finetune: {{epochs: 1, precision: float32, cache: {cache}}}
+export: {{parity_images: 10}}
+"""
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A spec whose `default` weights are random ones: strategies need weights, not good ones."""
+    folder = tmp_path_factory.mktemp("spec")
+    net = zoo.build("resnet_tiny", seed=3)
+    save_file(net.state_dict(), folder / "weights.safetensors")
+    path = folder / "pretrained.yaml"
+    path.write_text(SPEC.format(file=folder / "weights.safetensors", cache=folder / "cache"))
+    return path
+
+
+@pytest.mark.parametrize("strategy", ["linear_probe", "stage_probe", "partial", "full"])
+def test_strategy(strategy: str, spec: Path, tmp_path: Path) -> None:
+    report = run(spec, set={"finetune.strategy": strategy}, run=tmp_path / "run", console=QUIET)
+    assert report.plan.strategy == strategy
+    start, end = load_file(spec.parent / "weights.safetensors"), load_file(report.folder / "model.safetensors")
+    changed = {name for name, value in start.items() if name in end and not torch.equal(value, end[name])}
+    if strategy == "linear_probe":
+        assert changed == {"fc.weight", "fc.bias"}
+        assert float(str(report.metrics["accuracy"])) > 0.6
+    elif strategy == "stage_probe":
+        assert not changed  # the trunk's names are under another path, its values the same
+        assert all(torch.equal(start[n.removeprefix("trunk.")], v) for n, v in end.items() if "trunk." in n)
+        assert float(str(report.metrics["accuracy"])) > 0.6
+    elif strategy == "partial":
+        assert changed
+        assert all(name.startswith(("layer3", "fc")) for name in changed)
+    else:
+        assert any(name.startswith("conv1") for name in changed)
+    again = load_run(report.folder)
+    assert set(again.net.state_dict()) == set(end)
+    weights = report.report["weights"]
+    assert isinstance(weights, dict)
+    assert weights["name"] == "default"
+
+
+def test_auto_takes_a_cell_of_the_table_and_says_why(spec: Path, tmp_path: Path) -> None:
+    report = run(spec, set={"data.similarity": "similar"}, run=tmp_path / "run", console=QUIET)
+    assert report.plan.cell == ("very little data", "similar")
+    assert report.plan.strategy == "linear_probe"
+    assert any("linear_probe" in reason for reason in report.plan.reasons)
+
+
+def test_a_strategy_that_needs_weights_says_so_without_them(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match="partial needs pretrained weights, and there are none"):
+        run("resnet_tiny", set={"finetune.strategy": "partial"}, run=tmp_path / "run", console=QUIET)
