@@ -90,7 +90,7 @@ def export_run(run: FinishedRun) -> dict[str, object]:
     Raises: ExportError when the network cannot be exported or the file would answer otherwise.
     """
     settings = cast("ExportSettings", run.spec.sections["export"])
-    images = _spread(run.val.images, settings.parity_images)
+    images = spread(run.val.images, settings.parity_images)
     path = run.folder / FILE_NAME
     parity = export_onnx(
         run.net,
@@ -110,7 +110,7 @@ def export_folder(folder: str | Path) -> dict[str, object]:
 
     Raises: ArtifactError, whatever is wrong with the run.
     """
-    from finetune.pipeline import load_run  # the whole of training: too much for who imports export_onnx alone
+    from finetune.pipeline import load_run  # the whole of training, which export_onnx does not need
 
     try:
         return export_run(load_run(folder))
@@ -139,7 +139,7 @@ def export_onnx(
         raise ExportError(f"task {task!r} cannot be exported; expected one of: {', '.join(GRAPHS)}")
     base = metadata or Metadata(task, labels, spec="", spec_sha256="")
     with _ready(GRAPHS[task](preprocess, net)) as graph:
-        _check_graph(graph, task, labels)
+        check_graph(graph, task, labels)
         model = _trace(graph, task, opset)
         parity = _check_parity(model, graph, task, labels, _named(images))
     write_model(model, replace(base, task=task, labels=labels, parity=parity.to_dict()), Path(path))
@@ -167,7 +167,7 @@ def _is_number(value: object) -> bool:
 T = TypeVar("T")
 
 
-def _spread(items: tuple[T, ...], most: int) -> list[T]:
+def spread(items: tuple[T, ...], most: int) -> list[T]:
     """At most `most` items, evenly over all of them: splits may be sorted by class."""
     places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return [items[place] for place in places]
@@ -193,7 +193,7 @@ def _ready(graph: Classifier) -> Iterator[Classifier]:
             module.training = True
 
 
-def _check_graph(graph: Classifier, task: str, labels: tuple[str, ...]) -> None:
+def check_graph(graph: Classifier, task: str, labels: tuple[str, ...]) -> None:
     """Refuse what no export could put right."""
     tensors = [*graph.parameters(), *graph.buffers()]
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)

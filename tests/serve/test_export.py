@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from finetune.preprocess import Preprocess
 from serve import Predictor
 from serve.artifact import read_metadata
-from serve.export import ExportError, export_onnx, fit_nearest
+from serve.export import Classifier, ExportError, check_graph, export_onnx, fit_nearest, spread
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -249,10 +249,8 @@ def test_network_that_cannot_be_exported(
 def test_network_over_two_gibibytes() -> None:
     with torch.device("meta"):
         net = nn.Linear(2**15, 2**15 + 1)
-    from serve.export import Classifier, _check_graph
-
     with pytest.raises(ExportError, match=r"takes 4\.0 GiB; one ONNX file holds less than 2 GiB"):
-        _check_graph(Classifier(SQUARE, net), "classification", ("a", "b"))
+        check_graph(Classifier(SQUARE, net), "classification", ("a", "b"))
 
 
 def test_no_images_to_compare(tmp_path: Path, digits_model: DigitsModel) -> None:
@@ -289,3 +287,9 @@ def test_other_opset(
     export_onnx(digits_model.net, digits_model.preprocess, DIGITS, path, images=digits[0][:2], opset=18)
     assert onnx.load(path).opset_import[0].version == 18
     assert read_metadata(path).labels == DIGITS
+
+
+def test_images_for_the_check_are_spread_over_the_split() -> None:
+    assert spread(tuple(range(10)), 4) == [0, 3, 6, 9]
+    assert spread(tuple(range(3)), 200) == [0, 1, 2]
+    assert spread((), 200) == []
