@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
+from zoo.catalog.meta import on_meta
 from zoo.catalog.stages import measured_stages
 from zoo.errors import GraftError, Mark, Problem, nearest
 from zoo.header import Header, Input, TrainedInput, WeightsEntry
@@ -91,12 +92,7 @@ def build_on_meta(spec: Spec, classes: int | None = None) -> nn.Module:
     Raises GraftError where the image does not fit.
     """
     library, name = _of(spec)
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):
-                net = _build(spec, library, name, classes or spec.classes)
-        except NotImplementedError:  # reckons with numbers that lie on the device
-            net = _build(spec, library, name, classes or spec.classes).to("meta")
+    net = on_meta(lambda: _build(spec, library, name, classes or spec.classes))
     _check_output(spec, name, net, classes or spec.classes)
     return net
 

@@ -1,4 +1,4 @@
-"""The card of a file of weights, beside it under its name: what they are, whence, and how good."""
+"""The card of a file of weights, beside it as NAME.card.yaml: what they are, whence, and how good."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.errors import Mark, Problem, SpecError
 from zoo.header import Name, PositiveInt, TrainedInput
 from zoo.reader import read_file
 
-SUFFIX = ".yaml"
+SUFFIX = ".card.yaml"
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from zoo.errors import WeightsError
-from zoo.pretrained.place import TIMEOUT_S, Tell, check_arrival, unavailable, weights_folder
+from zoo.pretrained.place import TIMEOUT_S, Tell, check_arrival, hash_in_name, unavailable, weights_folder
 
 ATTEMPTS = 2
 CHUNK_BYTES = 1 << 20
@@ -41,9 +41,8 @@ class Download:
     def home(self) -> Path:
         """The file in the folder of weights."""
         name = Path(urllib.parse.unquote(urllib.parse.urlparse(self.url).path).strip("./") or "weights")
-        digits = self.sha256[:SHOWN_DIGITS]
-        own = name.name if digits in name.name else f"{name.stem}-{digits}{name.suffix}"
-        return weights_folder() / own
+        digits = "" if hash_in_name(name.name) else self.sha256[:SHOWN_DIGITS]
+        return weights_folder() / (f"{name.stem}-{digits}{name.suffix}" if digits else name.name)
 
     def find(self) -> Path | None:
         """Give the file if it was fetched before."""
@@ -105,7 +104,8 @@ def _part_of(path: Path) -> Iterator[Path]:
     try:
         yield part
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 @contextlib.contextmanager

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
+from zoo.catalog.meta import on_meta
 from zoo.errors import WeightsError, nearest
 from zoo.header import ResizeRule, TrainedInput
 from zoo.pretrained.download import Download
@@ -113,6 +113,4 @@ def _places(settings: Any, sha256: str | None) -> tuple[Place | None, Place | No
 
 
 def _reference(architecture: str) -> nn.Module:
-    with torch.device("meta"):
-        net: nn.Module = timm.create_model(architecture)
-        return net
+    return on_meta(lambda: timm.create_model(architecture))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-import torch
 from torch import nn
 from torchvision import models
 
+from zoo.catalog.meta import on_meta
 from zoo.errors import WeightsError, nearest
 from zoo.header import TrainedInput
 from zoo.pretrained.download import Download
@@ -61,7 +61,7 @@ def segmentation_names() -> tuple[str, ...]:
 def _weights(name: str) -> Any:  # noqa: ANN401  (torchvision's enums have no type of their own)
     try:
         return models.get_weight(name)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError) as error:
         near = nearest(name, _enum_names())
         hint = f"; did you mean '{near}'?" if near else ""
         raise WeightsError(
@@ -97,8 +97,7 @@ def input_of(weights: Any) -> TrainedInput:  # noqa: ANN401
 
 def _reference(enum: type[Any]) -> nn.Module:
     name = next(model for model in model_names() if models.get_model_weights(model) is enum)
-    with torch.device("meta"):
-        return build_model(name)
+    return on_meta(lambda: build_model(name))
 
 
 def build_model(name: str, **options: Any) -> nn.Module:  # noqa: ANN401

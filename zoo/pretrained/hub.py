@@ -40,9 +40,7 @@ class HubFile:
     @property
     def origin(self) -> str:
         """The file's URL."""
-        return huggingface_hub.hf_hub_url(
-            self.repo, self.file, revision=self.revision, endpoint=constants.ENDPOINT
-        )
+        return huggingface_hub.hf_hub_url(self.repo, self.file, revision=self.revision)
 
     @property
     def home(self) -> Path:
@@ -73,7 +71,6 @@ class HubFile:
                     self.file,
                     revision=self.revision,
                     cache_dir=constants.HF_HUB_CACHE,
-                    endpoint=constants.ENDPOINT,
                     etag_timeout=TIMEOUT_S,
                     force_download=self._is_damaged(),
                     tqdm_class=_bar(tell),

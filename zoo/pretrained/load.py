@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from zoo.errors import WeightsError
-from zoo.header import TrainedInput, WeightsEntry
+from zoo.header import TrainedInput
 from zoo.model import anatomy, build
 from zoo.nodes import MapNode
 from zoo.pretrained.match import Match, Rules, copy_tensors, match_tensors
@@ -41,15 +41,16 @@ def load_weights(net: nn.Module, spec: Spec, name: str, classes: int) -> Origin:
     A file that is not here is fetched. Tensors that do not fit and that no rule of the entry allows are an
     error, the head's aside. Raises WeightsError, WeightsUnavailableError; the network is then as it was.
     """
-    entry, source = find_entry(spec, name), find_source(spec, name)
+    source = find_source(spec, name)
     path = obtain(source)
     sha256 = check_hash(path, source.place.expected_sha256(path))
-    rules = _rules(spec, net, entry, source, classes)
+    rules = rules_for(spec, net, name, classes)
     match = _match(path, net, spec, source, rules)
     if not match.fits:
         raise WeightsError(_misfit(spec, name, path, match))
     copy_tensors(net, match.copies)
-    reference = source.reference() if source.reference and not source.choices else None
+    declared = spec.layers is not None
+    reference = source.reference() if declared and source.reference else None
     told = [norm_warning(spec, match.skipped)] if match.skipped else []
     swapped = activation_warning(spec, net, reference, source.choices)
     told += [swapped] if swapped else []
@@ -91,7 +92,9 @@ def trained_input(spec: Spec, name: str) -> TrainedInput:
     return TrainedInput(**{key: value for key, value in known if key not in said})
 
 
-def _rules(spec: Spec, net: nn.Module, entry: WeightsEntry, source: Source, classes: int) -> Rules:
+def rules_for(spec: Spec, net: nn.Module, name: str, classes: int) -> Rules:
+    """Say how a file of weights may differ from the network: as the entry says, and its publisher."""
+    entry, source = find_entry(spec, name), find_source(spec, name)
     return Rules(
         head=anatomy(spec, net).head,
         classes=classes,

@@ -108,7 +108,7 @@ def hash_in_name(url: str) -> str:
 def hash_in_words(sha256: str) -> str:
     """Say a hash, or what is known of it."""
     if not sha256:
-        return "sha256 not published"
+        return "sha256 not known"
     return f"sha256 {sha256}" if len(sha256) == WHOLE_SHA256 else f"sha256 beginning with {sha256}"
 
 

@@ -38,12 +38,13 @@ def render_weights(spec: Spec) -> RenderableType:
     if not spec.weights:
         return Text("no weights are declared")
     parts: list[RenderableType] = []
-    for name in spec.weights:
+    for names in _alike(spec):
+        title = ", ".join(names)
         try:
-            card = card_of(spec, name)
-            parts.append(render_card(card) if card else _render_source(name, find_source(spec, name)))
+            card = card_of(spec, names[0])
+            parts.append(render_card(card) if card else _render_source(title, find_source(spec, names[0])))
         except WeightsError as error:
-            parts.append(Panel(str(error), title=name, title_align="left", expand=False))
+            parts.append(Panel(str(error), title=title, title_align="left", expand=False))
     return Group(*parts)
 
 
@@ -54,6 +55,18 @@ def input_in_words(trained: TrainedInput) -> str:
     words += [f"mean {_numbers(trained.mean)}"] if trained.mean else []
     words += [f"std {_numbers(trained.std)}"] if trained.std else []
     return ", ".join(words) or "not stated"
+
+
+def _alike(spec: Spec) -> list[list[str]]:
+    """Put names of the same weights together: those of a library have its default among them."""
+    alike: list[list[str]] = []
+    for name, entry in spec.weights.items():
+        known = next((names for names in alike if spec.weights[names[0]] == entry), None)
+        if known is None:
+            alike.append([name])
+        else:
+            known.append(name)
+    return alike
 
 
 def _facts(card: Card) -> list[tuple[str, str]]:

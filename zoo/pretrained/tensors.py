@@ -94,7 +94,7 @@ def _pickle_fault(path: Path, error: Exception) -> str:
             f"{path}: a pickle with code in it ({code[1]}), which is not run\n"
             "  expected: tensors by name, as torch.save(net.state_dict(), path) or safetensors write them"
         )
-    if isinstance(error, EOFError) or any(sign in said for sign in BROKEN_OFF):
+    if isinstance(error, (EOFError, IndexError)) or any(sign in said for sign in BROKEN_OFF):
         return f"{path}: truncated: the file ends before its tensors do"
     first = said.partition("\n")[0] or type(error).__name__
     return f"{path}: not what torch.save writes, or damaged: {first}"

@@ -1,0 +1,148 @@
+"""Files that cannot be trusted: each fault has its own message, and no code runs."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from weights_kit import sha256, small_spec, small_state, use_folder
+
+import zoo
+from zoo.errors import WeightsError
+from zoo.pretrained.tensors import read_tensors
+
+ZIPPED, LEGACY, SAFE = "small.pth", "small.pt", "small.safetensors"
+
+
+def make(folder: Path, name: str) -> Path:
+    path = folder / name
+    if name == SAFE:
+        safetensors.torch.save_file(small_state(), path)
+    else:
+        torch.save(small_state(), path, _use_new_zipfile_serialization=name == ZIPPED)
+    return path
+
+
+def fault_of(folder: Path, monkeypatch: pytest.MonkeyPatch, path: Path, known: str = "") -> str:
+    """Load a file as a spec's weights; give what is said of it."""
+    use_folder(monkeypatch, folder / "cache")
+    entry = f"mine: {{file: {path.name}{f', sha256: {known}' if known else ''}}}"
+    spec = zoo.read_spec(small_spec(folder, entry))
+    net = zoo.build(spec)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    with pytest.raises(WeightsError) as caught:
+        zoo.load_weights(net, spec, "mine", 4)
+    assert not isinstance(caught.value, zoo.WeightsUnavailableError)
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", [ZIPPED, LEGACY, SAFE])
+def test_a_wrong_hash_tells_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = make(tmp_path, name)
+    found, size = sha256(path), path.stat().st_size
+    assert fault_of(tmp_path, monkeypatch, path, "0123456789abcdef") == (
+        f"{path}: damaged, or another file than the one published.\n"
+        f"  expected: sha256 beginning with 0123456789abcdef\n  found:    sha256 {found}, {size} bytes\n"
+        "  delete it, or fetch it again with `python -m zoo pull SPEC`"
+    )
+
+
+@pytest.mark.parametrize("name", [ZIPPED, LEGACY, SAFE])
+def test_one_flipped_bit_is_a_wrong_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = make(tmp_path, name)
+    known, content = sha256(path), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "damaged, or another file" in fault_of(tmp_path, monkeypatch, path, known)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize("name", [ZIPPED, LEGACY, SAFE])
+def test_a_truncated_file_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, share: float
+) -> None:
+    path = make(tmp_path, name)
+    known, content = sha256(path), path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert f"{path}: truncated: " in fault_of(tmp_path, monkeypatch, path)
+    assert "It is cut short." in fault_of(tmp_path, monkeypatch, path, known)
+
+
+class Evil:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch '{self.trace}'",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool) -> None:
+    trace, path = tmp_path / "trace", tmp_path / "evil.pth"
+    torch.save(small_state() | {"x": Evil(trace)}, path, _use_new_zipfile_serialization=zipped)
+    fault = fault_of(tmp_path, monkeypatch, path)
+    assert fault.startswith(f"{path}: a pickle with code in it (posix.system), which is not run\n")
+    assert "torch.save(net.state_dict(), path)" in fault
+    assert not trace.exists()
+
+
+def test_a_whole_network_pickled_is_code_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(torch.nn.Linear(2, 2), path)
+    assert "a pickle with code in it (torch.nn.modules" in fault_of(tmp_path, monkeypatch, path)
+
+
+def test_code_in_a_plain_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace, path = tmp_path / "trace", tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps({"x": Evil(trace)}))
+    fault_of(tmp_path, monkeypatch, path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html><html>Sign in</html>", "not a file of weights: it begins with b'<!DOCTYPE'"),
+        (b"\x80\x02}q\x00.", "not what torch.save writes, or damaged"),
+        (b"PK\x03\x04 and nothing that a zip has", "truncated"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    path = tmp_path / "small.pth"
+    path.write_bytes(content)
+    assert message in fault_of(tmp_path, monkeypatch, path)
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3, "loss": 0.5}, [1, 2], torch.ones(2)])
+def test_a_checkpoint_without_tensors_by_name_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    path = tmp_path / "small.pth"
+    torch.save(content, path)
+    assert "holds no tensors by name" in fault_of(tmp_path, monkeypatch, path)
+
+
+def test_damaged_pickles_never_raise_anything_else(tmp_path: Path) -> None:
+    content = make(tmp_path, LEGACY).read_bytes()
+    generator = torch.Generator().manual_seed(0)
+    path, read, refused = tmp_path / "damaged.pth", 0, 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in torch.randint(len(content) // 3, (4,), generator=generator).tolist():
+            damaged[place] = int(torch.randint(256, (1,), generator=generator))
+        path.write_bytes(damaged)
+        try:
+            read_tensors(path)
+            read += 1
+        except WeightsError:
+            refused += 1
+    assert refused > read / 10 > 0  # some bytes are only numbers

@@ -1,0 +1,140 @@
+"""Weights on a hub: its own cache is used, hashes are checked, files put by hand are found."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from huggingface_hub import close_session, constants
+from weights_kit import Server, forbid_network, serving, small_spec, small_state, use_folder
+
+import zoo
+from zoo.pretrained.pull import pull
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CONTENT = safetensors.torch.save(small_state())
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Hub(SimpleHTTPRequestHandler):
+    """Answers as a hub does for one file of one repository."""
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        if self._answer():
+            self.wfile.write(CONTENT)
+
+    def _answer(self) -> bool:
+        found = self.path == "/owner/net/resolve/main/model.safetensors"
+        self.send_response(200 if found else 404)
+        if found:
+            self.send_header("ETag", f'"{SHA256}"')
+            self.send_header("X-Repo-Commit", COMMIT)
+        else:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        self.send_header("Content-Length", str(len(CONTENT) if found else 0))
+        self.end_headers()
+        return found
+
+
+def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Do what HF_ENDPOINT does, which the library reads when it is imported."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    use_folder(monkeypatch, tmp_path / "cache")
+    with serving(tmp_path, Hub) as server:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        use_endpoint(monkeypatch, server.url)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        yield server
+        close_session()
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> zoo.Spec:
+    return zoo.read_spec(small_spec(tmp_path, "mine: {hub: owner/net}", "gone: {hub: owner/net/other.bin}"))
+
+
+def test_a_file_comes_into_the_hub_s_cache_and_stays(
+    tmp_path: Path, hub: Server, spec: zoo.Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, origin = zoo.load(spec, weights="mine")
+    assert origin is not None
+    assert origin.sha256 == SHA256
+    assert origin.origin == f"hub owner/net, {hub.url}/owner/net/resolve/main/model.safetensors"
+    assert torch.equal(net.state_dict()["conv.weight"], small_state()["conv.weight"])
+    assert (tmp_path / "hub" / "models--owner--net" / "blobs" / SHA256).is_file()
+    forbid_network(monkeypatch)
+    assert zoo.weights_to_hand(spec) == ("mine",)
+    zoo.load(spec, weights="mine")
+
+
+def test_a_file_damaged_in_the_cache_is_told_and_pulled_anew(
+    tmp_path: Path, hub: Server, spec: zoo.Spec
+) -> None:
+    zoo.load(spec, weights="mine")
+    blob = tmp_path / "hub" / "models--owner--net" / "blobs" / SHA256
+    blob.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(zoo.WeightsError, match=f"damaged.*\n  expected: sha256 {SHA256}"):
+        zoo.load(spec, weights="mine")
+    assert pull(spec, ("mine",))[0].fetched
+    zoo.load(spec, weights="mine")
+
+
+def test_a_hash_of_the_spec_s_own_is_held(hub: Server, tmp_path: Path) -> None:
+    spec = zoo.read_spec(small_spec(tmp_path, "mine: {hub: owner/net, sha256: 0123abcd}"))
+    with pytest.raises(zoo.WeightsError, match="what came is not the file that was published") as caught:
+        zoo.load(spec, weights="mine")
+    assert not isinstance(caught.value, zoo.WeightsUnavailableError)
+
+
+def test_a_file_that_the_hub_has_not_is_told(hub: Server, spec: zoo.Spec) -> None:
+    with pytest.raises(zoo.WeightsUnavailableError, match=r"other\.bin: these weights are not .* 404"):
+        zoo.load(spec, weights="gone")
+
+
+@pytest.mark.parametrize("way", ["no network", "set offline"])
+def test_offline_the_error_names_file_and_folder(
+    tmp_path: Path, hub: Server, spec: zoo.Spec, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "set offline":
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        forbid_network(monkeypatch)
+        reason = "HF_HUB_OFFLINE is set"
+    else:
+        with serving(tmp_path) as other:
+            use_endpoint(monkeypatch, other.url)
+        reason = "[Errno 111] Connection refused"
+    with pytest.raises(zoo.WeightsUnavailableError) as caught:
+        zoo.load(spec, weights="mine")
+    assert str(caught.value) == (
+        f"model.safetensors: these weights are not on this machine: {reason}\n"
+        f"  from:   {constants.ENDPOINT}/owner/net/resolve/main/model.safetensors\n"
+        "  hash:   sha256 not known\n"
+        f"  put model.safetensors into the folder {tmp_path / 'cache' / 'owner--net'}, "
+        "or run `python -m zoo pull SPEC` where there is a network"
+    )
+
+
+def test_put_where_the_error_says_it_loads(
+    tmp_path: Path, spec: zoo.Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = use_folder(monkeypatch, tmp_path / "cache") / "owner--net"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(CONTENT)
+    forbid_network(monkeypatch)
+    _, origin = zoo.load(spec, weights="mine")
+    assert origin is not None
+    assert origin.sha256 == SHA256

@@ -1,0 +1,178 @@
+"""Where weights are looked for, how they come, and what is said when they cannot."""
+
+from __future__ import annotations
+
+import time
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+import torch
+from weights_kit import (
+    BreaksOff,
+    forbid_network,
+    serving,
+    sha256,
+    small_spec,
+    small_state,
+    use_folder,
+)
+
+import zoo
+from zoo.errors import WeightsError
+from zoo.pretrained import download
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    torch.save(small_state(), folder / "small.pth")
+    return folder / "small.pth"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return use_folder(monkeypatch, tmp_path / "cache")
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def by_url(folder: Path, url: str, known: str) -> zoo.Spec:
+    return zoo.read_spec(small_spec(folder, f"mine: {{url: '{url}', sha256: {known}}}"))
+
+
+def test_a_download_comes_once_and_then_nothing_touches_the_network(
+    tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = sha256(published)
+    with serving(published.parent) as server:
+        spec = by_url(tmp_path, f"{server.url}/small.pth", known)
+        assert zoo.weights_to_hand(spec) == ()
+        net = zoo.build(spec, weights="mine")
+        assert server.asked == ["GET /small.pth"]
+    assert names(cache) == [f"small-{known[:8]}.pth"]
+    forbid_network(monkeypatch)
+    assert zoo.weights_to_hand(spec) == ("mine",)
+    again = zoo.build(spec, weights="mine")
+    assert torch.equal(again.state_dict()["conv.weight"], net.state_dict()["conv.weight"])
+
+
+def test_a_file_url_is_a_download_too(tmp_path: Path, published: Path, cache: Path) -> None:
+    zoo.build(by_url(tmp_path, published.as_uri(), sha256(published)), weights="mine")
+    assert len(names(cache)) == 1
+
+
+@pytest.mark.parametrize("damage", ["another file", "half of it"])
+def test_what_comes_with_a_wrong_hash_is_thrown_away(
+    tmp_path: Path, published: Path, cache: Path, damage: str
+) -> None:
+    known = sha256(published)
+    content = published.read_bytes()
+    published.write_bytes(b"x" * len(content) if damage == "another file" else content[: len(content) // 2])
+    with serving(published.parent) as server, pytest.raises(WeightsError) as caught:
+        zoo.build(by_url(tmp_path, f"{server.url}/small.pth", known), weights="mine")
+    assert not isinstance(caught.value, zoo.WeightsUnavailableError)
+    assert str(caught.value) == (
+        f"{server.url}/small.pth: what came is not the file that was published\n"
+        f"  expected: sha256 {known}\n  found:    sha256 {sha256(published)}"
+    )
+    assert names(cache) == []
+
+
+def test_a_connection_that_breaks_off_is_tried_once_more(
+    tmp_path: Path, published: Path, cache: Path
+) -> None:
+    known, size = sha256(published), published.stat().st_size
+    with serving(published.parent, BreaksOff) as server:
+        spec = by_url(tmp_path, f"{server.url}/small.pth", known)
+        with pytest.raises(zoo.WeightsUnavailableError) as caught:
+            zoo.build(spec, weights="mine")
+        assert server.asked == ["GET /small.pth"] * 2
+    assert f"the connection broke off after {size // 2} of {size} bytes" in str(caught.value)
+    assert names(cache) == []
+
+
+def test_no_such_file_on_the_server_is_not_tried_again(tmp_path: Path, published: Path, cache: Path) -> None:
+    with serving(published.parent) as server:
+        spec = by_url(tmp_path, f"{server.url}/other.pth", sha256(published))
+        with pytest.raises(zoo.WeightsUnavailableError, match="HTTP Error 404"):
+            zoo.build(spec, weights="mine")
+        assert len(server.asked) == 1
+
+
+def test_offline_the_error_names_file_hash_and_folder(tmp_path: Path, cache: Path) -> None:
+    with serving(tmp_path) as server:
+        url = f"{server.url}/small.pth"  # the server is gone when it is asked
+    with pytest.raises(zoo.WeightsUnavailableError) as caught:
+        zoo.build(by_url(tmp_path, url, "0123456789ab"), weights="mine")
+    assert str(caught.value) == (
+        "small-01234567.pth: these weights are not on this machine: [Errno 111] Connection refused\n"
+        f"  from:   {url}\n"
+        "  hash:   sha256 beginning with 0123456789ab\n"
+        f"  put small-01234567.pth into the folder {cache}, "
+        "or run `python -m zoo pull SPEC` where there is a network"
+    )
+
+
+def test_put_where_the_error_says_it_loads(
+    tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = sha256(published)
+    spec = by_url(tmp_path, "http://127.0.0.1:9/small.pth", known)
+    published.rename(cache / f"small-{known[:8]}.pth")
+    forbid_network(monkeypatch)
+    zoo.build(spec, weights="mine")
+
+
+def test_a_server_that_never_answers_is_left_soon(
+    tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sleeps(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(1)
+
+    monkeypatch.setattr(download, "TIMEOUT_S", 0.1)
+    start = time.perf_counter()
+    with serving(published.parent, Sleeps) as server:
+        spec = by_url(tmp_path, f"{server.url}/small.pth", sha256(published))
+        with pytest.raises(zoo.WeightsUnavailableError, match=r"no answer within 0\.1 s"):
+            zoo.build(spec, weights="mine")
+        assert time.perf_counter() - start < 1  # two tries of 0.1 s, and room for a busy machine
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    monkeypatch.setenv("GRAFT_WEIGHTS", str(tmp_path / "cache"))
+    with pytest.raises(WeightsError, match=f"{tmp_path / 'cache'}: cannot be written to"):
+        zoo.build(by_url(tmp_path, published.as_uri(), sha256(published)), weights="mine")
+
+
+def test_torch_hub_s_own_folder_is_where_earlier_downloads_are_found(
+    tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRAFT_WEIGHTS", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    published.rename(folder / "resnet18-f37072fd.pth")
+    assert zoo.weights_to_hand(zoo.read_spec("resnet18")) == ("imagenet1k_v1",)
+
+
+def test_a_local_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    spec = zoo.read_spec(small_spec(tmp_path, f"mine: {{file: gone.pth, sha256: {'ab' * 32}}}"))
+    with pytest.raises(zoo.WeightsUnavailableError) as caught:
+        zoo.build(spec, weights="mine")
+    assert str(caught.value) == (
+        "gone.pth: these weights are not on this machine: no such file\n"
+        f"  hash:   sha256 {'ab' * 32}\n  put gone.pth into the folder {tmp_path}"
+    )
+
+
+def test_entries_that_no_publisher_has_are_not_to_hand(tmp_path: Path) -> None:
+    spec = small_spec(tmp_path, "a: {torchvision: Nonsense.V1}", "b: {timm: nonsense}", "c: {hub: nonsense}")
+    assert zoo.weights_to_hand(zoo.read_spec(spec)) == ()
