@@ -24,4 +24,4 @@ def stage_cells(description: Description, part: Part) -> tuple[str, ...]:
     place = description.stages.index(part.path) + 1
     output = shape_in_words(part.rows[-1].output)
     stage = f"stage {place} goes on" if part.goes_on else f"stage {place} of {len(description.stages)}"
-    return part.path, stage, "", output, f"{part.params:,}", scaled(part.macs)
+    return f"{part.path}: {stage}", "", "", output, f"{part.params:,}", scaled(part.macs)

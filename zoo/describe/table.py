@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,6 +17,15 @@ from zoo.describe.summary import heading, starts, totals
 PATH = COLUMNS[0]
 MOST_PATH = 0.4  # of a line; paths longer than that are folded
 WIDE = 130  # characters a line from which there is room to tell what each layer's weights start as
+
+
+class _Line(NamedTuple):
+    """A line of the table; `start` is what the layer's weights start as."""
+
+    cells: tuple[str, ...]
+    start: str = ""
+    style: str = ""
+    ends_part: bool = False
 
 
 def as_table(description: Description, *, width: int, changes: str = "") -> RenderableType:
@@ -35,7 +45,8 @@ def as_table(description: Description, *, width: int, changes: str = "") -> Rend
 
 def _layers(description: Description, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    longest = max(len(row.path) for row in description.layers)
+    lines = list(_lines(description))
+    longest = max(len(line.cells[0]) for line in lines)
     for index, name in enumerate(COLUMNS):
         number = index >= FIRST_NUMBER
         whole = number or (name == PATH and longest <= MOST_PATH * width)
@@ -43,16 +54,21 @@ def _layers(description: Description, width: int) -> Table:
     with_starts = width >= WIDE
     if with_starts:
         table.add_column("weights start as", overflow="fold")
+    for line in lines:
+        start = [line.start] if with_starts else []
+        table.add_row(*line.cells, *start, style=line.style, end_section=line.ends_part)
+    return table
+
+
+def _lines(description: Description) -> Iterator[_Line]:
     for part in parts(description.layers):
         stage = stage_cells(description, part)
         if stage:
-            table.add_row(*stage, style="bold cyan")
+            yield _Line(stage, style="bold cyan")
         for row in part.rows:
-            start = [row.init.get("weight", "")] if with_starts else []
-            style = "bold magenta" if row.path == description.head else None
-            table.add_row(*layer_cells(description, row), *start, style=style)
-        table.add_section()
-    return table
+            style = "bold magenta" if row.path == description.head else ""
+            last = row is part.rows[-1]
+            yield _Line(layer_cells(description, row), row.init.get("weight", ""), style, last)
 
 
 def _pairs(title: str, pairs: Sequence[tuple[str, str]]) -> RenderableType:

@@ -1,0 +1,367 @@
+"""`describe`: layers, parameters and multiply-adds, held against the papers and against what torch runs."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import zoo
+import zoo.__main__ as command
+from zoo.describe import Description, LayerRow, check_facts, describe
+from zoo.describe.traced import traced_rows
+from zoo.header import Input
+from zoo.network import build_network
+
+ROOT = Path(__file__).resolve().parents[2]
+UNET, MOBILENET = "specs/examples/unet.yaml", "specs/examples/mobilenet_small.yaml"
+EVERY_KIND = ["alexnet", "densenet121", "fcn8s", "fcn_resnet50", "lenet5", "resnet18", "resnet20"]
+TAKES = {"crop_to": 1, "resize_to": 1, "auxiliary": 1}  # inputs whose values count outside training
+
+
+@cache
+def described(name: str, *changes: tuple[str, str]) -> Description:
+    return describe(zoo.read_spec(ROOT / name if name.endswith(".yaml") else name, dict(changes)))
+
+
+def weighty(description: Description) -> list[LayerRow]:
+    return [row for row in description.layers if row.macs]
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """Run `python -m zoo` in this process, which has torch already; give what it prints."""
+    monkeypatch.setattr(sys, "argv", ["zoo", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        command.main()
+    captured = capsys.readouterr()
+    assert not caught.value.code, captured.err
+    return captured.out
+
+
+def test_alexnet_2012_is_the_papers() -> None:
+    rows = weighty(described("alexnet_2012"))
+    weights = [row.params - row.output[0] for row in rows]  # biases aside: one an output channel
+    assert [round(count / 1e3) for count in weights[:5]] == [35, 307, 885, 664, 442]
+    assert [round(count / 1e6) for count in weights[5:]] == [38, 17, 4]
+    assert [round(row.macs / 1e6) for row in rows] == [105, 224, 150, 112, 75, 38, 17, 4]
+    assert described("alexnet_2012").params == 60_965_224
+
+
+def test_lenet5_is_the_papers() -> None:
+    assert [row.params for row in weighty(described("lenet5"))] == [156, 2_416, 48_120, 10_164, 850]
+    assert described("lenet5").params == 61_706
+
+
+def test_vgg16_is_the_papers() -> None:
+    kinds = dict.fromkeys(row.params for row in weighty(described("vgg16")))
+    assert list(kinds) == [
+        1_792, 36_928, 73_856, 147_584, 295_168, 590_080, 1_180_160, 2_359_808, 102_764_544, 16_781_312,
+        4_097_000,
+    ]  # fmt: skip
+    assert described("vgg16").params == 138_357_544
+    assert described("vgg16").macs == 15_470_264_320
+
+
+@pytest.mark.parametrize("name", [*EVERY_KIND, UNET, MOBILENET])
+def test_layers_and_wires_are_those_that_run(name: str) -> None:
+    """Two ways to one description: what the spec says, and what operations pass by when the network runs."""
+    description = described(name)
+    traced, result = traced_rows(build_network(description.spec).net, description.spec.input)
+    assert [row.path for row in traced] == [row.path for row in description.layers]
+    assert result == description.result
+    for seen, said in zip(traced, description.layers, strict=True):
+        assert (seen.params, seen.macs, seen.output) == (said.params, said.macs, said.output), said.path
+        assert set(seen.sources) == set(said.sources[: TAKES.get(said.kind)]), said.path
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet_2012", UNET, "fcn_resnet50"])
+def test_multiply_adds_are_half_of_torchs_operations(name: str) -> None:
+    description = described(name)
+    size = description.spec.input
+    net = build_network(description.spec).net.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, size.channels, size.height, size.width, device="meta"))
+    assert counter.get_total_flops() == 2 * description.macs
+
+
+@pytest.mark.parametrize("norm", ["none", "group_norm", "weight_norm"])
+def test_parameters_are_those_of_the_network_built(norm: str) -> None:
+    description = described("lenet5", ("choices.norm", norm))
+    net = zoo.build(description.spec)
+    assert description.params == sum(parameter.numel() for parameter in net.parameters())
+    assert description.params == sum(row.params for row in description.layers)
+    assert description.state_bytes == sum(value.numel() * 4 for value in net.state_dict().values())
+    told = [row for row in description.layers if "weight norm" in row.arguments]
+    assert len(told) == (5 if norm == "weight_norm" else 0)
+
+
+def test_huge_networks_take_no_memory() -> None:
+    spec = zoo.read_spec("lenet5", {"layers.fc1.linear.out": 10**12})
+    assert describe(spec).below("fc1")[0].params == 401 * 10**12
+
+
+def test_vgg16_is_described_in_two_seconds() -> None:
+    describe(zoo.read_spec("lenet5"))  # torch imports much at its first operation
+    start = time.process_time()
+    describe(zoo.read_spec("vgg16"))
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "count"),
+    [
+        (("choices.norm", "group_norm"), "group_norm", 20),
+        (("choices.act", "gelu"), "gelu", 17),
+        (("choices.drop", "dropout"), "dropout", 8),
+        (("choices.input_drop", "dropout"), "dropout", 1),
+    ],
+)
+def test_swaps_show(change: tuple[str, str], kind: str, count: int) -> None:
+    def of_kind(description: Description) -> int:
+        return sum(row.kind == kind for row in description.layers)
+
+    assert of_kind(described("resnet18")) == 0
+    assert of_kind(described("resnet18", change)) == count
+
+
+def test_inits_show() -> None:
+    assert described("resnet18").layers[0].init == {"weight": "kaiming_normal(mode fan_out)"}
+    assert described("resnet18").below("bn1")[0].init == {"weight": "ones", "bias": "zeros"}
+    swapped = described("resnet18", ("choices.init", "orthogonal"))
+    assert swapped.layers[0].init == {"weight": "orthogonal"}
+    assert described("alexnet_2012").below("conv2")[0].init == {"weight": "normal(std 0.01)", "bias": "ones"}
+
+
+def test_arguments_that_matter_are_told() -> None:
+    alexnet, unet = described("alexnet_2012"), described(UNET)
+    assert alexnet.below("conv1")[0].arguments == ("11x11", "stride 4")
+    assert alexnet.below("conv2")[0].arguments == ("5x5", "pad 2", "2 groups")
+    assert alexnet.below("norm1")[0].arguments == ("size 5", "alpha 0.0005", "beta 0.75", "k 2")
+    assert alexnet.below("pool1")[0].arguments == ("3x3", "stride 2")
+    assert alexnet.below("drop6")[0].arguments == ("p 0.5",)
+    assert alexnet.below("fc8")[0].arguments == ("4,096 to 1,000",)
+    assert unet.below("up3.up")[0].arguments == ("2x2", "stride 2")
+    mobilenet = described(MOBILENET)
+    assert mobilenet.below("stage2.0.depthwise")[0].arguments == (
+        "3x3", "stride 2", "pad 1", "depthwise", "no bias",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16", "alexnet_2012", "densenet121", "lenet5"])
+def test_stages_are_what_partial_tuning_trains(name: str) -> None:
+    description = described(name)
+    net = build_network(description.spec).net
+    told = {
+        stage: sum(sum(p.numel() for p in _parameters(net, path)) for path in paths)
+        for stage, paths in zoo.stage_parts(net, zoo.anatomy(description.spec, net)).items()
+    }
+    shown = {
+        stage: sum(row.params for row in description.layers if row.part == stage)
+        for stage in description.stages
+    }
+    assert shown == told
+    assert [row.path for row in description.layers if row.part == description.head] == [description.head]
+
+
+def _parameters(net: nn.Module, path: str) -> Sequence[nn.Parameter]:
+    named = dict(net.named_parameters())
+    return [named[path]] if path in named else list(net.get_submodule(path).parameters())
+
+
+def catalogued(tmp_path: Path, model: str) -> Description:
+    file = tmp_path / "net.yaml"
+    file.write_text(f"model: {model}\nclasses: 1000\n")
+    return describe(zoo.read_spec(file))
+
+
+def test_catalogued_network_equals_the_declared_one(tmp_path: Path) -> None:
+    theirs, ours = catalogued(tmp_path, "{torchvision: resnet18}"), described("resnet18")
+    assert (theirs.params, theirs.macs, theirs.head) == (ours.params, ours.macs, ours.head)
+
+    def measured(description: Description) -> list[tuple[str, int, int, tuple[int, ...]]]:
+        return [(row.path, row.params, row.macs, row.output) for row in description.layers if row.params]
+
+    assert measured(theirs) == measured(ours)
+    assert [row.kind for row in theirs.layers[:4]] == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"]
+    joins = [row for row in theirs.layers if row.kind == "add"]
+    assert [row.path for row in joins] == [f"layer{i}.{j}" for i in (1, 2, 3, 4) for j in (0, 1)]
+    assert joins[0].sources == ("layer1.0.bn2", "maxpool")
+    assert joins[2].sources == ("layer2.0.bn2", "layer2.0.downsample.1")
+
+
+def test_layers_inside_attention_are_counted(tmp_path: Path) -> None:
+    """Weights that are multiplied by outside of their own module count too, products of values do not."""
+    for model in ("{timm: vit_tiny_patch16_224}", "{torchvision: swin_t}", "{torchvision: vit_b_16}"):
+        description = catalogued(tmp_path, model)
+        assert description.params == sum(row.params for row in description.layers)
+        spec = description.spec
+        net = _on_meta(model)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            net(torch.empty(1, 3, spec.input.height, spec.input.width, device="meta"))
+        operations = {str(op): count for op, count in counter.get_flop_counts()["Global"].items()}
+        assert sum(operations.values()) - operations["aten.bmm"] == 2 * description.macs, model
+
+
+def _on_meta(model: str) -> nn.Module:
+    import timm
+    import torchvision
+
+    library, name = model.strip("{}").split(": ")
+    torch.backends.mha.set_fastpath_enabled(False)
+    with torch.device("meta"):
+        net: nn.Module = (
+            timm.create_model(name) if library == "timm" else torchvision.models.get_model(name, weights=None)
+        )
+    return net.eval()
+
+
+def test_layers_used_twice_and_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1, device="meta")
+            self.spare = nn.Linear(4, 4, device="meta")
+            self.scale = nn.Parameter(torch.empty(3, 1, 1, device="meta"))
+            self.keep = nn.Identity()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            once = self.conv(x)
+            return torch.relu(self.conv(once) * self.scale + self.keep(once))
+
+    rows, result = traced_rows(Net(), Input(channels=3, height=8, width=8))
+    told = {row.id: (row.kind, row.params, row.macs, row.sources, row.idle) for row in rows}
+    assert told == {
+        "conv": ("Conv2d", 12, 9 * 64, ("",), False),
+        "conv#1": ("Conv2d", 0, 9 * 64, ("conv",), False),
+        "": ("Net", 3, 0, ("conv#1",), False),
+        "keep": ("Identity", 0, 0, ("conv",), True),
+        ":add": ("add", 0, 0, ("", "keep"), False),
+        "spare": ("Linear", 20, 0, (), False),
+    }
+    assert result == ":add"
+
+
+def test_json_holds_every_number(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = run(capsys, monkeypatch, "describe", "resnet18", "--format", "json", "--set", "classes=7")
+    data = json.loads(printed)
+    assert data["totals"]["parameters"] == sum(layer["parameters"] for layer in data["layers"])
+    assert data["totals"]["parameters"] == 11_689_512 - 993 * 513
+    assert data["totals"]["macs"] == sum(layer["macs"] for layer in data["layers"])
+    assert data["totals"]["macs"] == 1_814_073_344 - 993 * 512
+    assert data["input"]["height"] == 224
+    assert data["choices"]["norm"] == {"batch_norm": {"affine": True, "eps": 1e-5, "momentum": 0.1}}
+    assert [stage["output"] for stage in data["stages"]] == [
+        [64, 56, 56], [128, 28, 28], [256, 14, 14], [512],
+    ]  # fmt: skip
+    assert data["layers"][-1] == {
+        "path": "fc",
+        "kind": "linear",
+        "family": "linear",
+        "arguments": ["512 to 7"],
+        "output": [7],
+        "parameters": 3591,
+        "macs": 3584,
+        "start": {"weight": "uniform", "bias": "zeros"},
+        "part": "fc",
+        "id": "fc",
+        "takes": ["flatten"],
+    }
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet201", "fcn8s", "alexnet_2012"])
+def test_table_of_100_columns_cuts_nothing_off(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    printed = run(capsys, monkeypatch, "describe", name)
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "…" not in printed
+    description = described(name)
+    for row in description.layers:
+        line = next(line for line in lines if line.split()[:1] == [row.path])
+        assert row.kind.startswith(line.split()[1])
+        assert "x".join(map(str, row.output)) in line
+        assert not row.params or f"{row.params:,}" in line
+    assert f"{description.params:,} parameters" in printed
+    assert "MB of weights" in printed
+    assert f"{description.stages[-1]}: stage {len(description.stages)} of" in printed
+
+
+def test_table_says_what_was_changed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = "choices.norm=group_norm"
+    printed = run(capsys, monkeypatch, "describe", "lenet5", "--set", change, "--weights")
+    assert f"changed  {change}" in printed
+    assert "norm group_norm, act tanh, drop none" in printed
+    assert "3 groups" in printed
+    assert "zeros" in printed
+    assert "no weights are declared" in printed
+
+
+def test_markdown_is_a_table_of_all_layers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = run(capsys, monkeypatch, "describe", "lenet5", "--format", "markdown").splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 3 + 12  # titles and ruler, stages, layers
+    assert {line.count("|") for line in table} == {7}
+    assert "| conv1 | conv | 5x5 | 6x28x28 | 156 | 117.6 K |" in table
+    assert "| **pool1: stage 1 of 3** |  |  | **6x14x14** | **156** | **117.6 K** |" in table
+    assert "| fc3 | linear (head) | 84 to 10 | 10 | 850 | 840 |" in table
+
+
+def test_facts_that_do_not_hold_are_told() -> None:
+    spec = zoo.read_spec("lenet5")
+    assert check_facts(spec) == []
+    wrong = zoo.read_spec(
+        "lenet5",
+        {
+            "facts.params": 61707,
+            "facts.macs": 1,
+            "facts.params_of.conv1": 157,
+            "facts.params_of.convx1": 157,
+            "facts.macs_of": {"fc3": 841},
+        },
+    )
+    assert check_facts(wrong) == [
+        "params: expected 61,707, found 61,706",
+        "macs: expected 1, found 416,520",
+        "params_of.conv1: expected 157, found 156",
+        "params_of.convx1: the network has no module 'convx1'; did you mean 'conv1'?",
+        "macs_of.fc3: expected 841, found 840",
+    ]
+
+
+def test_facts_of_a_module_are_those_of_all_below_it() -> None:
+    spec = zoo.read_spec("resnet18", {"facts.params_of": {"layer1": 147_968, "layer1.1": 73_984}})
+    assert check_facts(spec) == []
+
+
+def test_help_takes_half_a_second_and_no_torch() -> None:
+    durations = []
+    for _ in range(3):  # time on the processor, the best of three: the machine may do other things too
+        before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        told = _help()
+        durations.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
+    assert "--graph" in told.stdout
+    imported = {line.rpartition("|")[2].strip() for line in _help("-X", "importtime").stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & {"torch", "numpy", "yaml"}
+    assert min(durations) < 0.5
+
+
+def _help(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *options, "-m", "zoo", "describe", "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
