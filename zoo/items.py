@@ -12,6 +12,7 @@ from zoo.registry import ACTIVATIONS, DROPS, LAYERS, NORMS, Entry, Registry
 SLOTS: Mapping[str, Registry] = {"norm": NORMS, "act": ACTIVATIONS, "drop": DROPS}
 NONE = "none"  # the choice that adds no module
 PARAMETRISATIONS = frozenset({"weight_norm"})  # norms that change how weights are held, and add no module
+CHANGES_SHAPE = frozenset({"maxout"})  # alone of the norms, activations and drops
 WIRES = ("from", "as")
 USE_KEYS = ("use", "repeat", "with", "first", "names")
 RESERVED = frozenset({*WIRES, *USE_KEYS, "include"})
@@ -27,6 +28,12 @@ def ops() -> dict[str, Entry]:
                 raise ValueError(f"{registry.kind} '{name}' has a name that is taken")
             found[name] = registry[name]
     return found
+
+
+@cache
+def keeps_shape(op: str) -> bool:
+    """Say whether what a layer gives has the shape of what it takes: norms, activations and drops."""
+    return op not in CHANGES_SHAPE and any(op in registry for registry in (NORMS, ACTIVATIONS, DROPS))
 
 
 def is_callable_name(name: str) -> bool:

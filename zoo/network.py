@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +13,20 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from zoo.choices import WEIGHT_LAYERS, Choices
 from zoo.errors import Mark, Problem, SpecError
-from zoo.graph import Graph, Step
-from zoo.items import NONE, PARAMETRISATIONS, SLOTS, ops
+from zoo.graph import Graph
+from zoo.items import NONE, PARAMETRISATIONS, SLOTS, keeps_shape, ops
 from zoo.layers.shape import Shape, ShapeError, in_words
 from zoo.registry import Call
 from zoo.spec import Spec
 from zoo.tree import INPUT, Group, Item, join
 from zoo.wiring import Routes, routes_of
 
+MODULE_NAMES = frozenset(dir(nn.Module))
+LIST_NAMES = frozenset(dir(nn.Sequential))
 _output_shapes: dict[tuple[Any, ...], Shape] = {}  # the layers of a block come again with every copy
 
 
-@dataclass(frozen=True)
-class BuiltLayer:
+class BuiltLayer(NamedTuple):
     """One layer as built: its module path, op and arguments, and shapes without the batch."""
 
     path: str
@@ -64,7 +65,16 @@ def parametrise(network: Network, choices: Choices) -> None:
         return
     for built in network.layers:
         if built.op in WEIGHT_LAYERS:
-            weight_norm(built.module)
+            _hold_by_direction(built.module)
+
+
+def _hold_by_direction(module: nn.Module) -> None:
+    """Apply weight norm, a length for every output channel; a unit of zeros gets a direction too."""
+    weight_norm(module, dim=1 if isinstance(module, nn.ConvTranspose2d) else 0)
+    length = module.get_parameter("parametrizations.weight.original0")
+    direction = module.get_parameter("parametrizations.weight.original1")
+    with torch.no_grad():
+        direction.copy_(torch.where(length == 0, torch.ones_like(direction), direction))
 
 
 class _Builder:
@@ -78,19 +88,13 @@ class _Builder:
 
     def group(self, group: Group) -> nn.Module:
         """Build named or listed children: nn.Sequential where they form a chain, else a Graph."""
-        own_input = group.path + INPUT
         children: OrderedDict[str, nn.Module] = OrderedDict()
         for child in group.children:
-            _check_name(child, group)
+            _check_name(child)
             children[child.name] = self._child(child)
-        steps, wiring = self.routes.of(group)
-        result_is_last = wiring.result is None
-        plain = all(step == Step(step.name, id=step.id) for step in steps)
-        alone = not wiring.keep_input and not wiring.tap_input
-        if plain and alone and result_is_last and not any(hasattr(nn.Sequential, name) for name in children):
+        if self.routes.is_chain(group) and LIST_NAMES.isdisjoint(children):
             return nn.Sequential(children)
-        assert own_input in self.shapes
-        return Graph(children, steps, wiring)
+        return Graph(children, *self.routes.of(group))
 
     def _child(self, item: Item) -> nn.Module:
         if isinstance(item, Group):
@@ -128,6 +132,8 @@ class _Builder:
 
 def _output_shape(call: Call, module: nn.Module, inputs: tuple[Shape, ...]) -> Shape:
     """Run a module on the meta device, once for the same call on the same shapes."""
+    if keeps_shape(call.op):
+        return inputs[0]
     key = (call.op, repr(call.args), inputs)
     if key not in _output_shapes:
         batch = [torch.empty((2, *shape), device="meta") for shape in inputs]
@@ -148,8 +154,8 @@ def _shape_problem(path: str, call: Call, inputs: tuple[Shape, ...], mark: Mark,
     return Problem(mark, where, f"cannot take {given}: {str(error).partition(chr(10))[0]}")
 
 
-def _check_name(child: Item, group: Group) -> None:
-    if child.name in dir(nn.Module):
+def _check_name(child: Item) -> None:
+    if child.name in MODULE_NAMES:
         where = join("layers", child.path)
         message = f"'{child.name}' is a name that every module has for itself"
         raise SpecError([Problem(child.mark, where, message, f"another name, such as {child.name}1")])

@@ -35,7 +35,7 @@ HEADER = TypeAdapter(Header)
 class Spec:
     """One network and all that is said of it; `sections` holds the other packages' settings by name.
 
-    `layers` is None where `model` names a network of another library.
+    `layers` is None where `model` names a network of another library; `tree` is the layers written out.
     """
 
     name: str
@@ -54,11 +54,14 @@ class Spec:
     facts: Facts
     sections: Mapping[str, object]
     document: MapNode = field(repr=False)
+    tree: Tree | None = field(repr=False)
 
     def expand(self, classes: int | None = None) -> Tree:
         """Write the network out, for another number of classes if given. Raises SpecError."""
-        if self.layers is None:
+        if self.layers is None or self.tree is None:
             raise ValueError(f"{self.name} declares no layers")
+        if classes in (None, self.classes):
+            return self.tree
         problems: list[Problem] = []
         number = Scalar(classes or self.classes, self.document.mark)
         tree = expand(self.layers, self.blocks, self.choices, number, problems)
@@ -107,7 +110,7 @@ def _read_document(document: MapNode, file: Path) -> Spec:
     sections = _read_sections(document, problems)
     choices = read_choices(document.get("choices"), problems)
     blocks = read_blocks(document.get("blocks"), problems)
-    layers = document.get("layers")
+    layers, tree = document.get("layers"), None
     if layers is not None:
         classes = Scalar(header.classes if header else 1, document.mark)
         tree = expand(layers, blocks, choices, classes, problems)
@@ -135,6 +138,7 @@ def _read_document(document: MapNode, file: Path) -> Spec:
         facts=header.facts,
         sections=sections,
         document=document,
+        tree=tree,
     )
 
 

@@ -17,6 +17,18 @@ class Routes:
     tapped: frozenset[str]
     wired: frozenset[str]
 
+    def is_chain(self, group: Group) -> bool:
+        """Say whether each child takes the value just made, and nobody else takes any."""
+        before = group.path + INPUT
+        if before in self.kept or before in self.tapped:
+            return False
+        for child in group.children:
+            here = child.path
+            if _sources(child) != (before,) or here in self.kept or here in self.tapped or here in self.wired:
+                return False
+            before = here
+        return group.result == before
+
     def of(self, group: Group) -> tuple[list[Step], Wiring]:
         """Give the steps of a group and what becomes of its input and result."""
         own_input = group.path + INPUT

@@ -92,6 +92,18 @@ def test_weight_norm_holds_the_same_weights_as_direction_and_length() -> None:
         assert torch.allclose(held(x), plain(x), atol=1e-6)  # g v / |v| rounds
 
 
+def test_weight_norm_holds_zeros_too() -> None:
+    """FCN's score layers start at zero, which has no direction."""
+    narrow: dict[str, object] = {
+        "layers.fc6.conv.out": 8,
+        "layers.fc7.conv.out": 8,
+        "choices.norm": "weight_norm",
+    }
+    net = zoo.build(zoo.read_spec("fcn32s", narrow), classes=2).eval()
+    with torch.no_grad():
+        assert (net(torch.rand(1, 3, 32, 32)) == 0).all()
+
+
 def test_classes_can_be_others_than_the_spec_s() -> None:
     net = zoo.build("lenet5", classes=3, seed=0)
     assert net.get_parameter("fc3.weight").shape == (3, 84)
