@@ -11,7 +11,7 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune plan describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune plan search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= goes on w
 
 plan: $(READY) ## show which strategy SPEC would use on DATA, and why
 	$(BIN)/python -m finetune plan "$(SPEC)" $(data) $(set)
+
+search: $(READY) ## try out the ranges of SPEC's search section; again to go on, or beside it to share
+	$(BIN)/python -m finetune search "$(SPEC)" $(data) $(run) $(set)
+
+augment: $(READY) ## draw what SPEC's augmentation does to some of the images (OUT=file.png)
+	$(BIN)/python -m finetune augment "$(SPEC)" $(data) $(set) $(if $(OUT),--out "$(OUT)")
 
 describe: $(READY) ## the network of SPEC, layer by layer
 	$(BIN)/python -m zoo describe "$(SPEC)" $(set)

@@ -43,6 +43,36 @@ def plan(spec: SpecPath, data: Data = None, set_: Set = None) -> None:
     make_plan(spec, data=data, set=read_pairs(set_))
 
 
+@app.command()
+def search(
+    spec: SpecPath,
+    data: Data = None,
+    set_: Set = None,
+    run: Annotated[Path | None, typer.Option(help="folder of the search: runs/SPEC/search")] = None,
+) -> None:
+    """Try out what SPEC's search section says; the same command again goes on, also beside the first."""
+    from finetune.search import search as search_spec
+
+    try:
+        search_spec(spec, data=data, set=read_pairs(set_), run=run)
+    except KeyboardInterrupt as stop:
+        typer.echo("stopped; the same command goes on with the search", err=True)
+        raise typer.Exit(130) from stop
+
+
+@app.command()
+def augment(
+    spec: SpecPath,
+    data: Data = None,
+    set_: Set = None,
+    out: Annotated[Path | None, typer.Option(help="the PNG; runs/SPEC/augment.png if not given")] = None,
+) -> None:
+    """Draw what SPEC's augmentation does to some of the images."""
+    from finetune.augment_show import show_augment
+
+    show_augment(spec, data=data, set=read_pairs(set_), out=out)
+
+
 def read_pairs(pairs: list[str] | None) -> dict[str, str]:
     """`key=value` texts as a mapping.
 

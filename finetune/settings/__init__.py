@@ -8,12 +8,21 @@ from finetune.settings.augment import AugmentSettings
 from finetune.settings.data import DataSettings
 from finetune.settings.export import ExportSettings
 from finetune.settings.finetune import FinetuneSettings
+from finetune.settings.search import SearchSettings
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "data": DataSettings,
     "augment": AugmentSettings,
     "finetune": FinetuneSettings,
     "export": ExportSettings,
+    "search": SearchSettings,
 }
 
-__all__ = ["SECTIONS", "AugmentSettings", "DataSettings", "ExportSettings", "FinetuneSettings"]
+__all__ = [
+    "SECTIONS",
+    "AugmentSettings",
+    "DataSettings",
+    "ExportSettings",
+    "FinetuneSettings",
+    "SearchSettings",
+]

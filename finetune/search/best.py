@@ -1,0 +1,54 @@
+"""The best trial as a spec: one that extends the spec that was searched, with the values that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import zoo
+from finetune.folder import write_text
+from finetune.search.check import without_search
+from finetune.search.record import Trial
+from zoo.dump import to_yaml
+
+BASE, BEST = "base.yaml", "best.yaml"
+
+
+def write_best(recipe: zoo.Spec, best: Trial, epochs: int, score: str, folder: Path) -> Path:
+    """Write `base.yaml`, the spec as it was asked for, and `best.yaml`, which extends it; give the latter.
+
+    `best.yaml` trains in full; with finetune.epochs set to those of the trial it repeats the trial.
+    """
+    path = folder / BEST
+    base = yaml.safe_load(without_search(recipe).to_yaml())
+    for key, value in best.values.items():
+        if isinstance(value, dict):  # laid over another mapping it would be mixed with it
+            _remove(base, key.split("."))
+    write_text(folder / BASE, f"# What was searched; {BEST} extends it.\n{to_yaml(base)}")
+    found: dict[str, Any] = {"extends": path.with_name(BASE).stem, "name": f"{recipe.name}_best"}
+    for key, value in best.values.items():
+        _put(found, key.split("."), value)
+    write_text(
+        path,
+        f"# Trial {best.number}: validation {score} {best.score:.4f} after {epochs} epochs.\n"
+        f"# Train it in full:      make finetune SPEC={path}\n"
+        f"# Only the trial again:  make finetune SPEC={path} SET=finetune.epochs={epochs}\n{to_yaml(found)}",
+    )
+    return path
+
+
+def _put(document: dict[str, Any], parts: list[str], value: object) -> None:
+    for part in parts[:-1]:
+        document = document.setdefault(part, {})
+    document[parts[-1]] = value
+
+
+def _remove(document: Mapping[str, Any], parts: list[str]) -> None:
+    node: Any = document
+    for part in parts[:-1]:
+        node = node.get(part) if isinstance(node, dict) else None
+    if isinstance(node, dict):
+        node.pop(parts[-1], None)

@@ -1,0 +1,129 @@
+"""One trial: a short run of the engine on images that all trials share, judged on the validation split."""
+
+from __future__ import annotations
+
+import copy
+import math
+import shutil
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+import zoo
+from finetune.choose import settle
+from finetune.evaluate import evaluate_artifact
+from finetune.execute import execute_plan
+from finetune.folder import RunFolder
+from finetune.loop import build_loop
+from finetune.plan import Plan
+from finetune.search.space import Values, override_values
+from finetune.setup import Setup, prepare
+from finetune.strategies import find_strategy
+from finetune.tasks import chance_loss
+from finetune.watch import Watch
+
+COST_TIMES = 3.0
+"""A trial whose cost is this many times that of its start is broken off."""
+SMOOTHED_STEPS = 5
+"""The cost is the mean over so many batches: one odd batch is no explosion."""
+QUIET = Console(quiet=True, force_terminal=False)
+
+Report = Callable[[int, float, float], None]
+"""Told after each epoch: its number from 1, its score and its loss."""
+
+
+class BrokenOffError(Exception):
+    """A trial whose cost grew instead of falling."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trials share: the spec as it was asked for, images, first weights, and the plan of a run."""
+
+    recipe: zoo.Spec
+    setup: Setup
+    plan: Plan
+    epochs: int
+
+
+class TrialWatch(Watch):
+    """Breaks a trial off when its cost passes three times that of its start, and reports its epochs."""
+
+    def __init__(self, classes: int, report: Report) -> None:
+        self.report = report
+        self.recent: deque[float] = deque(maxlen=SMOOTHED_STEPS)
+        self.start, self.chance = math.nan, chance_loss(classes)
+
+    def after_step(self, loss: float) -> None:
+        """Raises: BrokenOffError."""
+        if math.isnan(self.start):
+            self.start = loss
+        self.recent.append(loss)
+        cost = sum(self.recent) / len(self.recent)
+        # A head that starts from a probe starts near 0, where three times as much is still no harm.
+        limit = COST_TIMES * max(self.start, self.chance / COST_TIMES)
+        if not cost <= limit:
+            raise BrokenOffError(f"the cost went from {self.start:.3g} to {cost:.3g}")
+
+    def after_epoch(self, epoch: int, score: float, loss: float) -> None:
+        """Pass it on."""
+        self.report(epoch + 1, score, loss)
+
+
+def run_trial(bench: Bench, values: Values, folder: Path, report: Report) -> None:
+    """Train with these values for the bench's epochs; `folder` keeps the line of numbers of each epoch.
+
+    Raises: BrokenOffError; whatever `report` raises; GraftError for values that go with nothing else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    setup = trial_setup(bench, values)
+    plan = trial_plan(bench, setup)
+    if find_strategy(plan.strategy).probe:
+        _fit(setup, plan, folder, report)
+        return
+    loop = build_loop(setup, plan, RunFolder(folder), QUIET)
+    replace(loop, watch=TrialWatch(len(setup.classes), report), keeps=False).run()
+
+
+def trial_setup(bench: Bench, values: Values) -> Setup:
+    """The bench's setup with these values in its spec, and a network with the starting weights.
+
+    Values of `finetune` leave network and images as they are; other keys have them prepared again, from the
+    bench's pixels where the size stays the same.
+    """
+    asked = {**values, "finetune.epochs": bench.epochs}
+    if all(key.startswith("finetune.") and key != "finetune.weights" for key in values):
+        spec = override_values(bench.setup.spec, asked)
+        return replace(bench.setup, spec=spec, net=copy.deepcopy(bench.setup.net))
+    rescaled = any(key == "finetune.weights" or key.startswith("input") for key in values)
+    spec = override_values(bench.recipe if rescaled else bench.setup.spec, asked)
+    setup = prepare(spec, bench.setup.splits)
+    if _grid(setup) != _grid(bench.setup):
+        return setup
+    val = replace(setup.val, pixels=bench.setup.val.pixels)
+    return replace(setup, val=val, train=replace(setup.train, pixels=bench.setup.train.pixels))
+
+
+def trial_plan(bench: Bench, setup: Setup) -> Plan:
+    """The bench's plan with what the trial's spec says otherwise; all trials have the bench's precision."""
+    wanted = setup.settings.strategy
+    strategy = find_strategy(bench.plan.strategy if wanted == "auto" else wanted)
+    exact = replace(setup, spec=zoo.override(setup.spec, {"finetune.precision": "float32"}))
+    plan = settle(exact, strategy, bench.plan.cell, bench.plan.reasons, bench.plan.evidence)
+    return replace(plan, precision=bench.plan.precision)
+
+
+def _fit(setup: Setup, plan: Plan, folder: Path, report: Report) -> None:
+    """A probe has no epochs: it is fitted and judged once."""
+    net = execute_plan(setup, plan, RunFolder(folder), QUIET).net
+    metrics = evaluate_artifact(net, setup.preprocess, setup.val, setup.task, len(setup.classes))
+    shutil.rmtree(folder)
+    report(1, float(metrics[setup.task.score]), float(metrics["loss"]))  # type: ignore[arg-type]
+
+
+def _grid(setup: Setup) -> tuple[int, int, str]:
+    """What the stored pixels depend on."""
+    return setup.spec.input.height, setup.spec.input.width, setup.spec.input.resize
