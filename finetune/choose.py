@@ -32,6 +32,10 @@ def choose_plan(setup: Setup) -> Plan:
     Raises: GraftError when the spec asks for a strategy that needs weights and there are none.
     """
     wanted = setup.settings.strategy
+    if setup.origin is not None and not setup.task.probes:
+        name = "full" if wanted == "auto" else wanted
+        reasons = (f"{setup.task.name} has no frozen features to measure by; {name} is what is usual",)
+        return settle(setup, find_strategy(name), None, reasons, count_images(setup))
     if setup.origin is not None:
         evidence = measure_evidence(setup)
         cell = find_cell(evidence.images_a_class, evidence.similar)

@@ -23,7 +23,7 @@ from pixels import ImageError
 MIB = 1 << 20
 CHUNK = 16  # images a thread takes at a time
 
-Augment = Callable[[Tensor], Tensor]
+Augment = Callable[..., Any]  # of an image; of an image and its mask where there are masks
 Progress = Callable[[int, int], None]
 
 
@@ -77,7 +77,7 @@ class Pixels:
 
 
 @dataclass(eq=False)
-class ImageDataset(Dataset[tuple[Tensor, int]]):
+class ImageDataset(Dataset[tuple[Tensor, int | Tensor]]):
     """A split at the network's size; item i is (uint8 (3, height, width), target).
 
     `augment` draws random numbers that follow from (seed, epoch, i) alone: with worker processes or without,
@@ -105,10 +105,10 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, int]]:
+    def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, int | Tensor]]:
         """A batch at once: what is not in memory is decoded in threads."""
         taken = self.stored.take(indices)
         with one_thread():
@@ -129,15 +129,21 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         for i in range(len(self)):
             yield self.stored.take([i])[0].numpy()
 
-    def _augment(self, image: Tensor, index: int) -> Tensor:
-        if self.augment is None:
-            return image
+    @contextlib.contextmanager
+    def drawing(self, index: int) -> Iterator[None]:
+        """Torch's random numbers in here are those of this image in this epoch; outside they stay."""
         state = torch.get_rng_state()  # of the CPU alone: no device is woken
         torch.default_generator.manual_seed(derive_seed(self.seed, self.epoch, index, "augment"))
         try:
-            return self.augment(image)
+            yield
         finally:
             torch.set_rng_state(state)
+
+    def _augment(self, image: Tensor, index: int) -> Tensor:
+        if self.augment is None:
+            return image
+        with self.drawing(index):
+            return self.augment(image)
 
 
 def loader(
@@ -179,11 +185,11 @@ def batch_indices(count: int, batch_size: int, shuffle_seed: int | None, epoch: 
     return [batch.tolist() for batch in torch.split(order, batch_size)] if count else []
 
 
-def collate(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-    """Items of a data set to one batch."""
+def collate(items: Sequence[tuple[Tensor, int | Tensor]]) -> tuple[Tensor, Tensor]:
+    """Items of a data set to one batch; targets are class numbers, or masks."""
     images, targets = zip(*items, strict=True)
     with one_thread():
-        return torch.stack(images), torch.tensor(targets, dtype=torch.int64)
+        return torch.stack(images), torch.stack([torch.as_tensor(target) for target in targets]).long()
 
 
 @contextlib.contextmanager

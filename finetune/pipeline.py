@@ -15,7 +15,7 @@ from torch import nn
 
 import zoo
 from finetune.choose import choose_plan
-from finetune.data import Split, Splits, load_splits, read_splits
+from finetune.data import Split, Splits
 from finetune.evaluate import by_class, evaluate_artifact
 from finetune.execute import Trained, execute_plan, rebuild
 from finetune.folder import RunFolder, new_folder, unfinished, write_json, write_text
@@ -24,6 +24,7 @@ from finetune.preprocess import Preprocess
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import Setup, prepare, read_recipe, section
 from finetune.show import show_plan, show_report, show_setup
+from finetune.tasks import find_task
 from zoo.errors import GraftError
 
 RUNS = Path("runs")
@@ -125,7 +126,8 @@ def make_plan(
     console = console or Console(highlight=False, soft_wrap=True)
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, DataSettings)
-    setup = prepare(recipe, load_splits(settings, section(recipe, FinetuneSettings).seed))
+    seed = section(recipe, FinetuneSettings).seed
+    setup = prepare(recipe, find_task(recipe.task).load(settings, seed))
     show_setup(setup, console)
     chosen = choose_plan(setup)
     show_plan(chosen, console)
@@ -229,8 +231,8 @@ def _differences(old: str, new: str) -> str:
 def _settle_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
     settings = section(spec, DataSettings)
     if folder.splits.exists():
-        return read_splits(json.loads(folder.splits.read_text()), settings)
-    splits = load_splits(settings, section(spec, FinetuneSettings).seed)
+        return find_task(spec.task).read(json.loads(folder.splits.read_text()), settings)
+    splits = find_task(spec.task).load(settings, section(spec, FinetuneSettings).seed)
     write_json(folder.splits, splits.to_record())
     return splits
 

@@ -19,6 +19,7 @@ from finetune.settings import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.settings.data import with_source
 from finetune.statistics import measure_statistics
 from finetune.tasks import Task, find_task
+from zoo.errors import GraftError
 
 Section = TypeVar("Section")
 
@@ -96,6 +97,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     """
     settings = section(spec, FinetuneSettings)
     task = find_task(spec.task)
+    _check_task(task, spec)
     chosen, no_weights = choose_weights(spec, settings.weights)
     spec = _settle(spec, chosen, len(splits.classes))
     net, origin = zoo.load(spec, weights=chosen, seed=settings.seed)
@@ -113,6 +115,23 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
         origin=origin,
         no_weights=no_weights,
     )
+
+
+def _check_task(task: Task, spec: zoo.Spec) -> None:
+    """Raises: GraftError for settings that have no meaning for the task."""
+    settings, steps = section(spec, FinetuneSettings), section(spec, AugmentSettings).calls or ()
+    used = [key for key in task.refuses if getattr(settings, key, None)]
+    used += [call.op for call in steps if call.op in task.refuses]
+    if not task.probes and settings.strategy.endswith("_probe"):
+        used.append(settings.strategy)
+    if used:
+        raise GraftError(
+            f"{spec.name}: {', '.join(used)} has no meaning for {task.name}; expected a spec without it"
+        )
+    if task.name == "segmentation" and spec.input.resize != "squash":
+        raise GraftError(
+            f"{spec.name}: input.resize is {spec.input.resize}; expected squash, so that a mask covers its whole image"
+        )
 
 
 def choose_weights(spec: zoo.Spec, wanted: str) -> tuple[str | None, str]:
@@ -161,7 +180,7 @@ def _images(spec: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, ImageDataset, Ima
     preprocess = build_preprocess(spec.input)
 
     def dataset(split: Split) -> ImageDataset:
-        return ImageDataset(split, preprocess, cache_mb=data.cache_mb, seed=settings.seed)
+        return find_task(spec.task).dataset(split, preprocess, cache_mb=data.cache_mb, seed=settings.seed)
 
     train, size = dataset(splits.train), (spec.input.height, spec.input.width)
     calls = section(spec, AugmentSettings).calls
@@ -174,5 +193,5 @@ def _images(spec: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, ImageDataset, Ima
     if statistics is not None and (spec.input.mean is None or spec.input.std is None):
         mean, std = statistics.normalisation(spec.input.channels)
         spec = zoo.override(spec, {"input.mean": list(mean), "input.std": list(std)})
-    train.augment = build_augment(calls, size=size, statistics=statistics)
+    train.augment = build_augment(calls, size=size, statistics=statistics) if calls else None
     return spec, train, dataset(splits.val), dataset(splits.test)

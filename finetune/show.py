@@ -12,6 +12,7 @@ from finetune.folder import RunFolder
 from finetune.plan import Plan
 from finetune.setup import Setup
 from finetune.table import draw_table
+from finetune.tasks import find_task
 
 BROKEN_SHOWN = 10
 CLASSES_SHOWN = 20
@@ -21,9 +22,10 @@ def show_setup(setup: Setup, console: Console) -> None:
     """Data and network in a few lines; broken images by name."""
     splits = setup.splits
     sizes = ", ".join(f"{len(getattr(splits, name))} {name}" for name in SPLITS)
-    counts = splits.train.counts(len(splits.classes))
     console.print(f"[bold]{setup.spec.name}[/bold]  {len(splits.classes)} classes, {sizes} images")
-    console.print(f"  images a class for training: {min(counts)} to {max(counts)}")
+    if setup.task.probes:
+        counts = splits.train.counts(len(splits.classes))
+        console.print(f"  images a class for training: {min(counts)} to {max(counts)}")
     for warning in setup.warnings:
         console.print(f"[yellow]warning[/yellow]: {warning}")
     if splits.broken:
@@ -50,17 +52,23 @@ def show_report(report: Mapping[str, object], folder: RunFolder, console: Consol
     assert isinstance(metrics, dict)
     assert isinstance(classes, dict)
     assert isinstance(images, dict)
-    split = report["measured_on"]
+    split, score = report["measured_on"], find_task(str(report["task"])).score
+    others = ", ".join(f"{in_words(name)} {value:.3f}" for name, value in metrics.items() if name != score)
     console.print(
-        f"[bold]{split} accuracy {metrics['accuracy']:.4f}[/bold] on {images[split]} images"
-        f"  (macro F1 {metrics['f1']:.4f}, calibration error {metrics['calibration_error']:.3f})",
+        f"[bold]{split} {in_words(score)} {metrics[score]:.4f}[/bold] on {images[split]} images  ({others})"
     )
     if len(classes) <= CLASSES_SHOWN:
-        table = Table("class", "recall", "precision")
+        names = list(next(iter(classes.values()), {}))
+        table = Table("class", *names)
         for label, numbers in classes.items():
-            table.add_row(label, f"{numbers['recall']:.3f}", f"{numbers['precision']:.3f}")
+            table.add_row(label, *(f"{numbers[name]:.3f}" for name in names))
         console.print(table)
     exports = report["exports"]
     assert isinstance(exports, dict)
     for written in exports.values():
         console.print(f"[bold]{folder.path / written['file']}[/bold]: {written['says']}")
+
+
+def in_words(name: str) -> str:
+    """A metric's name for people."""
+    return name.replace("_", " ")

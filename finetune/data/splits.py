@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,23 @@ from finetune.data.images import ImageSource
 SPLITS = ("train", "val", "test")
 
 
+class MaskSource(Protocol):
+    """A mask that can be read when it is needed."""
+
+    def read(self) -> NDArray[np.uint8]:
+        """Out: uint8 (H, W), class numbers. Raises: ImageError."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """Images and their classes: `targets` is int64 (N,), indices into the classes."""
+    """Images and their classes: `targets` is int64 (N,), indices into the classes.
+
+    For segmentation `masks` hold the class of every pixel, and the targets mean nothing.
+    """
 
     images: tuple[ImageSource, ...]
     targets: NDArray[np.int64]
+    masks: tuple[MaskSource, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

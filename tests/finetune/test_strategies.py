@@ -39,7 +39,10 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_strategy(strategy: str, spec: Path, tmp_path: Path) -> None:
     report = run(spec, set={"finetune.strategy": strategy}, run=tmp_path / "run", console=QUIET)
     assert report.plan.strategy == strategy
-    start, end = load_file(spec.parent / "weights.safetensors"), load_file(report.folder / "model.safetensors")
+    start, end = (
+        load_file(spec.parent / "weights.safetensors"),
+        load_file(report.folder / "model.safetensors"),
+    )
     changed = {name for name, value in start.items() if name in end and not torch.equal(value, end[name])}
     if strategy == "linear_probe":
         assert changed == {"fc.weight", "fc.bias"}
