@@ -59,7 +59,7 @@ export: $(READY) ## write RUN's ONNX file again
 	$(BIN)/python -m serve export "$(RUN)"
 
 test: $(READY) ## run the tests, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 check: $(READY) ## lint, format, types
 	$(BIN)/ruff check .
