@@ -137,7 +137,7 @@ def _fill(
     columns: dict[str, NDArray[np.float32]],
 ) -> None:
     """Copy the rows of this file that are wanted and not yet known."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
         place = {digest: row for row, digest in enumerate(file[DIGESTS])}
         rows = [(i, place[digest]) for i, digest in enumerate(wanted) if not known[i] and digest in place]
         if not rows or not set(names) <= set(file.files):

@@ -115,7 +115,7 @@ def _through_cache(
     Out: the columns of all images, and how many images were computed; equal images count once.
     """
     assert len(digests) == len(frozen.images), f"{len(digests)} digests for {len(frozen.images)} images"
-    _, first, inverse = np.unique(np.array(digests), return_index=True, return_inverse=True)
+    first, inverse = _unique(digests)
     unique = [digests[i] for i in first]
     found = cache.read(unique, frozen.names, precision.dtype)
     missing = np.flatnonzero(~found.known)
@@ -131,3 +131,10 @@ def _through_cache(
         for name, values in computed.items():
             columns[name][missing] = values
     return {name: values[inverse] for name, values in columns.items()}, len(missing)
+
+
+def _unique(digests: Sequence[str]) -> tuple[Rows, Rows]:
+    """The first row of each content, in order, and for each row the place of its content among those."""
+    place: dict[str, int] = {}
+    inverse = np.array([place.setdefault(digest, len(place)) for digest in digests])
+    return np.unique(inverse, return_index=True)[1], inverse
