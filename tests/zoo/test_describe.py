@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 import zoo.__main__ as command
+from zoo.catalog.networks import build_on_meta
 from zoo.describe import Description, LayerRow, check_facts, describe
 from zoo.describe.traced import traced_rows
 from zoo.header import Input
@@ -199,33 +200,36 @@ def test_catalogued_network_equals_the_declared_one(tmp_path: Path) -> None:
     assert joins[2].sources == ("layer2.0.bn2", "layer2.0.downsample.1")
 
 
-def test_layers_inside_attention_are_counted(tmp_path: Path) -> None:
-    """Weights that are multiplied by outside of their own module count too, products of values do not."""
-    for model in ("{timm: vit_tiny_patch16_224}", "{torchvision: swin_t}", "{torchvision: vit_b_16}"):
-        description = catalogued(tmp_path, model)
-        assert description.params == sum(row.params for row in description.layers)
-        spec = description.spec
-        net = _on_meta(model)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            net(torch.empty(1, 3, spec.input.height, spec.input.width, device="meta"))
-        operations = {str(op): count for op, count in counter.get_flop_counts()["Global"].items()}
-        assert sum(operations.values()) - operations["aten.bmm"] == 2 * description.macs, model
+@pytest.mark.parametrize("model", ["{timm: test_vit}", "{torchvision: swin_t}"])
+def test_weights_used_outside_of_their_module_count(model: str, tmp_path: Path) -> None:
+    description = catalogued(tmp_path, model)
+    assert description.params == sum(row.params for row in description.layers)
+    net, size = build_on_meta(description.spec).eval(), description.spec.input
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, 3, size.height, size.width, device="meta"))
+    operations = {str(op): count for op, count in counter.get_flop_counts()["Global"].items()}
+    of_values = operations["aten.bmm"]  # queries by keys, attention by values: no weights in it
+    assert sum(operations.values()) - of_values == 2 * description.macs
 
 
-def _on_meta(model: str) -> nn.Module:
-    import timm
-    import torchvision
+def test_attention_of_torch_is_one_layer() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True, device="meta")
 
-    library, name = model.strip("{}").split(": ")
-    torch.backends.mha.set_fastpath_enabled(False)
-    with torch.device("meta"):
-        net: nn.Module = (
-            timm.create_model(name) if library == "timm" else torchvision.models.get_model(name, weights=None)
-        )
-    return net.eval()
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = x.flatten(2).transpose(1, 2)
+            return self.attention(tokens, tokens, tokens)[0]  # type: ignore[no-any-return]
+
+    rows, result = traced_rows(Net(), Input(channels=8, height=4, width=4))
+    assert [(row.path, row.params, row.macs, row.output) for row in rows] == [
+        ("attention", 4 * 8 * 8 + 4 * 8, 16 * 4 * 8 * 8, (16, 8))
+    ]
+    assert result == "attention"
 
 
-def test_layers_used_twice_and_never(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_used_twice_and_never() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()

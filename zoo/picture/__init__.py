@@ -13,36 +13,44 @@ from zoo.picture.grid import Place, grid_of
 from zoo.picture.routes import Wires
 from zoo.picture.svg import svg_of
 
-__all__ = ["draw"]
+__all__ = ["draw", "lay_out"]
 
 MOST_COLUMNS = 12
 WIDE_TO_HIGH = 1.5  # of the page that pictures are made to fit
 
 
-def draw(description: Description) -> str:
-    """Draw a network as SVG, for one page: layer by layer, or block by block where it has too many layers."""
-    boxes = boxes_of(description)
-    most = min(MOST_COLUMNS, len(boxes))
-    layouts = (_lay_out(boxes, description.stages, count) for count in range(1, most + 1))
-    best = min(layouts, key=lambda layout: layout.size)
-    return svg_of(description, best.columns, best.geometry, list(best.wires.routes(best.geometry)))
-
-
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
+    """A network's boxes by columns, where they stand, and what leads from one to the other."""
+
     columns: list[list[Box]]
     geometry: Geometry
     wires: Wires
 
     @property
     def size(self) -> float:
-        """The height of the smallest page that holds it."""
+        """The height, in pixels, of the smallest page that holds it."""
         outlines = self.geometry.columns
         width, height = max(rect.right for rect in outlines), max(rect.bottom for rect in outlines)
         return max(width / WIDE_TO_HIGH, height)
 
 
-def _lay_out(boxes: Sequence[Box], stages: Sequence[str], count: int) -> _Layout:
+def draw(description: Description) -> str:
+    """Draw a network as SVG, for one page: layer by layer, or block by block where it has too many layers."""
+    layout = lay_out(description)
+    return svg_of(description, layout.columns, layout.geometry, list(layout.wires.routes(layout.geometry)))
+
+
+def lay_out(description: Description) -> Layout:
+    """Lay a network out in as many columns as let it fit the smallest page."""
+    boxes = boxes_of(description)
+    counts = range(1, min(MOST_COLUMNS, len(boxes)) + 1)
+    return min(
+        (_in_columns(boxes, description.stages, count) for count in counts), key=lambda layout: layout.size
+    )
+
+
+def _in_columns(boxes: Sequence[Box], stages: Sequence[str], count: int) -> Layout:
     columns = columns_of(boxes, stages, count)
     places: dict[str, Place] = {}
     arriving = None
@@ -50,4 +58,4 @@ def _lay_out(boxes: Sequence[Box], stages: Sequence[str], count: int) -> _Layout
         places |= grid_of(column, number, arriving)
         arriving = column[-1].id
     wires = Wires(boxes, places)
-    return _Layout(columns, geometry_of(columns, places, wires.bulges(), wires.taps), wires)
+    return Layout(columns, geometry_of(columns, places, wires.bulges(), wires.taps), wires)
