@@ -10,7 +10,6 @@ from torch import nn
 
 from zoo.init import initialise
 from zoo.network import build_network, parametrise
-from zoo.pretrained.sources import find_entry
 from zoo.spec import Spec, read_spec
 from zoo.tree import Group, Leaf, leaves
 
@@ -35,12 +34,11 @@ def build(
     """
     spec = spec if isinstance(spec, Spec) else read_spec(spec)
     if weights is not None:
-        find_entry(spec, weights)
+        pretrained = importlib.import_module("zoo.pretrained.load")
+        loaded: nn.Module = pretrained.build_loaded(spec, weights, classes, seed)
+        return loaded
     classes = classes or spec.classes
-    net = _declared(spec, classes, seed) if spec.model is None else _catalogued(spec, classes, seed)
-    if weights is not None:
-        importlib.import_module("zoo.pretrained.load").load_and_warn(net, spec, weights, classes)
-    return net
+    return _declared(spec, classes, seed) if spec.model is None else _catalogued(spec, classes, seed)
 
 
 def anatomy(spec: Spec, net: nn.Module) -> Anatomy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -130,9 +131,11 @@ def test_put_where_the_error_says_it_loads(
 def test_a_server_that_never_answers_is_left_soon(
     tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    done = Event()
+
     class Sleeps(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
-            time.sleep(1)
+            done.wait(30)
 
     monkeypatch.setattr(download, "TIMEOUT_S", 0.1)
     start = time.perf_counter()
@@ -140,7 +143,8 @@ def test_a_server_that_never_answers_is_left_soon(
         spec = by_url(tmp_path, f"{server.url}/small.pth", sha256(published))
         with pytest.raises(zoo.WeightsUnavailableError, match=r"no answer within 0\.1 s"):
             zoo.build(spec, weights="mine")
-        assert time.perf_counter() - start < 1  # two tries of 0.1 s, and room for a busy machine
+        assert time.perf_counter() - start < 10  # two tries of 0.1 s, and much room for a busy machine
+        done.set()
 
 
 def test_a_folder_that_cannot_be_written_is_named(

@@ -30,7 +30,7 @@ def load(
     spec = spec if isinstance(spec, Spec) else read_spec(spec)
     if weights is None:
         return build(spec, classes=classes, seed=seed), None
-    find_entry(spec, weights)
+    obtain(find_source(spec, weights))  # before anything is built: it may not be to be had
     net = build(spec, classes=classes, seed=seed)
     return net, load_weights(net, spec, weights, classes or spec.classes)
 
@@ -57,10 +57,12 @@ def load_weights(net: nn.Module, spec: Spec, name: str, classes: int) -> Origin:
     return Origin(name, source.origin, source.licence, sha256, source.classes, _audit(match, told))
 
 
-def load_and_warn(net: nn.Module, spec: Spec, name: str, classes: int) -> None:
-    """Load weights for callers that are given the network alone: what is amiss is a Python warning."""
-    for warning in load_weights(net, spec, name, classes).audit.warnings:
+def build_loaded(spec: Spec, name: str, classes: int | None, seed: int) -> nn.Module:
+    """Build with weights for those who want the network alone: what is amiss is a Python warning."""
+    net, origin = load(spec, weights=name, classes=classes, seed=seed)
+    for warning in origin.audit.warnings if origin else ():
         warnings.warn(f"{spec.name}, weights {name}: {warning}", stacklevel=3)
+    return net
 
 
 def obtain(source: Source) -> Path:

@@ -44,8 +44,9 @@ class Source:
 
     @property
     def origin(self) -> str:
-        """Give title and place in one line."""
-        return f"{self.title}, {self.place.origin}" if self.title != self.place.origin else self.title
+        """Give title and URL in one line; where a file lies on this machine is nobody else's business."""
+        known = isinstance(self.place, LocalFile) or self.title == self.place.origin
+        return self.title if known else f"{self.title}, {self.place.origin}"
 
 
 def find_source(spec: Spec, name: str) -> Source:
@@ -88,7 +89,7 @@ def merge_input(under: TrainedInput, over: TrainedInput | None) -> TrainedInput:
 def _from_file(path: Path, sha256: str | None) -> Source:
     card = find_card(path)
     if card is None:
-        return Source(str(path), LocalFile(path, sha256 or ""))
+        return Source(f"the file {path.name}", LocalFile(path, sha256 or ""))
     return Source(
         title=f"{card.name}, trained by Graft on {card.data}",
         place=LocalFile(path, sha256 or card.sha256),
