@@ -58,7 +58,7 @@ def facts_card(metadata: Metadata) -> str:
     parity, weights = metadata.parity, metadata.weights
     facts = {
         "Spec": " · ".join(part for part in (metadata.spec, metadata.spec_sha256[:8]) if part),
-        "Test": score_text(metadata),
+        "Score": score_text(metadata),
         "Classes": _classes(metadata.labels),
         "Weights": str(weights.get("origin") or "trained from scratch"),
         "Licence": str(weights.get("licence") or ""),

@@ -35,7 +35,9 @@ def build_page(runs: Path) -> gr.Blocks:
         empty = gr.HTML(visible=False, padding=False)
         with gr.Row(visible=False) as work:
             with gr.Column(scale=2, min_width=320):
-                model = gr.Dropdown(label="Model", choices=[], interactive=True, filterable=False)
+                model = gr.Dropdown(
+                    label="Model", choices=[], interactive=True, filterable=False, elem_classes="graft-model"
+                )
                 about = gr.HTML(container=True)
                 files = gr.File(label="Pictures", file_count="multiple", height=190)
             with gr.Column(scale=3, min_width=360):
@@ -100,9 +102,8 @@ def launch_demo(runs: Path, host: str, port: int | None, share: bool) -> None:
             enable_monitoring=False,
         )
     except OSError as error:
-        raise ArtifactError(
-            f"cannot listen on {host}:{port or FIRST_PORT} ({error}). Try another --port"
-        ) from error
+        where = f"{host}:{port or FIRST_PORT}"
+        raise ArtifactError(f"cannot listen on {where}: taken, or not allowed. Try another --port") from error
 
 
 def _find(runs: Path, name: str | None) -> ExportedRun:

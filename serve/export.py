@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -137,11 +138,15 @@ def export_onnx(
     """
     if task not in GRAPHS:
         raise ExportError(f"task {task!r} cannot be exported; expected one of: {', '.join(GRAPHS)}")
+    named = _named(images)
+    first = next(named, None)
+    if first is None:
+        raise ExportError("no image to check the export on; expected at least one validation image")
     base = metadata or Metadata(task, labels, spec="", spec_sha256="")
     with _ready(GRAPHS[task](preprocess, net)) as graph:
         check_graph(graph, task, labels)
         model = _trace(graph, task, opset)
-        parity = _check_parity(model, graph, task, labels, _named(images))
+        parity = _check_parity(model, graph, task, labels, itertools.chain([first], named))
     write_model(model, replace(base, task=task, labels=labels, parity=parity.to_dict()), Path(path))
     return parity
 
@@ -253,7 +258,7 @@ def _check_parity(
     labels: tuple[str, ...],
     images: Iterable[NamedImage],
 ) -> Parity:
-    """Raises: ExportError when the rule is broken, or there is no image to check it on."""
+    """Raises: ExportError when the rule is broken."""
     session = open_session(model)
     parity, bad = measure_parity(
         artifact=lambda batch: cast(NDArray[np.generic], session.run(None, {INPUT_NAME: batch})[0]),
@@ -262,8 +267,6 @@ def _check_parity(
         task=task,
         labels=labels,
     )
-    if not parity.images:
-        raise ExportError("no image to check the export on; expected at least one validation image")
     if bad:
         raise ExportError(f"{describe_failure(parity, bad)}\nNo file was written. Try another export.opset")
     return parity

@@ -27,9 +27,8 @@ class ExportedRun:
     def title(self) -> str:
         """One line to choose it by: spec, score, local date."""
         when = self.written.astimezone().strftime("%Y-%m-%d %H:%M")
-        return " · ".join(
-            part for part in (self.metadata.spec or self.name, score_text(self.metadata), when) if part
-        )
+        score = score_text(self.metadata).rpartition(" ")[2]
+        return " · ".join(part for part in (self.metadata.spec or self.name, score, when) if part)
 
 
 @dataclass(frozen=True)

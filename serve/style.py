@@ -37,6 +37,10 @@ CSS = """
   overflow-wrap: anywhere;
   font-variant-numeric: tabular-nums;
 }
+.graft-model input {
+  padding-right: 32px !important;
+  text-overflow: ellipsis;
+}
 .graft-cards {
   display: grid;
   gap: 14px;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -132,6 +133,16 @@ def test_api_listens(digits_model: DigitsModel) -> None:
             assert ask_health(f"http://127.0.0.1:{port}/health") == {"status": "ok", "models": 1}
         finally:
             server.terminate()
+
+
+def test_demo_on_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "serve", "demo", "--runs", str(tmp_path), "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    expected = f"cannot listen on 127.0.0.1:{port}: taken, or not allowed. Try another --port\n"
+    assert done.stderr == expected
 
 
 def ask_health(address: str, seconds: float = 30) -> object:

@@ -1,0 +1,136 @@
+"""The demo's parts without a browser: which models are found, and the cards that show them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from digits_kit import DigitsModel, save_png
+from numpy.typing import NDArray
+from torch import nn
+
+from finetune.preprocess import Preprocess
+from serve.artifact import Metadata
+from serve.cards import class_colours, empty_page, error_card, facts_card, paint_mask, stack_cards
+from serve.export import export_onnx
+from serve.infer import Predictor
+from serve.runs import find_runs, open_run, score_text
+
+ABOUT = Metadata("classification", ("<cat>", "dog"), "cats", "ab" * 32, metrics={"accuracy": 0.915})
+
+
+@pytest.fixture
+def runs(tmp_path: Path, digits_model: DigitsModel) -> Path:
+    """Three runs; the one in the middle of the alphabet is the newest."""
+    for spec, age in (("alpha", 300), ("beta", 100), ("gamma", 200)):
+        folder = tmp_path / "runs" / spec / "20260101-000000"
+        folder.mkdir(parents=True)
+        shutil.copy(digits_model.path, folder)
+        os.utime(folder / "model.onnx", (1.7e9 - age, 1.7e9 - age))
+    return tmp_path / "runs"
+
+
+def test_newest_run_first(runs: Path, digits_model: DigitsModel) -> None:
+    found = find_runs(runs)
+    assert [model.name.split("/")[0] for model in found.models] == ["beta", "gamma", "alpha"]
+    assert found.unreadable == ()
+    percent = re.escape(f"{digits_model.accuracy:.1%}")
+    assert re.fullmatch(rf"digits_tiny · {percent} · 2023-11-1\d \d\d:\d\d", found.models[0].title)
+
+
+def test_no_folder_no_runs(tmp_path: Path) -> None:
+    assert find_runs(tmp_path / "nowhere") == find_runs(tmp_path)
+    assert find_runs(tmp_path).models == ()
+
+
+def test_damaged_file_is_named_and_left_out(runs: Path) -> None:
+    damaged = runs / "alpha" / "20260101-000000" / "model.onnx"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    found = find_runs(runs)
+    assert len(found.models) == 2
+    assert found.unreadable[0].startswith(f"{damaged}: not a readable ONNX file")
+
+
+def test_file_written_again_is_read_again(runs: Path, digits: tuple[NDArray[np.uint8], object]) -> None:
+    model = find_runs(runs).models[0]
+    first = open_run(model)
+    assert open_run(model) is first
+    os.utime(model.path, (1.8e9, 1.8e9))
+    assert open_run(find_runs(runs).models[0]) is not first
+    assert first(digits[0][0]) == Predictor(model.path)(digits[0][0])
+
+
+def test_score_in_words() -> None:
+    assert score_text(ABOUT) == "accuracy 91.5%"
+    assert score_text(replace(ABOUT, metrics={})) == ""
+    assert score_text(replace(ABOUT, task="segmentation", metrics={"mean_iou": 0.5})) == "mean IoU 50.0%"
+
+
+def test_names_are_escaped() -> None:
+    assert "&lt;cat&gt;" in facts_card(ABOUT)
+    assert "<cat>" not in facts_card(ABOUT)
+    assert "<b>" not in error_card("<b>x.png", "no <b>image").split("</strong>")[1]
+    assert "make finetune SPEC=specs/resnet_small.yaml" in empty_page("<runs>")
+    assert "<runs>" not in empty_page("<runs>")
+
+
+def test_facts_of_a_model() -> None:
+    scratch = facts_card(replace(ABOUT, weights={"none": "no weights to hand"}))
+    assert "trained from scratch" in scratch
+    assert "Licence" not in scratch
+    weights = {"origin": "torchvision", "licence": "BSD-3-Clause"}
+    pretrained = facts_card(replace(ABOUT, weights=weights, parity={"images": 7}))
+    assert "torchvision" in pretrained
+    assert "BSD-3-Clause" in pretrained
+    assert "equal to the trained network on 7 images" in pretrained
+    many = facts_card(replace(ABOUT, labels=tuple(map(str, range(1000)))))
+    assert "1000: 0, 1, 2" in many
+    assert "and 988 more" in many
+
+
+def test_mask_is_painted_in_the_bars_colours() -> None:
+    picture = np.zeros((1, 3, 3), np.uint8)
+    painted = paint_mask(picture, np.array([[0, 1, 2]], np.uint8))
+    colours = class_colours(("sky", "sea", "land"))
+    for place, label in enumerate(("sky", "sea", "land")):
+        wanted = [int(part) // 2 for part in re.findall(r"\d+", colours[label])]
+        assert painted[0, place].tolist() == wanted
+    assert len(set(class_colours(tuple(map(str, range(50)))).values())) == 50
+
+
+def test_uploads_become_cards(
+    tmp_path: Path, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
+) -> None:
+    from serve.demo import answer_file
+
+    predictor = Predictor(digits_model.path)
+    card = answer_file(predictor, save_png(tmp_path / "a&b.png", digits[0][0]))
+    best, value = predictor(digits[0][0])[0]
+    assert f"<div class='graft-best'>{best}</div>" in card
+    assert f"{value:.1%}" in card
+    assert "a&amp;b.png" in card
+    assert card.count("graft-row") == 5
+    notes = tmp_path / "notes.png"
+    notes.write_text("milk, eggs")
+    assert "This file could not be read as an image." in answer_file(predictor, notes)
+    assert stack_cards([card, card]).count("graft-card'") == 2
+    assert "Answers appear here." in stack_cards([])
+
+
+def test_segmentation_card_shows_the_mask(tmp_path: Path) -> None:
+    from serve.demo import answer_file
+
+    torch.manual_seed(0)
+    labels = ("sky", "sea", "land")
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    path = tmp_path / "mask.onnx"
+    preprocess = Preprocess(height=16, width=16)
+    export_onnx(nn.Conv2d(3, 3, 1).eval(), preprocess, labels, path, images=[image], task="segmentation")
+    card = answer_file(Predictor(path), save_png(tmp_path / "view.png", image))
+    assert all(f"background:{colour}" in card for colour in class_colours(labels).values())
