@@ -33,7 +33,7 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
     if settings.gradient_checkpointing:
         enable_checkpointing(setup.net, setup.anatomy.stages)
     if plan.precision.channels_last:
-        setup.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        setup.net.to(memory_format=torch.channels_last)
     groups = param_groups(
         setup.net,
         learning_rate=plan.learning_rate,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator
@@ -14,6 +14,7 @@ from finetune.adversarial import adversarial_loss
 from finetune.clip import clip_gradients
 from finetune.distill import Teacher
 from finetune.freeze import covers
+from finetune.gauge import Gauge
 from finetune.mix import Mix
 from finetune.noise import add_input_noise, weight_noise
 from finetune.optim import set_rates
@@ -58,6 +59,7 @@ class Step:
     penalty: Penalty
     ema: ModelEmaV3 | None
     teacher: Teacher | None
+    gauge: Gauge = field(default_factory=Gauge)
 
     def __call__(
         self, images: Tensor, targets: Tensor, place: Place, damping: float = 1.0
@@ -128,9 +130,12 @@ class Step:
         self.penalty.add_gradients()
         learning = [parameter for parameter in self.net.parameters() if parameter.grad is not None]
         head = [p for name, p in self.net.named_parameters() if covers(self.head, name)]
-        clip_gradients(learning, self.settings.clip, head=head)
-        self.optimizer.step()
-        self.penalty.shrink(self.optimizer)
+        with self.gauge.measuring(
+            self.accelerator.unwrap_model(self.net), self.schedule.rate(step) * damping
+        ):
+            clip_gradients(learning, self.settings.clip, head=head)
+            self.optimizer.step()
+            self.penalty.shrink(self.optimizer)
         self.optimizer.zero_grad()
         if self.ema is not None:
             self.ema.update(self.net, step=step + 1)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from finetune.ranges import Positive, Share
+from finetune.settings.monitor import MonitorSettings
 from finetune.settings.optim import OptimSettings
 from finetune.settings.switch import Off, Settings
 
@@ -48,5 +49,10 @@ class FinetuneSettings(OptimSettings):
     """Epochs without a better validation score before training stops."""
     partial: PartialSettings = PartialSettings()
     distill: Off[Distill] = None
+    checks: Literal["none", "brief", "full"] = "brief"
+    """Sanity checks before the first step; `brief` takes about as long as a few steps."""
+    monitor: Off[MonitorSettings] = MonitorSettings()
+    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default=["tensorboard"])
+    """Where the numbers of each epoch go beside metrics.jsonl; TensorBoard's stand in the run's folder."""
     cache: str | None = None
     """Folder for cached features; by default GRAFT_CACHE or the user's cache folder."""

@@ -1,0 +1,164 @@
+"""What the checks are made on: copies of a run's network, and a few of its training images."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import zoo
+from finetune.assemble import build_step
+from finetune.dead_units import count_dead
+from finetune.freeze import covers, freeze, set_training
+from finetune.groups import find_rate
+from finetune.plan import Plan
+from finetune.sample import read_rows, spread_rows
+from finetune.schedules import SCHEDULES, Schedule
+from finetune.setup import Setup
+from finetune.step import Place, Step
+
+EXAMPLES = 16
+"""Images that a single pass is made on: enough for batch norms, and cheap on a laptop."""
+
+CALM: Mapping[str, object] = {
+    "finetune.label_smoothing": 0.0,
+    "finetune.mixup": 0.0,
+    "finetune.cutmix": 0.0,
+    "finetune.weight_noise": 0.0,
+    "finetune.input_noise": 0.0,
+    "finetune.adversarial": "none",
+    "finetune.distill": "none",
+    "finetune.ema": "none",
+    "finetune.ensemble": "none",
+    "finetune.schedule": "constant",
+}
+"""The recipe without what makes the loss of the same images differ from step to step."""
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """What one pass over EXAMPLES images shows: the loss, gradients by parameter, dead units by activation.
+
+    `gradients` holds what got none as None; `dead` as `count_dead` gives it.
+    """
+
+    loss: float
+    gradients: Mapping[str, Tensor | None]
+    dead: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run before its first step. Every method works on copies: the run is left as it is."""
+
+    setup: Setup
+    plan: Plan
+    device: torch.device
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.setup.classes)
+
+    def net(self) -> nn.Module:
+        """A copy of the network in training mode where it learns by the plan, its dropouts off."""
+        net = copy.deepcopy(self.setup.net).to(self.device)
+        freeze(net, self.plan.trains)
+        set_training(net)
+        silence_drops(net)
+        return net
+
+    def images(self, count: int = EXAMPLES) -> tuple[Tensor, Tensor]:
+        """The same training images at each call, not augmented, evenly from all classes.
+
+        Out: uint8 (N, 3, h, w) and their targets (N, …), N at most `count`.
+        """
+        return read_rows(self.setup.train, self.rows(count))
+
+    def rows(self, count: int) -> NDArray[np.int64]:
+        """Where these images stand in the training split."""
+        return spread_rows(self.setup.splits.train.targets, count, seed=self.setup.settings.seed)
+
+    def batch(self, count: int = EXAMPLES) -> tuple[Tensor, Tensor]:
+        """The same, normalised, on the device: float (N, C, h, w) and (N, …)."""
+        pixels, targets = self.images(count)
+        inputs = self.setup.preprocess.to(self.device).normalise(pixels.to(self.device))
+        return inputs, targets.to(self.device)
+
+    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The task's plain loss, (), without what regularises it."""
+        return self.setup.task.loss(0.0)(net(inputs), targets)
+
+    @cached_property
+    def first_pass(self) -> FirstPass:
+        """Forward and back once, before the first step, for all that ought to learn."""
+        net = self.net()
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(name in self.learning)
+        with count_dead(net) as dead:
+            loss = self.loss(net, *self.batch())
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
+        return FirstPass(float(loss.detach()), gradients, dict(dead))
+
+    @cached_property
+    def learning(self) -> frozenset[str]:
+        """Names of the parameters that ought to learn.
+
+        Pretrained ones are those that the plan trains at a rate above 0. Of the others, all: what stays
+        random is of no use.
+        """
+        names = [name for name, _ in self.setup.net.named_parameters()]
+        origin, rates = self.setup.origin, self.setup.settings.stage_rates
+        if origin is None:
+            return frozenset(names)
+        random = {*origin.audit.fresh, *origin.audit.missing}
+        planned = {
+            name
+            for name in names
+            if any(covers(prefix, name) for prefix in self.plan.trains) and find_rate(name, rates) > 0
+        }
+        return frozenset(planned | random.intersection(names))
+
+    def trial(self, *, learning_rate: float, net: nn.Module | None = None) -> Step:
+        """A step of the recipe at a constant learning rate, on a copy of the network (or on `net`).
+
+        Optimiser, rates by layer, decay, penalties and clipping are the run's; what is random is off.
+        """
+        net = self.net() if net is None else net
+        spec = zoo.override(self.setup.spec, CALM)
+        setup = replace(self.setup, net=net, spec=spec)
+        plan = replace(self.plan, learning_rate=learning_rate, epochs=1)
+        step = build_step(setup, plan, Accelerator())
+        set_training(net)
+        silence_drops(net)
+        return replace(step, schedule=Schedule(SCHEDULES.read_call("constant"), 1, 1))
+
+
+def place(step: int) -> Place:
+    """Where a trial stands: every batch is a step."""
+    return Place(epoch=0, batch=step, step=step, last=True)
+
+
+def silence_drops(net: nn.Module) -> None:
+    """Evaluation mode for every kind of dropout: Dropout, DropBlock, DropPath, those of timm."""
+    for module in net.modules():
+        if type(module).__name__.startswith("Drop"):
+            module.eval()
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Torch's random numbers go on after the block as if it had not been."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
