@@ -7,6 +7,7 @@ from rich.console import Console
 
 from finetune.assemble import build_step
 from finetune.folder import RunFolder
+from finetune.monitor.measure import Monitor
 from finetune.plan import Plan
 from finetune.plateau import build_plateau
 from finetune.setup import Setup
@@ -19,5 +20,8 @@ def build_loop(setup: Setup, plan: Plan, folder: RunFolder, console: Console) ->
     standing = Standing(plateau=build_plateau(setup.settings.schedule))
     accelerator = Accelerator()  # mixed precision is the plan's: accelerate would fix it for the process
     step = build_step(setup, plan, accelerator)
-    accelerator.register_for_checkpointing(standing, *([step.ema] if step.ema is not None else []))
-    return Loop(setup, plan, folder, console, accelerator, step.net, step, standing)
+    averages = [step.ema] if step.ema is not None else []
+    accelerator.register_for_checkpointing(standing, step.gauge, *averages)
+    wanted = setup.settings.monitor
+    monitor = Monitor(setup, step, wanted) if wanted is not None else None
+    return Loop(setup, plan, folder, console, accelerator, step.net, step, standing, monitor=monitor)

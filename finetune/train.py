@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accelerate import Accelerator
@@ -13,18 +12,23 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from finetune.checkpoint import load_checkpoint, save_checkpoint
+from finetune.checks.breakdown import breakdown
 from finetune.dataset import loader
+from finetune.divergence import Divergence
 from finetune.evaluate import evaluate
 from finetune.folder import RunFolder, read_weights, write_weights
 from finetune.freeze import set_training
-from finetune.log import append_line, cut_log
+from finetune.log import Line, append_line, cut_log
+from finetune.monitor.measure import Monitor
+from finetune.monitor.opening import observed
+from finetune.monitor.trackers import Track, ignore
 from finetune.plan import Plan
 from finetune.progress import Advance, show_progress
 from finetune.setup import Setup
 from finetune.standing import Standing
 from finetune.step import Place, Step
+from finetune.tasks import chance_loss
 from finetune.watch import Watch
-from zoo.errors import GraftError
 
 CHECKPOINT_EVERY_S = 300.0
 
@@ -46,6 +50,8 @@ class Loop:
     standing: Standing
     watch: Watch = field(default_factory=Watch)
     keeps: bool = True
+    monitor: Monitor | None = None
+    track: Track = ignore
 
     def run(self) -> Standing:
         """Train to the end of the plan, or until validation has stalled for `patience` epochs."""
@@ -72,8 +78,11 @@ class Loop:
     def _train_epoch(self, batches: int, advance: Advance) -> None:
         standing, start = self.standing, time.monotonic()
         saved, before = start, standing.images
+        guard = Divergence(chance_loss(len(self.setup.classes)))
         set_training(self.net)
         for images, targets in self._loader(standing.epoch, standing.batch):
+            if self.monitor is not None and self.keeps and standing.batch == batches // 2:
+                self.step.gauge.arm()
             place = Place(standing.epoch, standing.batch, standing.step, last=standing.batch + 1 == batches)
             loss, updated = self.step(images, targets, place, standing.damping)
             standing.batch += 1
@@ -81,7 +90,8 @@ class Loop:
             standing.images += len(images)
             cost = float(loss)
             self.watch.after_step(cost)
-            standing.loss += self._finite(cost) * len(images)
+            self._check(guard.observe(cost))
+            standing.loss += cost * len(images)
             now = time.monotonic()
             advance(
                 f"epoch {standing.epoch + 1}/{self.plan.epochs}  loss {standing.loss / standing.images:.3f}  "
@@ -92,13 +102,11 @@ class Loop:
                 saved = now
         self._close_epoch((standing.images - before) / (time.monotonic() - start))
 
-    def _finite(self, loss: float) -> float:
-        if math.isfinite(loss):
-            return loss
-        raise GraftError(
-            f"training broke down in epoch {self.standing.epoch + 1}: the loss is {loss}; expected a finite number\n"
-            f"  try a lower rate: finetune.learning_rate={self.plan.learning_rate / 10:g}"
-        )
+    def _check(self, trouble: str | None) -> None:
+        """Raises: GraftError with a rate to try, when the loss ran away."""
+        if trouble is not None:
+            where = f"epoch {self.standing.epoch + 1}, step {self.standing.step}"
+            raise breakdown(self.setup, self.plan, self.accelerator.device, where, trouble)
 
     def _close_epoch(self, images_per_s: float) -> None:
         """Validate, keep the weights if they are the best, write the line of numbers and the checkpoint."""
@@ -108,7 +116,7 @@ class Loop:
         damping, best = standing.damping, standing.observe(score, loss)
         if best and self.keeps:
             write_weights(self.folder.weights, self.step.averaged())
-        line = {
+        line: Line = {
             "epoch": standing.epoch + 1,
             "step": standing.step,
             "train_loss": standing.loss / standing.images,
@@ -118,7 +126,10 @@ class Loop:
             "best": best,
             "images_per_s": round(images_per_s, 1),
         }
+        if self.monitor is not None and self.keeps:
+            line |= self.monitor.measure()
         append_line(self.folder.log, line)
+        self.track(line)
         self.console.print(
             f"  epoch {standing.epoch + 1:>3}  train loss {line['train_loss']:.3f}  val loss {loss:.3f}  "
             f"val {name} {score:.4f}  {images_per_s:.0f} images/s"
@@ -147,6 +158,7 @@ def train(loop: Loop) -> Standing:
     cut_log(loop.folder.log, loop.standing.epoch)
     if resumed:
         loop.console.print(f"  goes on in epoch {loop.standing.epoch + 1}")
-    standing = loop.run()
+    with observed(loop, resumed=resumed) as track:
+        standing = replace(loop, track=track).run()
     read_weights(loop.folder.weights, loop.setup.net)
     return standing
