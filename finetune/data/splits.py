@@ -38,6 +38,10 @@ class Split:
         """Images of each class."""
         return [int(count) for count in np.bincount(self.targets, minlength=classes)]
 
+    def median(self, classes: int) -> float:
+        """Images of the median class."""
+        return float(np.median(self.counts(classes)))
+
 
 @dataclass(frozen=True)
 class Broken:
