@@ -71,9 +71,9 @@ class Likeness:
         top, rival = self.accuracies[HEAD], self.accuracies[self.rival]
         verdict = "similar: no" if self.similar else "different: an"
         return (
-            f"a linear classifier on the top stage is right on {top} of the images left out, one on {self.rival} "
+            f"a linear classifier on the top stage is right on {top} of images left out, on {self.rival} "
             f"on {rival}; the top is ahead by {self.ahead.value:+.3f} ± {self.ahead.error:.3f}",
-            f"{verdict} earlier stage tells the classes apart better than the top by more than a standard error",
+            f"{verdict} earlier stage tells the classes apart better by more than a standard error",
         )
 
 
