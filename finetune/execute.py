@@ -11,13 +11,15 @@ from torch import nn
 from finetune.evidence import network_features
 from finetune.folder import RunFolder, read_weights, write_weights
 from finetune.loop import build_loop
+from finetune.members import join_members, train_members
 from finetune.plan import Plan
 from finetune.probe import fit_probe, probe_head
 from finetune.setup import Setup
 from finetune.stage_probe import StageProbe, build_stage_probe
 from finetune.stage_select import fit_stage_probe
+from finetune.stopping import train_again
 from finetune.strategies import find_strategy
-from finetune.train import train
+from finetune.train import describe, train
 from zoo.errors import GraftError
 
 Training = Mapping[str, object]
@@ -36,15 +38,17 @@ def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) 
 
     Raises: GraftError when a linear probe has no linear head to write into, or when training breaks down.
     """
+    _check_probe(setup, plan)
     if plan.strategy == "linear_probe":
         trained = _fit_head(setup)
     elif plan.strategy == "stage_probe":
         trained = _fit_stages(setup)
+    elif setup.settings.ensemble is not None:
+        trained = Trained(*train_members(setup, plan, folder, console))
+    elif setup.settings.after_stopping != "keep":
+        trained = Trained(*train_again(setup, plan, folder, console))
     else:
-        standing = train(build_loop(setup, plan, folder, console))
-        went = {"epochs": standing.epoch, "best_epoch": standing.best_epoch + 1, "steps": standing.step}
-        return Trained(setup.net, went)
-    assert find_strategy(plan.strategy).probe
+        return Trained(setup.net, describe(train(build_loop(setup, plan, folder, console))))
     write_weights(folder.weights, trained.net)
     return trained
 
@@ -58,8 +62,24 @@ def rebuild(setup: Setup, training: Training, folder: RunFolder) -> Trained:
         assert isinstance(features, int)
         head, classes = setup.anatomy.head, len(setup.classes)
         net = StageProbe(net, head=head, taps=taps, features=features, classes=classes)
+    if "ensemble" in training:
+        record = training["ensemble"]
+        assert isinstance(record, dict)
+        net = join_members(net, record)
     read_weights(folder.weights, net)
     return Trained(net, training)
+
+
+def _check_probe(setup: Setup, plan: Plan) -> None:
+    """Raises: GraftError when a linear classifier is to be fitted, and the spec wants more than that."""
+    settings = setup.settings
+    wanted = {"ensemble": settings.ensemble is not None, "after_stopping": settings.after_stopping != "keep"}
+    named = [f"finetune.{key}" for key, value in wanted.items() if value]
+    if named and find_strategy(plan.strategy).probe:
+        raise GraftError(
+            f"{named[0]} is about training by gradient, and the plan is {plan.strategy}, which fits a linear "
+            "classifier\n  expected: finetune.strategy partial, full or scratch, or a spec without it"
+        )
 
 
 def _fit_head(setup: Setup) -> Trained:

@@ -72,6 +72,21 @@ class RunFolder:
         return self.path / "report.json"
 
 
+@dataclass(frozen=True)
+class DraftFolder(RunFolder):
+    """A run's folder as it is seen by training whose weights are not yet the run's result."""
+
+    @property
+    def members(self) -> Path:
+        """Where weights lie that the result is made of."""
+        return self.path / "members"
+
+    @property
+    def weights(self) -> Path:
+        """The best weights of that training."""
+        return self.members / "best.safetensors"
+
+
 def new_folder(root: Path, name: str) -> RunFolder:
     """A fresh run folder under `root`, named by the time in seconds and, if taken, a number."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ from finetune.divergence import Divergence
 from finetune.evaluate import evaluate
 from finetune.folder import RunFolder, read_weights, write_weights
 from finetune.freeze import set_training
+from finetune.keepers import Keeper
 from finetune.log import Line, append_line, cut_log
 from finetune.monitor.measure import Monitor
 from finetune.monitor.opening import observed
@@ -49,21 +51,26 @@ class Loop:
     step: Step
     standing: Standing
     watch: Watch = field(default_factory=Watch)
+    keeper: Keeper = field(default_factory=Keeper)
     keeps: bool = True
+    max_steps: float = math.inf
     monitor: Monitor | None = None
     track: Track = ignore
 
     def run(self) -> Standing:
-        """Train to the end of the plan, or until validation has stalled for `patience` epochs."""
-        standing, patience = self.standing, self.setup.settings.patience
+        """Train until it is finished."""
+        standing = self.standing
         batches = len(self._loader(0, 0))
         total, done = batches * self.plan.epochs, batches * standing.epoch + standing.batch
         with show_progress(self.console, total, done) as advance:
-            while standing.epoch < self.plan.epochs and (
-                patience == "none" or not standing.stalled(patience)
-            ):
+            while not self.finished():
                 self._train_epoch(batches, advance)
         return standing
+
+    def finished(self) -> bool:
+        """Whether the plan is at its end, or validation has stalled for `patience` epochs."""
+        standing, patience = self.standing, self.setup.settings.patience
+        return standing.epoch >= self.plan.epochs or (patience != "none" and standing.stalled(patience))
 
     def _loader(self, epoch: int, start_batch: int) -> DataLoader[Any]:
         return loader(
@@ -90,6 +97,8 @@ class Loop:
             standing.images += len(images)
             cost = float(loss)
             self.watch.after_step(cost)
+            if updated:
+                self.keeper.after_update(standing.step, self.step.averaged())
             self._check(guard.observe(cost))
             standing.loss += cost * len(images)
             now = time.monotonic()
@@ -100,7 +109,9 @@ class Loop:
             if self.keeps and updated and now - saved > CHECKPOINT_EVERY_S:
                 save_checkpoint(self.accelerator, self.folder.checkpoint, f"step-{standing.step:06d}")
                 saved = now
-        self._close_epoch((standing.images - before) / (time.monotonic() - start))
+            if standing.step >= self.max_steps:
+                break
+        self.close_epoch((standing.images - before) / (time.monotonic() - start))
 
     def _check(self, trouble: str | None) -> None:
         """Raises: GraftError with a rate to try, when the loss ran away."""
@@ -108,7 +119,7 @@ class Loop:
             where = f"epoch {self.standing.epoch + 1}, step {self.standing.step}"
             raise breakdown(self.setup, self.plan, self.accelerator.device, where, trouble)
 
-    def _close_epoch(self, images_per_s: float) -> None:
+    def close_epoch(self, images_per_s: float) -> None:
         """Validate, keep the weights if they are the best, write the line of numbers and the checkpoint."""
         standing, name = self.standing, self.setup.task.score
         metrics = self.validate()
@@ -135,10 +146,16 @@ class Loop:
             f"val {name} {score:.4f}  {images_per_s:.0f} images/s"
             + ("  [green]best[/green]" if best else ""),
         )
-        standing.next_epoch()
-        if self.keeps:
-            save_checkpoint(self.accelerator, self.folder.checkpoint, f"epoch-{standing.epoch:04d}")
+        self.keeper.after_epoch(standing.epoch, self.step.averaged())
+        self.close_standing()
         self.watch.after_epoch(standing.epoch - 1, score, loss)
+
+    def close_standing(self) -> None:
+        """Count the epoch, and let a run that is broken off go on from here."""
+        self.standing.next_epoch()
+        if self.keeps:
+            name = f"epoch-{self.standing.epoch:04d}"
+            save_checkpoint(self.accelerator, self.folder.checkpoint, name)
 
     def validate(self) -> dict[str, object]:
         """Every metric on the validation split."""
@@ -156,9 +173,14 @@ def train(loop: Loop) -> Standing:
     """
     resumed = load_checkpoint(loop.accelerator, loop.folder.checkpoint)
     cut_log(loop.folder.log, loop.standing.epoch)
-    if resumed:
+    if resumed and not loop.finished():
         loop.console.print(f"  goes on in epoch {loop.standing.epoch + 1}")
     with observed(loop, resumed=resumed) as track:
         standing = replace(loop, track=track).run()
     read_weights(loop.folder.weights, loop.setup.net)
     return standing
+
+
+def describe(standing: Standing) -> dict[str, object]:
+    """How training went, for the report."""
+    return {"epochs": standing.epoch, "best_epoch": standing.best_epoch + 1, "steps": standing.step}

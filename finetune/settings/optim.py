@@ -154,3 +154,12 @@ class OptimSettings(Settings):
                 f"expected schedule {{cosine_restarts: {{cycles: {wanted}}}}} or more cycles, found {found}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_after_stopping(self) -> Self:
+        if self.ensemble is not None and self.after_stopping != "keep":
+            raise ValueError(
+                f"after_stopping: {self.after_stopping} trains one network on, and ensemble asks "
+                "for several: expected after_stopping keep, or ensemble none"
+            )
+        return self
