@@ -11,7 +11,7 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune plan search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= goes on w
 
 plan: $(READY) ## show which strategy SPEC would use on DATA, and why
 	$(BIN)/python -m finetune plan "$(SPEC)" $(data) $(set)
+
+check-recipe: $(READY) ## check SPEC's recipe on DATA before it is trained, and draw a learning rate test
+	$(BIN)/python -m finetune check "$(SPEC)" $(data) $(set)
+
+pictures: $(READY) ## draw RUN's first-layer filters and some activations
+	$(BIN)/python -m finetune pictures "$(RUN)"
 
 search: $(READY) ## try out the ranges of SPEC's search section; again to go on, or beside it to share
 	$(BIN)/python -m finetune search "$(SPEC)" $(data) $(run) $(set)

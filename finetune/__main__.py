@@ -44,6 +44,30 @@ def plan(spec: SpecPath, data: Data = None, set_: Set = None) -> None:
 
 
 @app.command()
+def check(
+    spec: SpecPath,
+    data: Data = None,
+    set_: Set = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="the PNG of the learning rate test; runs/SPEC/rates.png if not given")
+    ] = None,
+) -> None:
+    """Check SPEC's recipe on the data before it is trained; exit code 2 when a check fails."""
+    from finetune.checks.recipe import check_recipe
+
+    if any(result.failed for result in check_recipe(spec, data=data, set=read_pairs(set_), plot=plot)):
+        raise typer.Exit(2)
+
+
+@app.command()
+def pictures(run: Annotated[Path, typer.Argument(help="the folder of a finished run")]) -> None:
+    """Draw a run's first-layer filters and some activations into its folder."""
+    from finetune.pictures_show import show_pictures
+
+    show_pictures(run)
+
+
+@app.command()
 def search(
     spec: SpecPath,
     data: Data = None,

@@ -6,6 +6,7 @@ import time
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject
@@ -26,8 +27,8 @@ def check_at_start(
     failed = [result for result in results if result.failed]
     for result in failed:
         console.print(
-            f"[yellow]warning[/yellow]: sanity check {result.name}: found {result.found}; expected "
-            f"{result.expected}\n  {result.way_out}"
+            f"[yellow]warning[/yellow]: sanity check {result.name}: found {escape(result.found)}; expected "
+            f"{escape(result.expected)}\n  {escape(result.way_out)}"
         )
     seconds = time.monotonic() - start
     console.print(f"  sanity checks: {len(results) - len(failed)} of {len(results)} passed ({seconds:.1f} s)")

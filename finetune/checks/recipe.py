@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from accelerate import PartialState
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from finetune.checks.rates import rate_curve
 from finetune.checks.result import Result
@@ -22,6 +24,7 @@ from finetune.tasks import find_task
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 FINDER_BUDGET_S = 120.0
+RUNS = Path("runs")
 
 
 def check_recipe(
@@ -32,8 +35,9 @@ def check_recipe(
     plot: Path | None = None,
     console: Console | None = None,
 ) -> tuple[Result, ...]:
-    """Every check of the spec on its images, shown as a table; `plot` is where the rate test is drawn.
+    """Every check of the spec on its images, shown as a table; and the learning rate test drawn.
 
+    `plot` is where it is drawn, `runs/<spec>/rates.png` unless given.
     Raises: GraftError for everything a user can mend before a check is made.
     """
     console = console or Console(highlight=False, soft_wrap=True)
@@ -47,25 +51,24 @@ def check_recipe(
     for result in run_checks(subject):
         console.print(f"  {result.name} [{COLOURS[result.status]}]{result.status}[/]")
         results.append(result)
-    console.print(draw_results(results))
-    if plot is not None and plan.learning_rate:
-        _plot(subject, plot, console)
+    show_results(results, console)
+    if plan.learning_rate:
+        _plot(subject, plot or RUNS / recipe.name / "rates.png", console)
     return tuple(results)
 
 
-def draw_results(results: list[Result]) -> Table:
-    """A row a check."""
-    table = Table("check", "result", "found", "expected", "way out")
+def show_results(results: Sequence[Result], console: Console) -> None:
+    """A table with a row a check, and under it the way out of whatever failed, whole."""
+    table = Table("check", "result", "found", "expected")
     for result in results:
         colour = COLOURS[result.status]
         table.add_row(
-            result.name,
-            f"[{colour}]{result.status}[/{colour}]",
-            result.found,
-            result.expected,
-            result.way_out,
+            result.name, f"[{colour}]{result.status}[/{colour}]", Text(result.found), Text(result.expected)
         )
-    return table
+    console.print(table)
+    for result in results:
+        if result.failed:
+            console.print(f"[red]{result.name}[/red]: {escape(result.way_out)}")
 
 
 def _plot(subject: Subject, path: Path, console: Console) -> None:

@@ -10,9 +10,13 @@ from finetune.checks.at_start import check_at_start
 from finetune.log import read_lines
 from finetune.monitor.reading import read_training
 from finetune.monitor.trackers import Track, Tracked, tracking
+from finetune.pictures import draw_pictures
+from finetune.sample import read_rows, spread_rows
 
 if TYPE_CHECKING:
     from finetune.train import Loop
+
+PICTURED = 3
 
 
 @contextmanager
@@ -26,6 +30,18 @@ def observed(loop: Loop, *, resumed: bool) -> Iterator[Track]:
         if main and not resumed:
             check_at_start(setup, loop.plan, loop.folder, loop.console, loop.accelerator.device)
         yield track
+    if main and loop.monitor is not None and loop.monitor.settings.pictures:
+        _draw(loop)
     lines = read_lines(loop.folder.log)
     for said in read_training(lines, setup.task.score, classes=len(setup.classes), val_images=len(setup.val)):
         loop.console.print(f"  • {said}")
+
+
+def _draw(loop: Loop) -> None:
+    """Pictures of the network as it is at the end, and of the first images of its validation split."""
+    setup, rows = loop.setup, spread_rows(loop.setup.val.split.targets, PICTURED, seed=0)
+    pixels, _ = read_rows(setup.val, rows)
+    images = [(setup.val.split.images[row].name, image) for row, image in zip(rows, pixels, strict=True)]
+    draw_pictures(
+        loop.step.averaged(), setup.preprocess, setup.anatomy.stages, images, loop.folder.path / "pictures"
+    )
