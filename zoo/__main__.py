@@ -77,9 +77,9 @@ def describe(
 
     description = describe_spec(read_spec(spec, _pairs(override or [])))
     if graph is not None:
-        from zoo.picture import draw
+        from zoo.picture import draw, write_picture
 
-        graph.write_text(draw(description), encoding="utf-8")
+        write_picture(draw(description), graph)
     print_description(description, form, weights=weights, changes=", ".join(override or []))
 
 

@@ -105,6 +105,19 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     ]
 
 
+def test_weights_to_hand_are_told_and_those_to_fetch_in_brackets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here.pth").write_bytes(b"weights")
+    weights = "weights: {mine: {file: here.pth}, gone: {file: gone.pth}}\n"
+    (tmp_path / "net.yaml").write_text(NET.replace("FACT", "386") + weights)
+    monkeypatch.setenv("COLUMNS", "120")
+    status, printed = run(capsys, monkeypatch, str(tmp_path))
+    assert status == 0
+    assert "mine (gone)" in printed
+    assert "python -m zoo pull SPEC" in printed
+
+
 def test_violated_fact_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +169,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
                 "params": 386,
                 "macs": 384,
                 "weights": [],
+                "to_fetch": [],
                 "has_facts": True,
                 "violated": ["params: expected 385, found 386"],
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 import zoo
 import zoo.__main__ as command
 from zoo.describe import Description, describe
-from zoo.picture import draw, lay_out
+from zoo.errors import GraftError
+from zoo.picture import draw, lay_out, write_picture
 from zoo.picture.boxes import MOST_BOXES, boxes_of
+from zoo.picture.columns import columns_of
 from zoo.picture.geometry import Rect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,12 +152,33 @@ def test_blocks_are_drawn_where_layers_would_be_too_many() -> None:
     assert block.sources == (boxes["layer1.2"].id,)
 
 
+@pytest.mark.parametrize("length", [1, 2, 7, 30])
+def test_columns_keep_every_box_in_order(length: int) -> None:
+    box = boxes_of(described("lenet5"))[1]
+    boxes = [replace(box, id=str(i), path=f"block{i // 8}.conv{i}", part="stage") for i in range(length)]
+    for count in range(1, 13):
+        columns = columns_of(boxes, ["stage"], count)
+        assert [box for column in columns for box in column] == boxes
+        assert all(columns)
+
+
+def test_layers_of_which_no_settings_are_known_are_drawn() -> None:
+    description = described("lenet5")
+    layers = tuple(replace(row, arguments=()) if row.family == "pool" else row for row in description.layers)
+    assert ">avg_pool</text>" in draw(replace(description, layers=layers))
+
+
 def test_picture_of_another_librarys_network(tmp_path: Path) -> None:
     file = tmp_path / "net.yaml"
     file.write_text("model: {torchvision: squeezenet1_1}\nclasses: 10\n")
     svg = ElementTree.fromstring(draw(describe(zoo.read_spec(file))))
     words = [text.text for text in svg.iter(f"{SVG}text")]
     assert words.count("concat") == 8  # a fire module
+
+
+def test_picture_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match=r"out\.svg: the picture cannot be written: No such file"):
+        write_picture("<svg/>", tmp_path / "missing" / "out.svg")
 
 
 def test_the_command_writes_the_picture_of_the_document(

@@ -21,15 +21,14 @@ def arguments_in_words(module: nn.Module) -> tuple[str, ...]:
     return tuple(setting for setting in settings if setting)
 
 
-def _convolution(module: nn.Conv2d | nn.ConvTranspose2d) -> list[str]:
+def _convolution(module: nn.modules.conv._ConvNd) -> list[str]:
     depthwise = module.groups == module.in_channels > 1
     groups = "depthwise" if depthwise else counted(module.groups, "group") if module.groups > 1 else ""
-    transposed = isinstance(module, nn.ConvTranspose2d) and module.output_padding
     return [
         _size(module.kernel_size),
         _unless(1, module.stride, "stride"),
         _unless(0, module.padding, "pad"),
-        _unless(0, transposed or 0, "output padding"),
+        _unless(0, module.output_padding, "output pad"),
         _unless(1, module.dilation, "dilation"),
         groups,
         _bias(module),
@@ -93,8 +92,7 @@ def _weight_norm(module: nn.Module) -> str:
 
 
 WORDS: dict[type[nn.Module], Callable[[Any], list[str]]] = {
-    nn.Conv2d: _convolution,
-    nn.ConvTranspose2d: _convolution,
+    nn.modules.conv._ConvNd: _convolution,
     nn.Linear: _linear,
     nn.MaxPool2d: _window,
     nn.AvgPool2d: _window,

@@ -21,7 +21,10 @@ YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 
 @dataclass(frozen=True)
 class Listed:
-    """One spec. `macs` are multiply-adds an image; `weights` the names of those that need no download."""
+    """One spec. `macs` are multiply-adds an image.
+
+    `weights` are the names of those that are on this machine, `to_fetch` of the others that it declares.
+    """
 
     name: str
     path: Path
@@ -32,6 +35,7 @@ class Listed:
     params: int
     macs: int
     weights: tuple[str, ...]
+    to_fetch: tuple[str, ...]
     has_facts: bool
     violated: tuple[str, ...]
 
@@ -68,7 +72,7 @@ def list_specs(folder: Path = SPECS) -> Listing:
 
 def _listed(spec: Spec) -> Listed:
     description = describe(spec)
-    year = YEAR.search(spec.source)
+    year, here = YEAR.search(spec.source), weights_to_hand(spec)
     return Listed(
         name=spec.name,
         path=spec.path,
@@ -78,7 +82,8 @@ def _listed(spec: Spec) -> Listed:
         input=(spec.input.channels, spec.input.height, spec.input.width),
         params=description.params,
         macs=description.macs,
-        weights=weights_to_hand(spec),
+        weights=here,
+        to_fetch=tuple(name for name in spec.weights if name not in here),
         has_facts=spec.facts != Facts(),
         violated=tuple(violations(description)),
     )

@@ -20,6 +20,7 @@ from zoo.describe.wording import counted, scaled, shape_in_words
 
 COLUMNS = ("network", "task", "input", "parameters", "MACs", "facts", "weights to hand")
 RIGHT = {"parameters", "MACs"}
+MOST_TO_FETCH = 2  # names shown of weights that are not here
 
 
 def print_listing(listing: Listing, form: Literal["table", "json", "markdown"]) -> None:
@@ -53,6 +54,8 @@ def _print_table(listing: Listing, console: Console) -> None:
         console.print(Text(f"\n{_title(*source)}", "bold"))
         styles = ["red" if listed.violated else "" for listed in specs]
         console.print(_table([_cells(listed) for listed in specs], widths, styles))
+    if any(listed.to_fetch for listed in listing.specs):
+        console.print(Text("\nWeights in brackets are not on this machine: python -m zoo pull SPEC", "dim"))
     console.print(Text(f"\n{counted(len(listing.specs), 'network')}, {_verdict(listing)}", "bold"))
     for trouble in _troubles(listing):
         console.print(Text(trouble, "bold red"))
@@ -73,8 +76,15 @@ def _table(rows: Sequence[tuple[str, ...]], widths: Sequence[int], styles: Seque
 
 def _cells(listed: Listed) -> tuple[str, ...]:
     facts = "violated" if listed.violated else "hold" if listed.has_facts else "-"
-    size, weights = shape_in_words(listed.input), ", ".join(listed.weights) or "-"
-    return listed.name, listed.task, size, f"{listed.params:,}", scaled(listed.macs), facts, weights
+    size = shape_in_words(listed.input)
+    return listed.name, listed.task, size, f"{listed.params:,}", scaled(listed.macs), facts, _weights(listed)
+
+
+def _weights(listed: Listed) -> str:
+    """Give the names of the weights to hand, and in brackets of those to fetch."""
+    more = ["\N{HORIZONTAL ELLIPSIS}"] if len(listed.to_fetch) > MOST_TO_FETCH else []
+    to_fetch = ", ".join([*listed.to_fetch[:MOST_TO_FETCH], *more])
+    return " ".join([", ".join(listed.weights), f"({to_fetch})" if to_fetch else ""]).strip() or "-"
 
 
 def _title(year: int | None, source: str) -> str:

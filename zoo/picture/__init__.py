@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from zoo.describe.description import Description
+from zoo.errors import GraftError
 from zoo.picture.boxes import Box, boxes_of
 from zoo.picture.columns import columns_of
 from zoo.picture.geometry import Geometry, geometry_of
@@ -13,7 +15,7 @@ from zoo.picture.grid import Place, grid_of
 from zoo.picture.routes import Wires
 from zoo.picture.svg import svg_of
 
-__all__ = ["draw", "lay_out"]
+__all__ = ["draw", "lay_out", "write_picture"]
 
 MOST_COLUMNS = 12
 WIDE_TO_HIGH = 1.5  # of the page that pictures are made to fit
@@ -39,6 +41,14 @@ def draw(description: Description) -> str:
     """Draw a network as SVG, for one page: layer by layer, or block by block where it has too many layers."""
     layout = lay_out(description)
     return svg_of(description, layout.columns, layout.geometry, list(layout.wires.routes(layout.geometry)))
+
+
+def write_picture(svg: str, path: Path) -> None:
+    """Write a picture. Raises GraftError where that cannot be."""
+    try:
+        path.write_text(svg, encoding="utf-8")
+    except OSError as error:
+        raise GraftError(f"{path}: the picture cannot be written: {error.strerror}") from error
 
 
 def lay_out(description: Description) -> Layout:

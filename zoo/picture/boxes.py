@@ -76,7 +76,7 @@ def _settings(row: LayerRow) -> str:
     kept = [word for word in brief if word.startswith(SHOWN_SETTINGS)]
     if row.family == "convolution":
         kept = [row.arguments[0], str(row.output[0]), *kept]
-    elif row.family == "pool" and not row.arguments[0].startswith("to "):
+    elif row.family == "pool" and kept[:1] != list(row.arguments[:1]):
         kept = [row.arguments[0], *kept]
     return " ".join(part for part in (row.kind, ", ".join(kept)) if part)
 

@@ -13,7 +13,7 @@ STAY_TOGETHER = 5  # boxes that a cut may be off its place to spare a block
 
 def columns_of(boxes: Sequence[Box], stages: Sequence[str], count: int) -> list[list[Box]]:
     """Give the boxes in about `count` columns, in the order of execution."""
-    most = ROOM * len(boxes) / count
+    most = max(1.0, ROOM * len(boxes) / count)
     columns: list[list[Box]] = [[]]
     for stage in _stages(boxes, stages):
         for piece in _pieces(stage, most):
@@ -43,7 +43,7 @@ def _pieces(boxes: list[Box], most: float) -> Iterator[list[Box]]:
     start = 0
     for number in range(1, count):
         ideal = len(boxes) * number / count
-        places = range(start + 1, len(boxes))
+        places = range(start + 1, len(boxes) - (count - number) + 1)
         cut = min(places, key=lambda i: abs(i - ideal) + STAY_TOGETHER * _shared(boxes[i - 1], boxes[i]))
         yield boxes[start:cut]
         start = cut
