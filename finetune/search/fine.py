@@ -37,6 +37,6 @@ def _span(values: Sequence[float], ends: Sequence[float], margin: float, *, log:
     """Lowest and highest value, moved outwards by a share of the range, but not out of it."""
     if log:
         low, high = _span([math.log(v) for v in values], [math.log(end) for end in ends], margin, log=False)
-        return max(math.exp(low), ends[0]), min(math.exp(high), ends[1])
+        return min(max(math.exp(low), ends[0]), *values), max(min(math.exp(high), ends[1]), *values)
     moved = margin * (ends[1] - ends[0])
     return max(min(values) - moved, ends[0]), min(max(values) + moved, ends[1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-from finetune.search.record import Trial
+from finetune.search.record import ENDED, Trial
 from finetune.search.space import Space, distribution, label
 
 TRIALS_A_KEY = 4
@@ -22,7 +22,7 @@ def measure_importance(trials: Sequence[Trial], space: Space, seed: int) -> dict
     All trials that ended count, those that ended early with the best score they had, 0 if they had none:
     values that make training explode matter. Source: functional ANOVA, Hutter et al. 2014.
     """
-    ended = [trial for trial in trials if trial.outcome in ("whole", "pruned", "broken off")]
+    ended = [trial for trial in trials if trial.outcome in ENDED]
     scores = [trial.score or 0.0 for trial in ended]
     if len(ended) < TRIALS_A_KEY * len(space) or len(set(scores)) == 1:
         return {}

@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from finetune.search.record import Trial, best_trials
+from finetune.search.record import ENDED, Trial, best_trials
 from finetune.search.show import show_value
 from finetune.search.space import Space, label
 from finetune.settings.search import Range
@@ -84,7 +84,7 @@ def plot_search(
 
 
 def _choose_points(trials: Sequence[Trial]) -> _Points:
-    ended = [trial for trial in trials if trial.outcome in ("whole", "pruned", "broken off")]
+    ended = [trial for trial in trials if trial.outcome in ENDED]
     scores = [trial.score for trial in ended if trial.outcome == "whole" and trial.score is not None]
     if not scores:
         return _Points(ended, None, 0.0)

@@ -12,6 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from finetune.search.space import Space, decode
 
 Outcome = Literal["whole", "pruned", "broken off", "refused", "running", "lost"]
+ENDED: tuple[Outcome, ...] = ("whole", "pruned", "broken off")
+"""The outcomes that say something about the values."""
 PHASE, OUTCOME, REASON, LOSS, ORIGIN = "phase", "outcome", "reason", "val_loss", "again"
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from finetune.search.importance import TRIALS_TO_TRUST
-from finetune.search.record import Trial
+from finetune.search.record import ENDED, Trial
 from finetune.search.space import Space, label
 
 SHOWN = 25
@@ -72,6 +72,6 @@ def show_importance(importance: Mapping[str, float], trials: Sequence[Trial], co
         console.print("importance of the keys: too few trials to tell, or all scored alike")
         return
     told = ", ".join(f"{key} {share:.2f}" for key, share in importance.items())
-    ended = sum(trial.score is not None for trial in trials)
+    ended = sum(trial.outcome in ENDED for trial in trials)
     rough = f"  (rough: {ended} trials)" if ended < TRIALS_TO_TRUST else ""
     console.print(f"importance of the keys: {told}{rough}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -104,13 +103,16 @@ def _sampler(settings: SearchSettings, seed: int) -> BaseSampler:
     if settings.sampler == "tpe":
         return TPESampler(seed=seed)
     if settings.sampler == "gp":
-        return GPSampler(seed=seed)
-    if settings.sampler == "qmc":  # one sequence, of which each trial takes the next point
-        return QMCSampler(seed=settings.seed, scramble=True, **_QUIET)
-    return RandomSampler(seed=seed)
-
-
-_QUIET: dict[str, Any] = {"warn_independent_sampling": False, "warn_asynchronous_seeding": False}
+        return GPSampler(seed=seed, warn_independent_sampling=False)
+    if settings.sampler == "qmc":  # one sequence for all trials; it needs a first one that is drawn at random
+        return QMCSampler(
+            seed=settings.seed,
+            scramble=True,
+            independent_sampler=RandomSampler(seed),
+            warn_independent_sampling=False,
+            warn_asynchronous_seeding=False,
+        )
+    return RandomSampler(seed)
 
 
 def make_pruner(settings: SearchSettings, epochs: int) -> BasePruner:

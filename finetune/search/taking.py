@@ -82,7 +82,7 @@ class Search:
 
     def _ranges(self, trials: list[Trial]) -> tuple[str, Space]:
         """What the next trial draws from."""
-        fine, count, space = self.settings.fine, self.settings.coarse_trials, self.settings.space
+        fine, count, space = self.settings.fine_part, self.settings.coarse_trials, self.settings.space
         coarse = [trial for trial in trials if trial.phase == "coarse" and trial.counts]
         if fine is None:
             return "", space

@@ -73,7 +73,8 @@ class SearchSettings(Settings):
     """How values are drawn: at random, by Parzen estimators, by a Gaussian process, or evenly (Sobol)."""
     pruner: Literal["median", "hyperband", "none"] = "median"
     """Which runs end early: those below the median of the others at that epoch, or by hyperband."""
-    fine: Off[Fine] = Fine()
+    fine: Off[Fine | Literal["auto"]] = "auto"
+    """Coarse, then fine; auto: for random draws, since other samplers draw near good trials by themselves."""
     seed: int = 0
     """Of the draws; the runs themselves have the seed of `finetune`."""
     storage: str = JOURNAL
@@ -88,7 +89,24 @@ class SearchSettings(Settings):
             raise ValueError(f"expected journal, or a URL such as postgresql://host/name; found '{storage}'")
         return storage
 
+    @model_validator(mode="after")
+    def _check_fine(self) -> Self:
+        if isinstance(self.fine, Fine) and self.sampler in ("gp", "qmc"):
+            raise ValueError(
+                f"fine: {self.sampler} draws from ranges that stay as they are; "
+                "expected fine: none, or sampler random or tpe"
+            )
+        return self
+
+    @property
+    def fine_part(self) -> Fine | None:
+        """How the second part is drawn; None where there is none."""
+        if self.fine == "auto":
+            return Fine() if self.sampler == "random" else None
+        return self.fine
+
     @property
     def coarse_trials(self) -> int:
         """How many trials draw from the whole ranges."""
-        return self.trials - round(self.trials * self.fine.share) if self.fine else self.trials
+        fine = self.fine_part
+        return self.trials if fine is None else self.trials - round(self.trials * fine.share)
