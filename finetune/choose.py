@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import torch
 from accelerate import PartialState
+from torch import nn
 
+import zoo
 from finetune.evidence import count_images, measure_evidence
 from finetune.plan import Plan
 from finetune.precision import EXACT, Precision, fastest_precision
@@ -33,15 +35,20 @@ def choose_plan(setup: Setup) -> Plan:
     """
     wanted = setup.settings.strategy
     if setup.origin is not None and not setup.task.probes:
-        name = "full" if wanted == "auto" else wanted
-        reasons = (f"{setup.task.name} has no frozen features to measure by; {name} is what is usual",)
-        return settle(setup, find_strategy(name), None, reasons, count_images(setup))
+        usual = "full" if wanted == "auto" else str(wanted)
+        reason = f"{setup.task.name} has no frozen features to measure by; {usual} is what is usual"
+        return settle(setup, find_strategy(usual), None, (reason,), count_images(setup))
     if setup.origin is not None:
         evidence = measure_evidence(setup)
         cell = find_cell(evidence.images_a_class, evidence.similar)
         name = TABLE[cell] if wanted == "auto" else wanted
-        reasons = (*evidence.reasons, _word(wanted, name, cell))
-        return settle(setup, find_strategy(name), cell, reasons, evidence.numbers)
+        why = [*evidence.reasons, _word(wanted, name, cell)]
+        if wanted == "auto" and name == "linear_probe" and not has_linear_head(setup):
+            name = "stage_probe"
+            why.append(
+                f"{setup.anatomy.head} is no linear layer to write a probe into: stage_probe brings one"
+            )
+        return settle(setup, find_strategy(name), cell, tuple(why), evidence.numbers)
     if wanted not in ("auto", "scratch"):
         raise GraftError(
             f"finetune.strategy: {wanted} needs pretrained weights, and there are none: {setup.no_weights}\n"
@@ -68,12 +75,17 @@ def settle(
     rate = settings.learning_rate
     if rate == "auto":
         rate = 0.0 if strategy.probe else LEARNING_RATE[strategy.name] * batch / LARGEST_BATCH
-    stages = setup.anatomy.stages
+    stages = list(zoo.stage_parts(setup.net, setup.anatomy).values())
     depth = settings.partial.stages if settings.partial.stages != "auto" else max(len(stages) // 2, 1)
     trains = strategy.trains(setup.anatomy.head, stages, depth)
     return Plan(
         strategy.name, trains, epochs, batch, rate, choose_precision(setup, strategy), cell, reasons, numbers
     )
+
+
+def has_linear_head(setup: Setup) -> bool:
+    """Whether a linear probe can be written into the network as it is."""
+    return isinstance(setup.net.get_submodule(setup.anatomy.head), nn.Linear)
 
 
 def choose_precision(setup: Setup, strategy: Strategy) -> Precision:
@@ -91,7 +103,7 @@ def choose_precision(setup: Setup, strategy: Strategy) -> Precision:
 
 def _batch_size(images: int) -> int:
     """A power of two that leaves at least about eight steps an epoch, at most LARGEST_BATCH."""
-    return min(LARGEST_BATCH, max(8, 2 ** round(math.log2(max(images / 8, 1)))))
+    return min(LARGEST_BATCH, max(8, 1 << round(math.log2(max(images / 8, 1)))))
 
 
 def _clamp(epochs: int) -> int:

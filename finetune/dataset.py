@@ -143,7 +143,8 @@ class ImageDataset(Dataset[tuple[Tensor, int | Tensor]]):
         if self.augment is None:
             return image
         with self.drawing(index):
-            return self.augment(image)
+            augmented: Tensor = self.augment(image)
+        return augmented
 
 
 def loader(

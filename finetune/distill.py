@@ -68,7 +68,8 @@ def load_teacher(
     labels, spec = read_labels(folder), zoo.read_spec(folder.spec)
     if labels != classes or spec.input.channels != student.channels:
         raise GraftError(
-            f"{where} knows {len(labels)} classes in {spec.input.channels} channels ({', '.join(labels[:3])} …); "
+            f"{where} knows {len(labels)} classes in {spec.input.channels} channels "
+            f"({', '.join(labels[:3])} …); "
             f"expected the {len(classes)} of the data in {student.channels} ({', '.join(classes[:3])} …)"
         )
     net = zoo.build(spec, classes=len(classes))

@@ -50,4 +50,5 @@ def shrink_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.
         (2 * np.arange(new) + 1) * old // (2 * new)
         for new, old in zip((height, width), mask.shape, strict=True)
     )
-    return mask[rows][:, columns]
+    shrunk: NDArray[np.uint8] = mask[rows][:, columns]
+    return shrunk

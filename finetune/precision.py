@@ -16,7 +16,7 @@ CLEARLY_SLOWER = 1.5
 
 
 GAIN = 1.2
-"""bfloat16 must be this many times as fast as float32 to be chosen: it costs digits, and timings are noisy."""
+"""bfloat16 must be this many times as fast as float32 to be chosen: it costs digits."""
 
 
 @dataclass(frozen=True)

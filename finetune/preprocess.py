@@ -71,7 +71,7 @@ class Preprocess(nn.Module):
         return (values / WHITE - self.mean) / self.std
 
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """What black and white are after normalisation: two tensors that broadcast over (N, channels, h, w)."""
+        """Black and white after normalisation: two tensors that broadcast over (N, channels, h, w)."""
         return -self.mean / self.std, (1 - self.mean) / self.std
 
     def extra_repr(self) -> str:

@@ -130,7 +130,8 @@ def _check_task(task: Task, spec: zoo.Spec) -> None:
         )
     if task.name == "segmentation" and spec.input.resize != "squash":
         raise GraftError(
-            f"{spec.name}: input.resize is {spec.input.resize}; expected squash, so that a mask covers its whole image"
+            f"{spec.name}: input.resize is {spec.input.resize}; "
+            "expected squash, so that a mask covers its whole image"
         )
 
 
@@ -156,7 +157,7 @@ def choose_weights(spec: zoo.Spec, wanted: str) -> tuple[str | None, str]:
 
 
 def _settle(spec: zoo.Spec, weights: str | None, classes: int) -> zoo.Spec:
-    """The spec with the data's classes, and with the weights and the preprocessing that these were trained with."""
+    """The spec with the data's classes, its weights' name, and the preprocessing of these."""
     trained = {} if weights is None else zoo.trained_input(spec, weights).model_dump(exclude_none=True)
     known = {f"input.{key}": value for key, value in trained.items()}
     return zoo.override(spec, {"classes": classes, "finetune.weights": weights or "none", **known})

@@ -27,7 +27,7 @@ class Statistics:
     mean_image: NDArray[np.float32] = field(compare=False, repr=False)
 
     def normalisation(self, channels: int) -> tuple[list[float], list[float]]:
-        """Mean and deviation for a network of three channels, or of one that sees grey (ITU-R BT.601 luma)."""
+        """Mean and deviation for three channels, or for one that sees grey (ITU-R BT.601 luma)."""
         if channels == len(self.mean):
             return list(self.mean), [max(value, SMALLEST_STD) for value in self.std]
         luma = np.array(LUMA)

@@ -29,7 +29,7 @@ from finetune.tasks import Loss
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the run a batch stands: `batch` counts within the epoch, `step` the updates of the whole run."""
+    """Where a batch stands: `batch` counts within the epoch, `step` the updates of the whole run."""
 
     epoch: int
     batch: int
@@ -85,7 +85,7 @@ class Step:
         return loss.detach(), updates
 
     def predict(self, images: Tensor) -> Tensor:
-        """Logits for uint8 images (N, 3, h, w), in the precision of training, of the averaged weights if any."""
+        """Logits for uint8 images (N, 3, h, w), in training's precision, of the averaged weights if any."""
         with self.precision.context(self.accelerator.device):
             logits: Tensor = self.averaged()(self._inputs(images))
         return logits

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from zoo.errors import GraftError
 
-Trains = Callable[[str, Sequence[str], int], tuple[str, ...]]
+Parts = Sequence[tuple[str, ...]]
+"""For each stage, from the input upward, the module paths that hold its weights."""
+Trains = Callable[[str, Parts, int], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Strategy:
     """One way to reach a trained network.
 
-    `trains(head, stages, depth)` names the module paths that learn; `probe` tells that only a linear
-    classifier on frozen features is fitted; `pretrained` that it needs weights to start from.
+    `trains(head, stages, depth)` names the module paths that learn, `depth` being a number of stages; `probe`
+    tells that only a linear classifier on frozen features is fitted; `pretrained` that it needs weights to
+    start from.
     """
 
     name: str
@@ -42,31 +45,32 @@ def strategy(*, probe: bool = False, pretrained: bool = True) -> Callable[[Train
 
 
 @strategy(probe=True)
-def linear_probe(head: str, stages: Sequence[str], depth: int) -> tuple[str, ...]:
+def linear_probe(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
     """a linear classifier on the top stage"""
     return (head,)
 
 
 @strategy(probe=True)
-def stage_probe(head: str, stages: Sequence[str], depth: int) -> tuple[str, ...]:
+def stage_probe(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
     """a linear classifier on several stages"""
     return (head,)
 
 
 @strategy()
-def partial(head: str, stages: Sequence[str], depth: int) -> tuple[str, ...]:
+def partial(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
     """the head and the top stages fine-tuned"""
-    return (*tuple(stages)[max(len(stages) - depth, 0) :], head)
+    top = stages[max(len(stages) - depth, 0) :]
+    return (*(path for parts in top for path in parts), head)
 
 
 @strategy()
-def full(head: str, stages: Sequence[str], depth: int) -> tuple[str, ...]:
+def full(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
     """every stage fine-tuned"""
     return ("",)
 
 
 @strategy(pretrained=False)
-def scratch(head: str, stages: Sequence[str], depth: int) -> tuple[str, ...]:
+def scratch(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
     """trained from random weights"""
     return ("",)
 

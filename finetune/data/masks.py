@@ -75,15 +75,18 @@ def load_masked_splits(settings: DataSettings, seed: int) -> Splits:
     classes = _class_names(root, values)
     shares = {"test": settings.test, "val": settings.val}
     cut = _cut(kept, {name: share for name, share in shares.items() if share and name not in kept}, seed)
-    return Splits(classes, **{name: _split(cut.get(name, [])) for name in SPLITS}, broken=tuple(broken))
+    train, val, test = (_split(cut.get(name, [])) for name in SPLITS)
+    return Splits(classes, train, val, test, broken=tuple(broken))
 
 
 def read_masked_splits(record: Mapping[str, Any], settings: DataSettings) -> Splits:
     """The splits that `Splits.to_record` wrote down, without looking at any image."""
     root = Path(settings.folder or "").expanduser()
-    parts = {name: _split([_pair(root / key, root) for key in record[name]["images"]]) for name in SPLITS}
+    train, val, test = (
+        _split([_pair(root / key, root) for key in record[name]["images"]]) for name in SPLITS
+    )
     broken = tuple(Broken(each["path"], each["reason"]) for each in record["broken"])
-    return Splits(tuple(record["classes"]), **parts, broken=broken, warnings=tuple(record["warnings"]))
+    return Splits(tuple(record["classes"]), train, val, test, broken, tuple(record["warnings"]))
 
 
 def _parts(root: Path) -> dict[str, Path]:

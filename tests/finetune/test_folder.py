@@ -42,7 +42,8 @@ def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
     net(torch.randn(8, 3))
     write_weights(tmp_path / "w.safetensors", net)
     read_weights(tmp_path / "w.safetensors", other)
-    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
+    pairs = zip(net.state_dict().values(), other.state_dict().values(), strict=True)
+    assert all(torch.equal(one, two) for one, two in pairs)
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 

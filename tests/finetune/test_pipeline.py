@@ -90,7 +90,7 @@ def test_killed_in_the_second_epoch_and_resumed(unbroken: RunReport, tmp_path: P
 def test_broken_off_in_the_middle_of_an_epoch_and_resumed(
     unbroken: RunReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     saved: list[str] = []
@@ -100,11 +100,11 @@ def test_broken_off_in_the_middle_of_an_epoch_and_resumed(
         save(accelerator, folder, name)  # type: ignore[arg-type]
         saved.append(name)
         if name == "step-000015":  # 11 steps an epoch: the middle of the second
-            raise Stop
+            raise StopError
 
     monkeypatch.setattr(finetune.train, "CHECKPOINT_EVERY_S", 0.0)
     monkeypatch.setattr(finetune.train, "save_checkpoint", save_then_stop)
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         run(SPEC, set=QUICK, run=tmp_path / "run", console=Console(quiet=True))
     monkeypatch.undo()
     resumed = run(SPEC, set=QUICK, run=tmp_path / "run", console=Console(quiet=True))

@@ -1,6 +1,5 @@
 """Plans as files, and the table they come from."""
 
-
 import pytest
 from rich.console import Console
 
@@ -9,7 +8,7 @@ from finetune.strategies import STRATEGIES, find_strategy
 from finetune.table import FEW_IMAGES_A_CLASS, TABLE, draw_table, find_cell
 from zoo.errors import GraftError
 
-STAGES = ("layer1", "layer2", "layer3")
+STAGES = (("layer1",), ("layer2.0", "layer2.1"), ("layer3",))
 
 
 def test_every_cell_names_a_strategy() -> None:
@@ -26,7 +25,7 @@ def test_cells_follow_size_and_similarity() -> None:
     ("name", "trains"),
     [
         ("linear_probe", ("fc",)),
-        ("partial", ("layer2", "layer3", "fc")),
+        ("partial", ("layer2.0", "layer2.1", "layer3", "fc")),
         ("full", ("",)),
         ("scratch", ("",)),
     ],
@@ -36,7 +35,13 @@ def test_strategies_name_what_trains(name: str, trains: tuple[str, ...]) -> None
 
 
 def test_partial_is_never_deeper_than_the_network() -> None:
-    assert find_strategy("partial").trains("fc", STAGES, 9) == (*STAGES, "fc")
+    assert find_strategy("partial").trains("fc", STAGES, 9) == (
+        "layer1",
+        "layer2.0",
+        "layer2.1",
+        "layer3",
+        "fc",
+    )
 
 
 def test_an_unknown_strategy_is_named_with_what_there_is() -> None:
