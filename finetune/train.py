@@ -39,7 +39,8 @@ CHECKPOINT_EVERY_S = 300.0
 class Loop:
     """One training run in progress, all parts of it on their device.
 
-    Without `keeps` neither weights nor checkpoints are written: the run is tried out, and no more.
+    Without `keeps` the run is tried out, and no more: neither weights nor checkpoints are written, and what
+    becomes of it when the loss runs away is for the `watch` to say.
     """
 
     setup: Setup
@@ -99,7 +100,8 @@ class Loop:
             self.watch.after_step(cost)
             if updated:
                 self.keeper.after_update(standing.step, self.step.averaged())
-            self._check(guard.observe(cost))
+            if self.keeps:
+                self._check(guard.observe(cost))
             standing.loss += cost * len(images)
             now = time.monotonic()
             advance(
