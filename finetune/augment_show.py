@@ -11,11 +11,12 @@ from rich.console import Console
 import zoo
 from finetune.augment import default_calls, needs_statistics, warn_flips
 from finetune.augment_sheet import augment_sheet
-from finetune.data import Split, load_splits
+from finetune.data import Split
 from finetune.dataset import ImageDataset
 from finetune.settings import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.setup import build_preprocess, choose_weights, read_recipe, section
 from finetune.statistics import measure_statistics
+from finetune.tasks import find_task
 
 IMAGES = 3
 RUNS = Path("runs")
@@ -36,7 +37,7 @@ def show_augment(
     console = console or Console(highlight=False, soft_wrap=True)
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, FinetuneSettings)
-    splits = load_splits(section(recipe, DataSettings), settings.seed)
+    splits = find_task(recipe.task).load(section(recipe, DataSettings), settings.seed)
     shape = network_input(recipe, settings.weights)
     train = ImageDataset(splits.train, build_preprocess(shape), section(recipe, DataSettings).cache_mb)
     calls = section(recipe, AugmentSettings).calls
@@ -45,8 +46,7 @@ def show_augment(
         console.print("the spec names no augmentation; these are the steps of a run that is not told")
     statistics = measure_statistics(train.images()) if needs_statistics(calls) else None
     chosen = choose_images(splits.train, IMAGES)
-    images = [train[index][0] for index in chosen]
-    sheet = augment_sheet(images, calls, statistics, settings.seed)
+    sheet = augment_sheet(train.stored.take(chosen), calls, statistics, settings.seed)
     path = Path(out).expanduser() if out is not None else RUNS / recipe.name / "augment.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG")
@@ -59,7 +59,12 @@ def show_augment(
 
 
 def choose_images(split: Split, count: int) -> list[int]:
-    """The first image of each of at most so many classes, spread over all classes."""
+    """The first image of each of at most so many classes, spread over all classes.
+
+    Where images have no class of their own, as with masks: images spread over the split.
+    """
+    if split.masks:
+        return sorted({int(index) for index in np.linspace(0, len(split) - 1, count)})
     classes, first = np.unique(split.targets, return_index=True)
     spread = np.unique(np.linspace(0, len(classes) - 1, min(count, len(classes))).round().astype(int))
     return [int(index) for index in first[spread]]

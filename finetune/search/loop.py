@@ -13,7 +13,6 @@ from rich.console import Console
 
 import zoo
 from finetune.choose import choose_plan
-from finetune.data import load_splits
 from finetune.folder import write_json
 from finetune.pipeline import RUNS
 from finetune.plan import Plan
@@ -32,6 +31,7 @@ from finetune.settings import DataSettings, FinetuneSettings, SearchSettings
 from finetune.setup import prepare, read_recipe, section
 from finetune.show import show_setup
 from finetune.strategies import find_strategy
+from finetune.tasks import find_task
 from zoo.errors import GraftError
 
 SHARE_OF_EPOCHS, FEWEST_EPOCHS = 0.25, 2
@@ -93,7 +93,8 @@ def set_up(recipe: zoo.Spec, console: Console) -> Bench:
     Raises: GraftError when the plan trains nothing by gradient, and no key would change that.
     """
     settings = section(recipe, SearchSettings)
-    splits = load_splits(section(recipe, DataSettings), section(recipe, FinetuneSettings).seed)
+    seed = section(recipe, FinetuneSettings).seed
+    splits = find_task(recipe.task).load(section(recipe, DataSettings), seed)
     setup = prepare(recipe, splits)
     show_setup(setup, console)
     plan = choose_plan(setup)

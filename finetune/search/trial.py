@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
 import shutil
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.console import Console
 
 import zoo
 from finetune.choose import settle
+from finetune.divergence import Divergence
 from finetune.evaluate import evaluate_artifact
 from finetune.execute import execute_plan
 from finetune.folder import RunFolder
@@ -24,11 +23,8 @@ from finetune.setup import Setup, prepare
 from finetune.strategies import find_strategy
 from finetune.tasks import chance_loss
 from finetune.watch import Watch
+from zoo.errors import GraftError
 
-COST_TIMES = 3.0
-"""A trial whose cost is this many times that of its start is broken off."""
-SMOOTHED_STEPS = 5
-"""The cost is the mean over so many batches: one odd batch is no explosion."""
 QUIET = Console(quiet=True, force_terminal=False)
 
 Report = Callable[[int, float, float], None]
@@ -50,23 +46,17 @@ class Bench:
 
 
 class TrialWatch(Watch):
-    """Breaks a trial off when its cost passes three times that of its start, and reports its epochs."""
+    """Breaks a trial off when its loss runs away, and reports its epochs."""
 
     def __init__(self, classes: int, report: Report) -> None:
         self.report = report
-        self.recent: deque[float] = deque(maxlen=SMOOTHED_STEPS)
-        self.start, self.chance = math.nan, chance_loss(classes)
+        self.guard = Divergence(chance_loss(classes))
 
     def after_step(self, loss: float) -> None:
         """Raises: BrokenOffError."""
-        if math.isnan(self.start):
-            self.start = loss
-        self.recent.append(loss)
-        cost = sum(self.recent) / len(self.recent)
-        # A head that starts from a probe starts near 0, where three times as much is still no harm.
-        limit = COST_TIMES * max(self.start, self.chance / COST_TIMES)
-        if not cost <= limit:
-            raise BrokenOffError(f"the cost went from {self.start:.3g} to {cost:.3g}")
+        trouble = self.guard.observe(loss)
+        if trouble is not None:
+            raise BrokenOffError(trouble)
 
     def after_epoch(self, epoch: int, score: float, loss: float) -> None:
         """Pass it on."""
@@ -91,11 +81,13 @@ def run_trial(bench: Bench, values: Values, folder: Path, report: Report) -> Non
 def trial_setup(bench: Bench, values: Values) -> Setup:
     """The bench's setup with these values in its spec, and a network with the starting weights.
 
-    Values of `finetune` leave network and images as they are; other keys have them prepared again, from the
-    bench's pixels where the size stays the same.
+    Values of `finetune` leave network and images as they are; other keys, and what the task may refuse, have
+    them prepared again, from the bench's pixels where the size stays the same.
     """
     asked = {**values, "finetune.epochs": bench.epochs}
-    if all(key.startswith("finetune.") and key != "finetune.weights" for key in values):
+    task = bench.setup.task
+    looked_at = {"weights", *task.refuses, *(() if task.probes else ("strategy",))}
+    if all(key.startswith("finetune.") and key.split(".")[1] not in looked_at for key in values):
         spec = override_values(bench.setup.spec, asked)
         return replace(bench.setup, spec=spec, net=copy.deepcopy(bench.setup.net))
     rescaled = any(key == "finetune.weights" or key.startswith("input") for key in values)
@@ -108,9 +100,14 @@ def trial_setup(bench: Bench, values: Values) -> Setup:
 
 
 def trial_plan(bench: Bench, setup: Setup) -> Plan:
-    """The bench's plan with what the trial's spec says otherwise; all trials have the bench's precision."""
+    """The bench's plan with what the trial's spec says otherwise; all trials have the bench's precision.
+
+    Raises: GraftError for a strategy that needs weights where there are none.
+    """
     wanted = setup.settings.strategy
     strategy = find_strategy(bench.plan.strategy if wanted == "auto" else wanted)
+    if strategy.pretrained and setup.origin is None:
+        raise GraftError(f"{strategy.name} needs pretrained weights, and there are none: {setup.no_weights}")
     exact = replace(setup, spec=zoo.override(setup.spec, {"finetune.precision": "float32"}))
     plan = settle(exact, strategy, bench.plan.cell, bench.plan.reasons, bench.plan.evidence)
     return replace(plan, precision=bench.plan.precision)

@@ -65,33 +65,18 @@ def test_a_trial_starts_afresh_and_never_looks_at_the_test_split(bench: Bench, t
 @pytest.mark.usefixtures("seeded")
 def test_a_trial_that_explodes_is_broken_off_early(bench: Bench, tmp_path: Path) -> None:
     told: Told = []
-    with pytest.raises(BrokenOffError, match=r"the cost went from 2\.\d+ to "):
+    with pytest.raises(BrokenOffError, match="over three times its start, 2"):
         run_trial(bench, {"finetune.learning_rate": 1e6}, tmp_path, lambda *numbers: told.append(numbers))
     assert not told
     assert not read_lines(tmp_path / "metrics.jsonl")
 
 
-@pytest.mark.parametrize(
-    ("losses", "steps"),
-    [
-        ([2.3, 2.3, 6.0, 2.3, 2.3, 2.3], None),  # one odd batch
-        ([2.3, 7.0, 14.0, 1.0], 3),
-        ([2.3, 2.3, float("nan"), 1.0], 3),
-        ([2.3, float("inf"), 1.0], 2),
-        ([0.01, 0.1, 0.2, 0.3], None),  # began with a trained head: still better than guessing
-        ([0.01, 9.0, 9.0], 2),
-    ],
-)
-def test_the_cost_may_reach_three_times_its_start(losses: list[float], steps: int | None) -> None:
-    watch, done = TrialWatch(10, lambda *_: None), 0
-    try:
-        for loss in losses:
-            done += 1
-            watch.after_step(loss)
-    except BrokenOffError:
-        assert done == steps
-    else:
-        assert steps is None
+def test_the_loss_may_reach_three_times_its_start() -> None:
+    watch = TrialWatch(10, lambda *_: None)
+    for loss in (2.3, 2.3, 9.0, 2.3):  # one odd batch is no explosion
+        watch.after_step(loss)
+    with pytest.raises(BrokenOffError, match=r"the loss is nan"):
+        watch.after_step(float("nan"))
 
 
 def test_trials_share_pixels_and_rebuild_only_what_they_change(bench: Bench) -> None:
@@ -111,8 +96,8 @@ def test_trials_share_pixels_and_rebuild_only_what_they_change(bench: Bench) -> 
 def test_values_that_go_with_nothing_else_are_refused(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(GraftError, match="l2_sp ties weights to pretrained ones"):
         run(bench, tmp_path, **{"finetune.l2_sp": {"alpha": 0.1}})
-    with pytest.raises(GraftError, match="snapshots"):
-        run(bench, tmp_path, **{"finetune.ensemble": {"snapshots": 3}})
+    with pytest.raises(GraftError, match="partial needs pretrained weights"):
+        run(bench, tmp_path, **{"finetune.strategy": "partial", "finetune.weights": "none"})
 
 
 def test_a_plan_without_anything_to_search_is_told(tmp_path: Path) -> None:
