@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,8 @@ def demo(
     share: Annotated[bool, typer.Option("--share", help="open a public link through gradio.live")] = False,
 ) -> None:
     """Open a page that names uploaded pictures with any exported model."""
+    if port is not None:
+        require_free(host, port)
     with explain_missing("serve"):
         from serve.demo import launch_demo
     launch_demo(runs, host=host, port=port, share=share)
@@ -104,6 +107,7 @@ def api(
     host: Host = "127.0.0.1",
 ) -> None:
     """Serve each MODEL over HTTP: /predict, /mask, /models, /health."""
+    require_free(host, port)
     with explain_missing("serve"):
         import uvicorn
 
@@ -171,6 +175,15 @@ def print_rich(what: object) -> None:
 
     width = None if sys.stdout.isatty() else PIPE_WIDTH  # a program that reads us wants whole names
     Console(markup=False, highlight=False, width=width).print(what)
+
+
+def require_free(host: str, port: int) -> None:
+    """Exit with a message when nothing can listen there, before the wait for a server's imports."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python adds the address once more
+        fail(f"cannot listen on {host}:{port}: {reason}. Try another --port")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from serve.style import CSS
 
 TOP = 5
 MAX_UPLOAD = "64mb"
-FIRST_PORT = 7860
 THEME = gr.themes.Base(
     primary_hue="emerald",
     neutral_hue="slate",
@@ -86,7 +85,8 @@ def answer_file(predictor: Predictor, path: Path) -> str:
 def launch_demo(runs: Path, host: str, port: int | None, share: bool) -> None:
     """Serve the page until interrupted.
 
-    Raises: ArtifactError when the port is taken; without one, the first free from 7860 is used.
+    Without a port, the first free one from 7860 is used.
+    Raises: ArtifactError when there is none.
     """
     page = build_page(runs)
     try:
@@ -102,8 +102,7 @@ def launch_demo(runs: Path, host: str, port: int | None, share: bool) -> None:
             enable_monitoring=False,
         )
     except OSError as error:
-        where = f"{host}:{port or FIRST_PORT}"
-        raise ArtifactError(f"cannot listen on {where}: taken, or not allowed. Try another --port") from error
+        raise ArtifactError(f"cannot listen on {host}: {error}. Try another --port") from error
 
 
 def _find(runs: Path, name: str | None) -> ExportedRun:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Route, expect, sync_playwright
 
 HERE = "http://127.0.0.1"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE_MS = 30_000  # other work may share the machine
 OPTIONS = ["--no-sandbox", "--disable-background-networking"]
 
 
@@ -45,7 +46,8 @@ def open_browser() -> Iterator[tuple[BrowserContext, list[str]]]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=OPTIONS)
         context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(20_000)  # milliseconds
+        context.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
         context.route("**/*", refuse_strangers)
         try:
             yield context, strangers

@@ -135,14 +135,13 @@ def test_api_listens(digits_model: DigitsModel) -> None:
             server.terminate()
 
 
-def test_demo_on_a_port_that_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [["demo"], ["api", "model.onnx"]])
+def test_port_that_is_taken(call: Call, command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "serve", "demo", "--runs", str(tmp_path), "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    expected = f"cannot listen on 127.0.0.1:{port}: taken, or not allowed. Try another --port\n"
-    assert done.stderr == expected
+        port = taken.getsockname()[1]
+        code, out, err = call(*command, "--port", str(port))
+    assert (code, out) == (2, "")
+    assert err == f"cannot listen on 127.0.0.1:{port}: Address already in use. Try another --port\n"
 
 
 def ask_health(address: str, seconds: float = 30) -> object:
