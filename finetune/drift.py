@@ -18,11 +18,11 @@ DEAD = 1e-3
 def measure_drift(
     norms: Mapping[str, NDArray[np.float32]], modules: Mapping[str, nn.Module]
 ) -> dict[str, Estimate]:
-    """Per stage, how surprised its batch norm is, in nats a channel: 0 for images like those it was trained on.
+    """Per stage, how surprised its batch norm is, in nats a channel: 0 for images like its training images.
 
     In: for each stage the mean and mean square of its norm's input, (N, 2, C), and the norm itself. Out: the
-    divergence of a normal distribution with the images' mean and variance from one with the stored ones; the
-    median over the channels. The error is a bootstrap over the images.
+    divergence of a normal distribution with the images' mean and variance from one with the stored ones, as
+    the median over the channels. Error, and what the mere number of images adds, are taken from resamples.
     """
     rng = np.random.default_rng(0)
     drift = {}
@@ -32,7 +32,8 @@ def measure_drift(
         samples = np.tensordot(shares, moments, 1)
         values = [_divergence(sample, modules[stage]) for sample in samples]
         whole = _divergence(moments.mean(axis=0, dtype=np.float64), modules[stage])
-        drift[stage] = Estimate(whole, float(np.std(values)))
+        excess = max(float(np.mean(values)) - whole, 0.0)
+        drift[stage] = Estimate(max(whole - excess, 0.0), float(np.std(values)))
     return drift
 
 

@@ -1,4 +1,4 @@
-"""The shrinkage H-score: how far apart the classes lie among features, in units of the features' own spread."""
+"""The shrinkage H-score: how far apart classes lie among features, in units of the features' own spread."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _score(scores: Matrix, targets: Targets, wide: int) -> float:
     shrunk = (1 - shrinkage) * covariance + shrinkage * scale * np.eye(len(covariance))
     shrunk += np.finfo(np.float32).tiny * np.eye(len(covariance))
     between = float((means.T * np.linalg.solve(shrunk, means.T) * (counts / len(targets))).sum())
-    return (1 - shrinkage) * between / (classes - 1)
+    return float((1 - shrinkage) * between / (classes - 1))
 
 
 def _shrink(centred: Matrix, covariance: Matrix, wide: int) -> tuple[float, float]:
@@ -64,9 +64,10 @@ def _shrink(centred: Matrix, covariance: Matrix, wide: int) -> tuple[float, floa
 
 def _principal(features: Array) -> Matrix:
     """The features along their principal directions where they have many, (N, r)."""
-    centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
+    centred: Matrix = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     if centred.shape[1] <= MAX_RANK:
         return centred
     rank = min(MAX_RANK, len(centred))
     _, _, axes = randomized_svd(centred.astype(np.float32), rank, n_iter=1, random_state=0)
-    return np.asarray(centred @ axes.T)
+    turned: Matrix = centred @ axes.T
+    return turned

@@ -66,22 +66,32 @@ def fit_stage_probe(
     loss wins; where it is not clearly below the top's, or the accuracy is worse, the top alone is kept.
     Raises: as fit_probe.
     """
+    return choose_stages(measure_stages(features, targets, classes=classes, seed=seed))
+
+
+def measure_stages(
+    features: Features, targets: Targets, *, classes: int | None = None, seed: int = 0
+) -> Mapping[Taps, MeasuredProbe]:
+    """Cross-validate a probe on every choice of stages that fit_stage_probe compares, (HEAD,) among them."""
     blocks = tap_blocks(features)
-    measured: dict[Taps, MeasuredProbe] = {}
-    for taps in _choices(list(blocks)):
-        chosen = [blocks[name] for name in taps]
-        measured[taps] = measure_probe(chosen, targets, classes=classes, seed=seed)
+    return {
+        taps: measure_probe([blocks[name] for name in taps], targets, classes=classes, seed=seed)
+        for taps in _choices(list(blocks))
+    }
+
+
+def choose_stages(measured: Mapping[Taps, MeasuredProbe]) -> StageFit:
+    """The best of what was measured, as fit_stage_probe says, fitted to all images."""
     top = measured[HEAD,]
     best = min(measured, key=lambda taps: measured[taps].trial.log_loss)
     if not _clearly_better(measured[best], top):
         best = (HEAD,)
-    candidates = tuple(_candidate(taps, item) for taps, item in measured.items())
     return StageFit(
         taps=best,
         probe=measured[best].fit(),
         top=_candidate((HEAD,), top),
         gain=gain(measured[best].trial.hits, top.trial.hits),
-        candidates=candidates,
+        candidates=tuple(_candidate(taps, item) for taps, item in measured.items()),
     )
 
 

@@ -22,11 +22,12 @@ PATIENCE = 2
 """After so many strengths without a better log loss or accuracy, weaker ones are not tried."""
 TINY = 1e-12
 """The least probability that a log is taken of."""
-EQUAL = 0.5
+EQUAL = 1.0
 """Accuracies nearer to the best than this many standard errors count as equal, and the log loss decides.
 
-Over 72 draws of 5 to 300 images a class from three data sets, this lost 0.4 points of test accuracy against
-the best strength in hindsight; the highest accuracy alone lost 0.7, and the least log loss alone 0.6.
+Over 72 draws of 5 to 80 images a class (six sets of features), this gave 63.1% and 1.03 nats on images that
+were not drawn; the highest accuracy alone 63.0% and 1.18 nats, the least log loss alone 62.8% and 1.03 nats,
+in one draw 14 points less.
 """
 
 
