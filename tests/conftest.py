@@ -1,4 +1,4 @@
-"""What every test shares: one thread a process, since the tests themselves run side by side, and no network."""
+"""What every test shares: one thread a process, since tests run side by side, and no network."""
 
 import os
 
