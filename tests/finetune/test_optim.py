@@ -131,6 +131,11 @@ def lion() -> Points:
         yield w
 
 
+def name_of(value: object) -> str:
+    """The same in every process: no addresses."""
+    return getattr(value, "__name__", str(value))
+
+
 @pytest.mark.parametrize(
     ("spec", "textbook"),
     [
@@ -146,7 +151,7 @@ def lion() -> Points:
         ("adamw", adam),
         ({"timm": {"name": "lion"}}, lion),
     ],
-    ids=str,
+    ids=name_of,
 )
 def test_update_is_the_textbooks(spec: object, textbook: Callable[[], Points]) -> None:
     for found, expected in zip(train(spec), textbook(), strict=False):
@@ -203,7 +208,7 @@ def test_every_optimizer_of_timm_moves_weights_downhill(name: str) -> None:
         {"rmsprop": {"momentum": 0.9, "nesterov": True}},
         "adamw",
     ],
-    ids=str,
+    ids=name_of,
 )
 def test_a_resumed_optimizer_goes_on_as_the_unbroken_one(spec: object, tmp_path: Path) -> None:
     def start(point: torch.Tensor) -> tuple[torch.nn.Module, torch.optim.Optimizer]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 import zoo
-from finetune.pipeline import load_run, run
+from finetune.pipeline import load_run, make_plan, run
 from zoo.errors import GraftError
 
 QUIET = Console(quiet=True)
@@ -70,6 +70,13 @@ def test_auto_takes_a_cell_of_the_table_and_says_why(spec: Path, tmp_path: Path)
     assert report.plan.cell == ("very little data", "similar")
     assert report.plan.strategy == "linear_probe"
     assert any("linear_probe" in reason for reason in report.plan.reasons)
+
+
+def test_auto_measures_how_similar_the_images_are(spec: Path) -> None:
+    plan = make_plan(spec, console=QUIET)
+    assert plan.cell is not None
+    assert "measured" in plan.evidence
+    assert any(reason.startswith("similarity: ") and "drifted" in reason for reason in plan.reasons)
 
 
 def test_a_strategy_that_needs_weights_says_so_without_them(tmp_path: Path) -> None:
