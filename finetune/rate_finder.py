@@ -81,11 +81,10 @@ def smoothed(losses: Sequence[float]) -> tuple[float, ...]:
 
 def propose(rates: Sequence[float], smooth: Sequence[float]) -> float | None:
     """A tenth of the rate at which the loss was lowest, if it had fallen by then; to two digits."""
-    if not smooth:
+    if len(smooth) <= FIRST:
         return None
-    lowest = int(np.argmin(smooth))
-    start = sum(smooth[:FIRST]) / len(smooth[:FIRST])
-    if smooth[lowest] > (1 - WORTH) * start:
+    lowest = FIRST + int(np.argmin(smooth[FIRST:]))
+    if smooth[lowest] > (1 - WORTH) * sum(smooth[:FIRST]) / FIRST:
         return None
     return float(f"{rates[lowest] / SAFE:.1e}")
 
