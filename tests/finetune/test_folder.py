@@ -31,7 +31,7 @@ def test_the_newest_unfinished_run_is_resumed(tmp_path: Path) -> None:
         unfinished(tmp_path, "net")
     for name, ended in (("1", False), ("2", False), ("3", True)):
         run = RunFolder(tmp_path / "net" / name)
-        write_text(run.spec, "name: net\n")
+        write_text(run.recipe, "name: net\n")
         if ended:
             write_json(run.report, {})
     assert unfinished(tmp_path, "net").path.name == "2"
