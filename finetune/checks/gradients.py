@@ -25,9 +25,10 @@ SMALL = 1e-3
 @check()
 def gradient(subject: Subject) -> Result:
     """back-propagated gradients agree with central differences, in float64, on a slice of the parameters"""
-    net = subject.net().double()
+    device = "cpu" if subject.device.type == "mps" else subject.device  # Apple's has no float64
+    net = subject.net().to(device).double()
     inputs, targets = subject.batch(IMAGES)
-    inputs = inputs.double()
+    inputs, targets = inputs.to(device).double(), targets.to(device)
 
     def loss_of() -> Tensor:
         return subject.loss(net, inputs, targets)

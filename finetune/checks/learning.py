@@ -23,7 +23,7 @@ def frozen(subject: Subject) -> Result:
     taken = {id(parameter) for group in step.optimizer.param_groups for parameter in group["params"]}
     still = [
         name
-        for name, parameter in step.net.named_parameters()
+        for name, parameter in step.accelerator.unwrap_model(step.net).named_parameters()
         if name in learning and not (parameter.requires_grad and id(parameter) in taken)
     ]
     return judge(
@@ -40,10 +40,11 @@ def frozen(subject: Subject) -> Result:
 def detached(subject: Subject) -> Result:
     """every layer that should train gets a gradient, and an update moves it"""
     step = subject.trial(learning_rate=RATE)
-    _shake(step.net)
-    before = {name: p.detach().clone() for name, p in step.net.named_parameters() if p.requires_grad}
+    net = step.accelerator.unwrap_model(step.net)
+    _shake(net)
+    before = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
     step(*subject.images(EXAMPLES), place(0))
-    after = dict(step.net.named_parameters())
+    after = dict(net.named_parameters())
     still = [
         name for name, old in before.items() if name in subject.learning and torch.equal(old, after[name])
     ]

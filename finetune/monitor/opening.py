@@ -27,7 +27,7 @@ def observed(loop: Loop, *, resumed: bool) -> Iterator[Track]:
         loop.folder, f"{setup.spec.name} {loop.folder.path.name}", setup.spec.to_yaml(), loop.standing.epoch
     )
     with tracking(setup.settings.trackers if main else [], run) as track:
-        if main and not resumed:
+        if not resumed:  # in every process: a step of several waits for all of them
             check_at_start(setup, loop.plan, loop.folder, loop.console, loop.accelerator.device)
         yield track
     if main and loop.monitor is not None and loop.monitor.settings.pictures:

@@ -37,7 +37,7 @@ def ignore(line: Mapping[str, object]) -> None:
 def tracking(names: Sequence[str], run: Tracked) -> Iterator[Track]:
     """Open the trackers of these names; inside the block each line given is sent to all of them.
 
-    Raises: GraftError when the library of one is not installed.
+    Raises: GraftError when the library of one is not installed, or does not open.
     """
     for name in names:
         if find_spec(name) is None:
@@ -45,7 +45,7 @@ def tracking(names: Sequence[str], run: Tracked) -> Iterator[Track]:
                 f"finetune.trackers: {name} is not installed\n"
                 f"  expected: `pip install {name}`, or finetune.trackers without it"
             )
-    trackers = [OPEN[name](run) for name in names]
+    trackers = [_open(name, run) for name in names]
 
     def track(line: Mapping[str, object]) -> None:
         values = flatten(line)
@@ -72,7 +72,14 @@ def flatten(line: Mapping[str, object], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def _tensorboard(run: Tracked) -> Any:  # noqa: ANN401  (accelerate is not typed)
+def _open(name: str, run: Tracked) -> Any:  # noqa: ANN401  (accelerate is not typed)
+    try:
+        return OPEN[name](run)
+    except Exception as error:  # each library has its own: no account, no server, a full disk
+        raise GraftError(f"finetune.trackers: {name} does not open: {error}") from error
+
+
+def _tensorboard(run: Tracked) -> Any:  # noqa: ANN401
     from accelerate.tracking import TensorBoardTracker
 
     # What a broken-off run wrote of the epoch that is run again is hidden.
