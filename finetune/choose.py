@@ -18,7 +18,7 @@ from finetune.strategies import Strategy, find_strategy
 from finetune.table import TABLE, find_cell
 from zoo.errors import GraftError
 
-STEPS = {"scratch": 500, "full": 400, "partial": 400}
+STEPS = {"scratch": 400, "full": 400, "partial": 400}
 """Optimiser steps that a run aims at when `epochs` is auto; kept between the two bounds below."""
 FEWEST_EPOCHS, MOST_EPOCHS = 8, 60
 LARGEST_BATCH = 64
