@@ -1,0 +1,33 @@
+"""`make bench`: every ratio in one table."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import date
+
+import torch
+import torchvision
+
+from bench.build import build_ratio
+from bench.training import BATCH, training_speeds
+
+
+def main() -> None:
+    """Measure and print, with what is needed to read the figures."""
+    print(
+        f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, ",
+        end="",
+    )
+    print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
+    ours, theirs = build_ratio()
+    print(f"build resnet50 without weights: {ours * 1e3:.1f} ms; of torchvision's time: {ours / theirs:.2f}")
+    speeds = training_speeds()
+    speed = BATCH / speeds.graft
+    print(f"train resnet18, {BATCH} images of 224 pixels a step, {speeds.precision}: {speed:.1f} images/s")
+    print(f"  of a bare PyTorch loop in the same precision: {speeds.bare / speeds.graft:.2f}")
+    print(f"  of a bare PyTorch loop in float32: {speeds.plain / speeds.graft:.2f}")
+
+
+if __name__ == "__main__":
+    main()

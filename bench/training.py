@@ -1,0 +1,70 @@
+"""Images a second of one training step, against a bare PyTorch loop in the same precision, and in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+import zoo
+from bench.build import in_turn
+from finetune.assemble import build_step
+from finetune.choose import choose_plan
+from finetune.precision import EXACT, Precision
+from finetune.settings import DataSettings
+from finetune.setup import prepare, read_recipe, section
+from finetune.step import Place
+from finetune.tasks import find_task
+
+BATCH, STEPS = 32, 3
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Seconds a step of Graft, of a bare loop in the same precision, and of one in plain float32."""
+
+    graft: float
+    bare: float
+    plain: float
+    precision: str
+
+
+def training_speeds(name: str = "resnet18") -> Speeds:
+    """Measure on the builtin digits at the network's own size."""
+    recipe = read_recipe(
+        name, set={"finetune.weights": "none", "finetune.batch_size": BATCH, "finetune.epochs": 1}
+    )
+    splits = find_task(recipe.task).load(section(recipe, DataSettings), 0)
+    setup = prepare(recipe, splits)
+    plan = choose_plan(setup)
+    images = torch.stack([torch.as_tensor(setup.train[i][0]) for i in range(BATCH)])
+    targets = torch.tensor([int(splits.train.targets[i]) for i in range(BATCH)])
+    step = build_step(setup, plan, Accelerator())
+    place = Place(0, 0, 0, last=True)
+    pixels = setup.preprocess.normalise(images)
+    graft, bare = in_turn(
+        lambda: step(images, targets, place), bare_step(recipe, pixels, targets, plan.precision), STEPS
+    )
+    _, plain = in_turn(lambda: None, bare_step(recipe, pixels, targets, EXACT), STEPS)
+    return Speeds(graft, bare, plain, plan.precision.name)
+
+
+def bare_step(recipe: zoo.Spec, pixels: Tensor, targets: Tensor, precision: Precision) -> Callable[[], None]:
+    """Forward, loss, backward, update, and nothing else."""
+    net = zoo.build(recipe, classes=10)
+    if precision.channels_last:
+        net.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    inputs = precision.arrange(pixels)
+
+    def step() -> None:
+        with precision.context("cpu"):
+            loss = nn.functional.cross_entropy(net(inputs).float(), targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
