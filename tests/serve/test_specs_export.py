@@ -1,0 +1,55 @@
+"""Every small network of the zoo becomes a checked file, found by globbing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from finetune.preprocess import Preprocess
+from serve import Predictor
+from serve.export import export_onnx
+from zoo.network import build_network
+
+ROOT = Path(__file__).parents[2]
+SMALL = 3_000_000
+CLASSES = ("one", "two", "three")
+
+
+def small_specs() -> list[Path]:
+    """Declared specs of fewer than SMALL parameters."""
+    found = []
+    for path in sorted((ROOT / "specs").rglob("*.yaml")):
+        spec = zoo.read_spec(path)
+        if spec.layers is None:
+            continue
+        net = build_network(spec).net
+        if sum(parameter.numel() for parameter in net.parameters()) < SMALL:
+            found.append(path)
+    return found
+
+
+SPECS = small_specs()
+
+
+def test_there_are_small_specs() -> None:
+    assert {"lenet5", "resnet20", "resnet_small", "mobilenet_small", "unet"} <= {path.stem for path in SPECS}
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_small_spec_exports(path: Path, tmp_path: Path) -> None:
+    spec = zoo.read_spec(path)
+    shape = spec.input
+    preprocess = Preprocess(height=shape.height, width=shape.width, channels=shape.channels)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (40, 50, 3), np.uint8), rng.integers(0, 256, (33, 20, 3), np.uint8)]
+    net = zoo.build(spec, classes=len(CLASSES)).eval()
+    parity = export_onnx(net, preprocess, CLASSES, tmp_path / "model.onnx", task=spec.task, images=images)
+    assert parity.images == len(images)
+    predictor = Predictor(tmp_path / "model.onnx")
+    if spec.task == "segmentation":
+        assert predictor.mask(images[0]).shape == images[0].shape[:2]
+    else:
+        assert {label for label, _ in predictor(images[0])} == set(CLASSES)
