@@ -30,7 +30,7 @@ def labels(subject: Subject) -> Result:
     if not subject.setup.task.probes:
         return skip("labels", "no probe tells of this task's targets")
     rows = subject.rows(IMAGES)
-    asked = subject.setup.splits.train.targets[rows]
+    asked = subject.setup.train.split.targets[rows]
     guess = float(np.bincount(asked).max()) / len(asked)
     least = SURE * float(np.sqrt(guess * (1 - guess) / len(asked)))
     if len(np.unique(asked)) < 2 or np.bincount(asked).max() < 2 or least > guess:  # noqa: PLR2004

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from finetune.checks.rates import rate_curve
+from finetune.checks.registry import CHECKS
 from finetune.checks.result import Result
 from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject, undisturbed
@@ -49,7 +50,8 @@ def check_recipe(
     show_plan(plan, console)
     subject, results = Subject(setup, plan, PartialState().device), []
     for result in run_checks(subject):
-        console.print(f"  {result.name} [{COLOURS[result.status]}]{result.status}[/]")
+        colour = COLOURS[result.status]
+        console.print(f"  [{colour}]{result.status}[/{colour}]  {result.name}: {CHECKS[result.name].words}")
         results.append(result)
     show_results(results, console)
     if plan.learning_rate:

@@ -85,7 +85,7 @@ class Subject:
 
     def rows(self, count: int) -> NDArray[np.int64]:
         """Where these images stand in the training split."""
-        return spread_rows(self.setup.splits.train.targets, count, seed=self.setup.settings.seed)
+        return spread_rows(self.setup.train.split.targets, count, seed=self.setup.settings.seed)
 
     def batch(self, count: int = EXAMPLES) -> tuple[Tensor, Tensor]:
         """The same, normalised, on the device: float (N, C, h, w) and (N, …)."""
@@ -129,12 +129,12 @@ class Subject:
         }
         return frozenset(planned | random.intersection(names))
 
-    def trial(self, *, learning_rate: float, net: nn.Module | None = None) -> Step:
-        """A step of the recipe at a constant learning rate, on a copy of the network (or on `net`).
+    def trial(self, *, learning_rate: float) -> Step:
+        """A step of the recipe at a constant learning rate, on a copy of the network.
 
         Optimiser, rates by layer, decay, penalties and clipping are the run's; what is random is off.
         """
-        net = self.net() if net is None else net
+        net = self.net()
         spec = zoo.override(self.setup.spec, CALM)
         setup = replace(self.setup, net=net, spec=spec)
         plan = replace(self.plan, learning_rate=learning_rate, epochs=1)

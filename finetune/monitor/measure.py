@@ -68,7 +68,7 @@ class Monitor:
         return min(images, self.settings.images, max(FEWEST, images // SHARE))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        targets = self.setup.splits.train.targets
+        targets = self.setup.train.split.targets
         rows = spread_rows(targets, self._count, seed=self.setup.settings.seed)
         for chunk in np.split(rows, range(FEWEST, len(rows), FEWEST)):
             yield read_rows(self.setup.train, chunk)
