@@ -21,7 +21,7 @@ def main() -> None:
     )
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
     ours, theirs = build_ratio()
-    print(f"build resnet50 without weights: {ours * 1e3:.1f} ms; of torchvision's time: {ours / theirs:.2f}")
+    print(f"build resnet50, init skipped: {ours * 1e3:.1f} ms, {ours / theirs:.2f} times torchvision's")
     speeds = training_speeds()
     speed = BATCH / speeds.graft
     print(f"train resnet18, {BATCH} images of 224 pixels a step, {speeds.precision}: {speed:.1f} images/s")
