@@ -1,4 +1,4 @@
-"""How long a declared network takes to build, against torchvision's constructor, with init skipped on both."""
+"""How long a declared network takes to build, against torchvision's constructor; both skip init."""
 
 from __future__ import annotations
 
