@@ -46,9 +46,9 @@ def training_speeds(name: str = "resnet18") -> Speeds:
     place = Place(0, 0, 0, last=True)
     pixels = setup.preprocess.normalise(images)
     graft, bare = in_turn(
-        lambda: step(images, targets, place), bare_step(recipe, pixels, targets, plan.precision), STEPS
+        lambda: step(images, targets, place), bare_step(recipe, pixels, targets, plan.precision), runs=STEPS
     )
-    _, plain = in_turn(lambda: None, bare_step(recipe, pixels, targets, EXACT), STEPS)
+    [plain] = in_turn(bare_step(recipe, pixels, targets, EXACT), runs=STEPS)
     return Speeds(graft, bare, plain, plan.precision.name)
 
 

@@ -20,12 +20,11 @@ MATRIX_AXES = 2
 
 
 def initialise(network: Network, choices: Choices, seed: int) -> None:
-    """Put parameters and buffers on the processor and fill them; torch's own stream is not touched.
+    """Fill a network that was built on the processor; torch's own stream is not touched.
 
     Raises SpecError for a rule that fits no layer, or a layer that cannot start so.
     """
     _check_rules(network.layers, choices.init)
-    network.net.to_empty(device="cpu")
     for built in network.layers:
         for name, parameter in built.module.named_parameters(recurse=False):
             weight = built.module.get_parameter("weight").detach()

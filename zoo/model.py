@@ -52,7 +52,7 @@ def anatomy(spec: Spec, net: nn.Module) -> Anatomy:
 
 
 def _declared(spec: Spec, classes: int, seed: int) -> nn.Module:
-    network = build_network(spec, classes)
+    network = build_network(spec, classes, device="cpu")
     initialise(network, spec.choices, seed)
     parametrise(network, spec.choices)
     return network.net

@@ -1,4 +1,4 @@
-"""From a spec's written-out tree to modules; shapes are followed on the meta device, at no cost."""
+"""From a spec's written-out tree to modules, following the shapes of what passes between them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,33 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from zoo.choices import WEIGHT_LAYERS, Choices
 from zoo.errors import Mark, Problem, SpecError
 from zoo.graph import Graph
 from zoo.items import NONE, PARAMETRISATIONS, SLOTS, keeps_shape, ops
+from zoo.layers.output import output_shape
 from zoo.layers.shape import Shape, ShapeError, in_words
 from zoo.registry import Call
 from zoo.spec import Spec
 from zoo.tree import INPUT, Group, Item, join
+from zoo.twin import twin
 from zoo.wiring import Routes, routes_of
 
 MODULE_NAMES = frozenset(dir(nn.Module))
 LIST_NAMES = frozenset(dir(nn.Sequential))
-_output_shapes: dict[tuple[Any, ...], Shape] = {}  # the layers of a block come again with every copy
+
+
+class Template(NamedTuple):
+    """A layer on the meta device, to make others after, and the shape it gives."""
+
+    module: nn.Module
+    output: Shape
+
+
+_templates: dict[tuple[Any, ...], Template] = {}  # the layers of a block come again with every copy
 
 
 class BuiltLayer(NamedTuple):
@@ -40,23 +51,28 @@ class BuiltLayer(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """A whole network, its parameters still on the meta device, and its layers in the order of execution."""
+    """A whole network, its weights not filled yet, and its layers in the order of execution."""
 
     net: nn.Module
     layers: tuple[BuiltLayer, ...]
     output: Shape
 
 
-def build_network(spec: Spec, classes: int | None = None) -> Network:
-    """Build a spec's network on the meta device. Raises SpecError where shapes do not fit."""
+def build_network(spec: Spec, classes: int | None = None, *, device: str = "meta") -> Network:
+    """Build a spec's network; on the meta device without memory. Raises SpecError where shapes do not fit."""
     tree = spec.expand(classes)
     root = tree.root
-    builder = _Builder(spec.choices, routes_of(root))
+    builder = _Builder(spec.choices, routes_of(root), device)
     builder.shapes[INPUT] = (spec.input.channels, spec.input.height, spec.input.width)
     net = builder.group(root)
     output = builder.shapes[root.result]
     _check_output(spec, root, output, classes or spec.classes)
     return Network(net, tuple(builder.layers), output)
+
+
+def forget_layers() -> None:
+    """Let the next build construct every kind of layer anew: to time a first build."""
+    _templates.clear()
 
 
 def parametrise(network: Network, choices: Choices) -> None:
@@ -80,9 +96,10 @@ def _hold_by_direction(module: nn.Module) -> None:
 class _Builder:
     """Makes modules in the order of execution; holds the shape of every value by its id."""
 
-    def __init__(self, choices: Choices, routes: Routes) -> None:
+    def __init__(self, choices: Choices, routes: Routes, device: str) -> None:
         self.choices = choices
         self.routes = routes
+        self.device = device
         self.shapes: dict[str, Shape] = {}
         self.layers: list[BuiltLayer] = []
 
@@ -109,14 +126,14 @@ class _Builder:
 
     def _layer(self, path: str, call: Call, inputs: tuple[Shape, ...], mark: Mark) -> tuple[nn.Module, Shape]:
         try:
-            made: nn.Module | list[Call] = ops()[call.op].function(*inputs, **call.args)
-            if isinstance(made, list):
-                return self._calls(path, made, inputs[0], mark)
-            output = _output_shape(call, made, inputs)
+            template = _template(call, inputs)
         except (ShapeError, RuntimeError, ValueError, OverflowError) as error:
             raise SpecError([_shape_problem(path, call, inputs, mark, error)]) from error
-        self.layers.append(BuiltLayer(path, call.op, call.args, inputs, output, made, mark))
-        return made, output
+        if isinstance(template, list):
+            return self._calls(path, template, inputs[0], mark)
+        module, output = twin(template.module, self.device), template.output
+        self.layers.append(BuiltLayer(path, call.op, call.args, inputs, output, module, mark))
+        return module, output
 
     def _calls(self, path: str, calls: Sequence[Call], shape: Shape, mark: Mark) -> tuple[nn.Module, Shape]:
         """Build the layers that one layer stands for, as a list of children."""
@@ -130,20 +147,16 @@ class _Builder:
         return nn.Sequential(children), shape
 
 
-def _output_shape(call: Call, module: nn.Module, inputs: tuple[Shape, ...]) -> Shape:
-    """Run a module on the meta device, once for the same call on the same shapes."""
-    if keeps_shape(call.op):
-        return inputs[0]
+def _template(call: Call, inputs: tuple[Shape, ...]) -> Template | list[Call]:
+    """Give the layer that a call makes of these shapes, or the calls that it stands for."""
     key = (call.op, repr(call.args), inputs)
-    if key not in _output_shapes:
-        batch = [torch.empty((2, *shape), device="meta") for shape in inputs]
-        with torch.no_grad():
-            output: Tensor = module.eval()(*batch)
-        module.train()
-        if 0 in output.shape:
-            raise ShapeError("would leave nothing of it")
-        _output_shapes[key] = tuple(output.shape[1:])
-    return _output_shapes[key]
+    if key not in _templates:
+        made: nn.Module | list[Call] = ops()[call.op].function(*inputs, **call.args)
+        if isinstance(made, list):
+            return made
+        output = inputs[0] if keeps_shape(call.op) else output_shape(made, inputs)
+        _templates[key] = Template(made, output)
+    return _templates[key]
 
 
 def _shape_problem(path: str, call: Call, inputs: tuple[Shape, ...], mark: Mark, error: Exception) -> Problem:

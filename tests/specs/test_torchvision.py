@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 
 import zoo
+from bench.build import build_speeds
 from zoo.network import build_network
 
 NAMES = (
@@ -100,15 +98,7 @@ def test_fcn_gives_every_input_its_own_size(name: str) -> None:
 
 
 def test_resnet50_builds_as_fast_as_torchvision() -> None:
-    """Neither side fills its weights: the meta device has none."""
-    spec = zoo.read_spec("resnet50")
-
-    def best(make: Callable[[], object]) -> float:
-        durations = []
-        for _ in range(5):
-            start = time.perf_counter()
-            make()
-            durations.append(time.perf_counter() - start)
-        return min(durations)
-
-    assert best(lambda: build_network(spec)) < 1.2 * best(lambda: theirs("resnet50"))
+    """Both sides skip their init. A process's first build constructs each kind of layer: measured, 1.2."""
+    speeds = build_speeds()
+    assert speeds.again < 1.2 * speeds.torchvision
+    assert speeds.first < 1.6 * speeds.torchvision

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from zoo.errors import SpecError
 from zoo.items import PARAMETRISATIONS, ops
 from zoo.layers.norm import default_groups
+from zoo.layers.output import RULES, output_shape
 from zoo.registry import ACTIVATIONS, DROPS, NORMS, Entry
+from zoo.twin import twin
 
 LAYERS = {name: entry for name, entry in ops().items() if name not in PARAMETRISATIONS}
 WITH_ARGUMENTS = [entry for entry in LAYERS.values() if entry.parameters]
@@ -233,3 +235,58 @@ def test_drops_zero_the_units_that_they_say() -> None:
     centres = F.avg_pool2d(squares, 3, stride=1) == 1  # every zero lies in a whole square of zeros
     covered = F.max_pool2d(F.pad(centres.float(), (2, 2, 2, 2)), 3, stride=1)
     assert torch.equal(covered, squares)
+
+
+SHAPED = [
+    ("conv", {"out": 4, "kernel": 3}),
+    ("conv", {"out": 4, "kernel": [3, 5], "stride": [2, 3], "padding": [1, 0], "dilation": [2, 1]}),
+    ("depthwise_conv", {"kernel": 3, "stride": 2, "multiplier": 2}),
+    *[
+        ("max_pool", {"kernel": 3, "stride": s, "padding": p, "ceil_mode": c})
+        for s in (1, 2, 3, 4)
+        for p in (0, 1)
+        for c in (False, True)
+    ],
+    ("max_pool", {"kernel": 3, "dilation": 2, "ceil_mode": True}),
+    *[
+        ("avg_pool", {"kernel": k, "stride": 2, "padding": p, "ceil_mode": c})
+        for k in (2, 3)
+        for p in (0, 1)
+        for c in (False, True)
+    ],
+    ("adaptive_avg_pool", {"size": [3, 2]}),
+    ("adaptive_max_pool", {"size": 2}),
+    ("flatten", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), SHAPED)
+@pytest.mark.parametrize("size", [(9, 9), (10, 13), (12, 11), (7, 16)])
+def test_the_shape_by_rule_is_the_shape_that_comes_out(
+    name: str, given: dict[str, object], size: tuple[int, int]
+) -> None:
+    shape = (2, *size)
+    module = make(name, shape, **{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
+    assert type(module) in RULES
+    assert output_shape(module, (shape,)) == tuple(module(torch.zeros(1, *shape)).shape[1:])
+
+
+def test_the_shape_by_rule_of_what_joins_and_of_a_linear_layer() -> None:
+    one, two = (2, 4, 5), (3, 4, 5)
+    assert output_shape(make("concat", one, two), (one, two)) == (5, 4, 5)
+    assert output_shape(make("add", one, one), (one, one)) == one
+    assert output_shape(make("linear", (7,), out=3), ((7,),)) == (3,)
+
+
+def test_a_twin_shares_nothing_but_its_settings() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3))
+    other = twin(module, "cpu")
+    module.register_forward_hook(lambda *_: None)
+    state, copied = module.state_dict(), other.state_dict()
+    assert {k: (v.shape, v.dtype) for k, v in state.items()} == {
+        k: (v.shape, v.dtype) for k, v in copied.items()
+    }
+    assert {v.data_ptr() for v in state.values()}.isdisjoint(v.data_ptr() for v in copied.values())
+    assert str(other) == str(module)
+    assert not other._forward_hooks
+    assert [name for name, _ in other.named_parameters()] == [name for name, _ in module.named_parameters()]
