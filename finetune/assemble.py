@@ -16,6 +16,7 @@ from finetune.optim import build_optimizer
 from finetune.plan import Plan
 from finetune.recompute import enable_checkpointing
 from finetune.regularise import build_penalty, starting_point
+from finetune.resizing import build_resizing
 from finetune.schedules import Schedule
 from finetune.settings import FinetuneSettings
 from finetune.setup import Setup
@@ -29,6 +30,9 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
     Raises: GraftError when the spec asks for what this run has not, such as pretrained weights.
     """
     settings = setup.settings
+    schedule = build_schedule(settings, len(setup.train), plan)
+    spec, resized = setup.spec, settings.progressive_resizing
+    resizing = build_resizing(resized, schedule.steps, setup.net, spec.input, spec.name)
     freeze(setup.net, plan.trains)
     if settings.gradient_checkpointing:
         enable_checkpointing(setup.net, setup.anatomy.stages)
@@ -56,7 +60,7 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
         accelerator=accelerator,
         net=net,
         optimizer=optimizer,
-        schedule=build_schedule(settings, len(setup.train), plan),
+        schedule=schedule,
         loss=setup.task.loss(settings.label_smoothing),
         preprocess=setup.preprocess.to(accelerator.device),
         precision=plan.precision,
@@ -66,6 +70,7 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
         penalty=build_penalty(setup.net, settings, start),
         ema=build_ema(setup.net, settings.ema) if settings.ema is not None else None,
         teacher=teacher,
+        resizing=resizing,
     )
 
 

@@ -21,6 +21,7 @@ from finetune.optim import set_rates
 from finetune.precision import Precision
 from finetune.preprocess import Preprocess
 from finetune.regularise import Penalty
+from finetune.resizing import Resizing
 from finetune.schedules import Schedule
 from finetune.seeds import derive_seed, make_generator
 from finetune.settings import FinetuneSettings
@@ -59,6 +60,7 @@ class Step:
     penalty: Penalty
     ema: ModelEmaV3 | None
     teacher: Teacher | None
+    resizing: Resizing | None = None
     gauge: Gauge = field(default_factory=Gauge)
 
     def __call__(
@@ -72,6 +74,8 @@ class Step:
         seed = (self.settings.seed, place.epoch, place.batch)
         torch.manual_seed(derive_seed(*seed))
         inputs, targets = self._inputs(images), targets.to(self.accelerator.device)
+        if self.resizing is not None:
+            inputs = self.precision.arrange(self.resizing(inputs, place.step))
         if self.mix is not None:
             inputs, targets = self.mix(inputs, targets, seed=derive_seed(*seed, "mix"))
         if self.settings.input_noise:

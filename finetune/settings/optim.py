@@ -58,6 +58,26 @@ class Adversarial(OneOf):
     fgsm: FGSM | None = None
 
 
+class ProgressiveResizing(Settings):
+    """Small images first and the full size at the end: most epochs cost a fraction of one at full size."""
+
+    initial_scale: Factor = 0.5
+    """Share of the full height and width to begin with."""
+    delay_fraction: Share = 0.4
+    """Share of all steps at the initial scale; from there the images grow in proportion."""
+    finetune_fraction: Share = 0.2
+    """Share of all steps at the full size, at the end."""
+
+    @model_validator(mode="after")
+    def _check_fractions(self) -> Self:
+        if self.delay_fraction + self.finetune_fraction > 1:
+            raise ValueError(
+                f"delay_fraction and finetune_fraction: expected a sum of at most 1, "
+                f"found {self.delay_fraction:g} + {self.finetune_fraction:g}"
+            )
+        return self
+
+
 class EMA(Settings):
     """Exponential moving average of the weights, which is what gets evaluated and exported."""
 
@@ -98,6 +118,7 @@ class OptimSettings(Settings):
     """Module path: multiplier of the learning rate; the longest path that fits wins, 0 freezes."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, about a third more time."""
+    progressive_resizing: Off[ProgressiveResizing] = None
 
     weight_decay: NonNegative = 1e-3
     """Decoupled: a step shrinks weights by this times the learning rate; never biases and norms."""
