@@ -17,9 +17,10 @@ FLIPS = ("horizontal_flip", "vertical_flip")
 SHOWN = 5
 
 
-def warn_flips(classes: Sequence[str], calls: Iterable[Call]) -> str | None:
+def warn_flips(classes: Sequence[str], calls: Iterable[Call], *, at_test_time: bool = False) -> str | None:
     """What to tell somebody who mirrors letters, digits or sides; None when there is nothing to say."""
     flips = [call.op for call in calls if call.op in FLIPS and call.args.get("p", 1) > 0]
+    flips += ["finetune.test_time"] if at_test_time else []
     if not flips or not sides_matter(classes):
         return None
     some = ", ".join(classes[:SHOWN]) + (", …" if len(classes) > SHOWN else "")

@@ -15,7 +15,9 @@ from torch.nn import functional as F
 import zoo
 from finetune.folder import RunFolder, read_labels, read_weights
 from finetune.preprocess import Preprocess
+from finetune.settings import DataSettings
 from finetune.settings.finetune import Distill
+from finetune.setup import section
 from zoo.errors import GraftError
 
 
@@ -71,6 +73,11 @@ def load_teacher(
             f"{where} knows {len(labels)} classes in {spec.input.channels} channels "
             f"({', '.join(labels[:3])} …); "
             f"expected the {len(classes)} of the data in {student.channels} ({', '.join(classes[:3])} …)"
+        )
+    if section(spec, DataSettings).normalise == "mean_image":
+        raise GraftError(
+            f"{where} was trained on images less their mean image, which its folder does not hold\n"
+            "  expected: a teacher with data.normalise weights or training_set"
         )
     net = zoo.build(spec, classes=len(classes))
     read_weights(folder.weights, net)

@@ -32,10 +32,18 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The members' answer."""
-        logits = torch.stack([member(images) for member in self.members])
-        if self.average == "logits":
-            return logits.mean(dim=0)
-        return torch.logsumexp(logits.log_softmax(dim=2), dim=0) - math.log(len(self.members))
+        return average_answers(torch.stack([member(images) for member in self.members]), self.average)
+
+
+def average_answers(logits: Tensor, average: Average = "probabilities") -> Tensor:
+    """The mean answer of several networks, or to several views.
+
+    In: logits (answers, N, classes, …). Out: (N, classes, …) logits, whose softmax is the mean of the
+    answers' probabilities; or the mean of the logits.
+    """
+    if average == "logits":
+        return logits.mean(dim=0)
+    return torch.logsumexp(logits.log_softmax(dim=2), dim=0) - math.log(len(logits))
 
 
 def build_ensemble(net: nn.Module, states: Sequence[State], average: Average = "probabilities") -> Ensemble:

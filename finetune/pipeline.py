@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -19,12 +19,14 @@ from finetune.data import Split, Splits
 from finetune.evaluate import by_class, evaluate_artifact
 from finetune.execute import Trained, execute_plan, rebuild
 from finetune.folder import RunFolder, new_folder, unfinished, write_json, write_text
+from finetune.monitor.reading import read_run
 from finetune.plan import Plan, read_plan
 from finetune.preprocess import Preprocess
 from finetune.settings import DataSettings, FinetuneSettings
-from finetune.setup import Setup, prepare, read_recipe, section
+from finetune.setup import Setup, prepare, read_recipe, section, settled
 from finetune.show import show_plan, show_report, show_setup
 from finetune.tasks import find_task
+from finetune.views import with_views
 from zoo.errors import GraftError
 
 RUNS = Path("runs")
@@ -105,8 +107,8 @@ def run(
     show_setup(setup, console)
     plan = _settle_plan(setup, folder)
     show_plan(plan, console)
-    trained = _settle_weights(setup, plan, folder, console)
-    report = make_report(setup, plan, trained)
+    trained = _served(setup, _settle_weights(setup, plan, folder, console))
+    report = make_report(setup, plan, trained, folder)
     finished = finish(setup, trained, folder, report)
     report["exports"] = export(finished)
     report["seconds"] = round(time.monotonic() - start, 1)
@@ -144,13 +146,12 @@ def load_run(path: str | Path) -> FinishedRun:
         raise GraftError(
             f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE"
         )
-    spec = zoo.override(zoo.read_spec(folder.spec), {"finetune.weights": "none"})
-    setup = prepare(spec, _settle_splits(spec, folder))
-    trained = rebuild(setup, json.loads(folder.trained.read_text()), folder)
+    setup = prepare(spec := settled(zoo.read_spec(folder.spec)), _settle_splits(spec, folder))
+    trained = _served(setup, rebuild(setup, json.loads(folder.trained.read_text()), folder))
     return finish(setup, trained, folder, read_report(folder))
 
 
-def make_report(setup: Setup, plan: Plan, trained: Trained) -> dict[str, object]:
+def make_report(setup: Setup, plan: Plan, trained: Trained, folder: RunFolder) -> dict[str, object]:
     """What report.json says of a trained network, the exports aside."""
     splits, tested = setup.splits, len(setup.test) > 0
     images = setup.test if tested else setup.val
@@ -165,6 +166,7 @@ def make_report(setup: Setup, plan: Plan, trained: Trained) -> dict[str, object]
         "classes": by_class(metrics, setup.classes),
         "confusion": metrics.get("confusion"),
         "training": dict(trained.training),
+        "reading": list(read_run(setup, folder.log)),
         "weights": setup.origin.as_json() if setup.origin is not None else {"none": setup.no_weights},
         "broken": [asdict(broken) for broken in splits.broken],
         "warnings": list(setup.warnings),
@@ -243,6 +245,11 @@ def _settle_plan(setup: Setup, folder: RunFolder) -> Plan:
     plan = choose_plan(setup)
     write_text(folder.plan, plan.to_json())
     return plan
+
+
+def _served(setup: Setup, trained: Trained) -> Trained:
+    """The network as it is measured and exported: with its test-time views."""
+    return replace(trained, net=with_views(trained.net, setup.settings.test_time))
 
 
 def _settle_weights(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:

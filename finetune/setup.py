@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 import zoo
 from finetune.augment import build_augment, default_calls, needs_statistics
@@ -18,9 +19,11 @@ from finetune.preprocess import Preprocess
 from finetune.settings import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.settings.data import with_source
 from finetune.statistics import measure_statistics
+from finetune.task_check import check_task
 from finetune.tasks import Task, find_task
 from zoo.errors import GraftError
 
+OF_TRAINING_SET = ("training_set", "mean_image")
 Section = TypeVar("Section")
 
 
@@ -52,7 +55,8 @@ class Setup:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know before training, in sentences."""
-        flips = warn_flips(self.classes, section(self.spec, AugmentSettings).calls or ())
+        calls, views = section(self.spec, AugmentSettings).calls or (), self.settings.test_time
+        flips = warn_flips(self.classes, calls, at_test_time=views is not None)
         lost = self.origin.audit.warnings if self.origin is not None else ()
         return (*self.splits.warnings, *lost, *([flips] if flips else []))
 
@@ -79,10 +83,11 @@ def read_recipe(
 ) -> zoo.Spec:
     """The spec at `path` with the user's overrides, reading `data` in place of its own images.
 
-    Raises: zoo.SpecError with every mistake in the file and the overrides.
+    Raises: zoo.SpecError with every mistake in the file and the overrides, before any image is read.
     """
     given = dict(set or {})
     spec = zoo.read_spec(path, given)
+    check_task(spec)
     if data is None:
         return spec
     source = with_source(section(spec, DataSettings), data).model_dump(mode="json")
@@ -93,46 +98,27 @@ def read_recipe(
 def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     """Network, weights, preprocessing and images at the network's size.
 
-    Raises: GraftError for weights that are asked for and cannot be had, or a task that cannot be trained.
+    Raises: GraftError for weights that are asked for and cannot be had.
     """
     settings = section(spec, FinetuneSettings)
     task = find_task(spec.task)
-    _check_task(task, spec)
     chosen, no_weights = choose_weights(spec, settings.weights)
     spec = _settle(spec, chosen, len(splits.classes))
     net, origin = zoo.load(spec, weights=chosen, seed=settings.seed)
-    spec, train, val, test = _images(spec, splits)
+    spec, preprocess, train, val, test = _images(spec, splits)
     return Setup(
         spec=spec,
         task=task,
         splits=splits,
         net=net,
         anatomy=zoo.anatomy(spec, net),
-        preprocess=build_preprocess(spec.input),
+        preprocess=preprocess,
         train=train,
         val=val,
         test=test,
         origin=origin,
         no_weights=no_weights,
     )
-
-
-def _check_task(task: Task, spec: zoo.Spec) -> None:
-    """Raises: GraftError for settings that have no meaning for the task."""
-    settings, steps = section(spec, FinetuneSettings), section(spec, AugmentSettings).calls or ()
-    used = [key for key in task.refuses if getattr(settings, key, None)]
-    used += [call.op for call in steps if call.op in task.refuses]
-    if not task.probes and settings.strategy.endswith("_probe"):
-        used.append(settings.strategy)
-    if used:
-        raise GraftError(
-            f"{spec.name}: {', '.join(used)} has no meaning for {task.name}; expected a spec without it"
-        )
-    if task.name == "segmentation" and spec.input.resize != "squash":
-        raise GraftError(
-            f"{spec.name}: input.resize is {spec.input.resize}; "
-            "expected squash, so that a mask covers its whole image"
-        )
 
 
 def choose_weights(spec: zoo.Spec, wanted: str) -> tuple[str | None, str]:
@@ -158,24 +144,45 @@ def choose_weights(spec: zoo.Spec, wanted: str) -> tuple[str | None, str]:
 
 def _settle(spec: zoo.Spec, weights: str | None, classes: int) -> zoo.Spec:
     """The spec with the data's classes, its weights' name, and the preprocessing of these."""
+    normalise = section(spec, DataSettings).normalise
+    if weights is None and normalise == "weights":
+        raise GraftError(
+            f"{spec.name}: data.normalise is weights, and the run starts without any\n"
+            "  expected: data.normalise training_set or mean_image, or weights to start from"
+        )
     trained = {} if weights is None else zoo.trained_input(spec, weights).model_dump(exclude_none=True)
     known = {f"input.{key}": value for key, value in trained.items()}
+    if normalise in OF_TRAINING_SET:
+        known |= {"input.mean": None, "input.std": None}
     return zoo.override(spec, {"classes": classes, "finetune.weights": weights or "none", **known})
 
 
-def build_preprocess(shape: zoo.Input) -> Preprocess:
+def settled(spec: zoo.Spec) -> zoo.Spec:
+    """The spec that a run left behind, to set the run up again: its normalisation stands in it as numbers.
+
+    A mean image does not: it is taken from the training images again.
+    """
+    known: dict[str, object] = {"finetune.weights": "none"}
+    if section(spec, DataSettings).normalise != "mean_image":
+        known["data.normalise"] = "auto"
+    return zoo.override(spec, known)
+
+
+def build_preprocess(shape: zoo.Input, mean_image: Tensor | None = None) -> Preprocess:
     """The module that every image passes on its way into the network."""
     return Preprocess(
         height=shape.height,
         width=shape.width,
         channels=shape.channels,
         resize=shape.resize,
-        mean=shape.mean,
+        mean=shape.mean if mean_image is None else mean_image,
         std=shape.std,
     )
 
 
-def _images(spec: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, ImageDataset, ImageDataset, ImageDataset]:
+def _images(
+    spec: zoo.Spec, splits: Splits
+) -> tuple[zoo.Spec, Preprocess, ImageDataset, ImageDataset, ImageDataset]:
     """The splits at the network's size, training images augmented; the spec with normalisation in numbers."""
     settings, data = section(spec, FinetuneSettings), section(spec, DataSettings)
     preprocess = build_preprocess(spec.input)
@@ -188,11 +195,15 @@ def _images(spec: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, ImageDataset, Ima
     if calls is None:
         calls = default_calls(splits.classes, size)
         spec = zoo.override(spec, {"augment": [{call.op: call.args} for call in calls]})
-    statistics = None
-    if spec.input.mean is None or spec.input.std is None or needs_statistics(calls):
+    statistics, mean_image = None, None
+    centred = data.normalise == "mean_image"
+    if spec.input.mean is None or spec.input.std is None or needs_statistics(calls) or centred:
         statistics = measure_statistics(train.images())
     if statistics is not None and (spec.input.mean is None or spec.input.std is None):
         mean, std = statistics.normalisation(spec.input.channels)
         spec = zoo.override(spec, {"input.mean": list(mean), "input.std": list(std)})
+    if statistics is not None and centred:
+        mean_image = torch.from_numpy(statistics.centre(spec.input.channels))
     train.augment = build_augment(calls, size=size, statistics=statistics) if calls else None
-    return spec, train, dataset(splits.val), dataset(splits.test)
+    preprocess = build_preprocess(spec.input, mean_image)
+    return spec, preprocess, train, dataset(splits.val), dataset(splits.test)

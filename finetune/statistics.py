@@ -34,6 +34,12 @@ class Statistics:
         grey = float(np.sqrt(max(luma @ np.asarray(self.covariance) @ luma, 0.0)))
         return [float(luma @ np.array(self.mean))], [max(grey, SMALLEST_STD)]
 
+    def centre(self, channels: int) -> NDArray[np.float32]:
+        """The mean image, (channels, height, width); its luma where the network sees one channel."""
+        if channels == len(self.mean_image):
+            return self.mean_image
+        return np.tensordot(np.array([LUMA], np.float32), self.mean_image, axes=1)
+
     def to_record(self) -> dict[str, object]:
         """The numbers as JSON values; without the mean image."""
         return {

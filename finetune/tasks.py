@@ -120,7 +120,7 @@ TASKS: Mapping[str, Task] = {
         read=read_masked_splits,
         dataset=MaskedDataset,
         probes=False,
-        refuses=("mixup", "cutmix", "progressive_resizing", "rand_augment", "trivial_augment"),
+        refuses=("mixup", "cutmix", "progressive_resizing", "test_time", "rand_augment", "trivial_augment"),
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from zoo.check import adapter_of
 
 GROUP = "graft.sections"
+CHECKS = "graft.checks"
 
 
 @cache
@@ -26,6 +28,14 @@ def section_types() -> dict[str, TypeAdapter[Any]]:
                 raise ValueError(f"section '{name}' is claimed twice; the second is {point.value}")
             found[name] = adapter_of(model)
     return found
+
+
+@cache
+def section_check(name: str) -> Callable[[Any], None] | None:
+    """Give what a package checks of a spec that has the section, beyond the section itself."""
+    found = entry_points(group=CHECKS, name=name)
+    loaded: Callable[[Any], None] | None = next(iter(found)).load() if found else None
+    return loaded
 
 
 def default_section(adapter: TypeAdapter[Any]) -> object:

@@ -24,7 +24,7 @@ from zoo.merge import merge_documents
 from zoo.nodes import ListNode, MapNode, Node, Scalar, plain
 from zoo.overrides import read_overrides
 from zoo.pretrained.shipped import settle_files
-from zoo.sections import default_section, section_types
+from zoo.sections import default_section, section_check, section_types
 from zoo.tree import Tree, items
 
 NETWORK_KEYS = ("choices", "blocks", "layers")
@@ -91,7 +91,9 @@ def read_spec(path: str | Path, set: Mapping[str, object] | None = None) -> Spec
     Raises SpecError with every problem, each with its place; GraftError when there is no such file.
     """
     file = find_spec(path)
-    return _read_document(load_document(file, str(file), read_overrides(set or {})), file)
+    spec = _read_document(load_document(file, str(file), read_overrides(set or {})), file)
+    _check_sections(spec)
+    return spec
 
 
 def override(spec: Spec, set: Mapping[str, object]) -> Spec:  # noqa: A002
@@ -140,6 +142,15 @@ def _read_document(document: MapNode, file: Path) -> Spec:
         document=document,
         tree=tree,
     )
+
+
+def _check_sections(spec: Spec) -> None:
+    """Have each section that says anything checked against the rest of the spec. Raises SpecError."""
+    for name, adapter in section_types().items():
+        if name in spec.document.items and spec.sections[name] != default_section(adapter):
+            check_section = section_check(name)
+            if check_section is not None:
+                check_section(spec)
 
 
 def spec_keys() -> tuple[str, ...]:

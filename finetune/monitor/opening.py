@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from finetune.checks.at_start import check_at_start
-from finetune.log import read_lines
-from finetune.monitor.reading import read_training
+from finetune.monitor.reading import read_run
 from finetune.monitor.trackers import Track, Tracked, tracking
 from finetune.pictures import draw_pictures
 from finetune.sample import read_rows, spread_rows
@@ -32,8 +31,7 @@ def observed(loop: Loop, *, resumed: bool) -> Iterator[Track]:
         yield track
     if main and loop.monitor is not None and loop.monitor.settings.pictures:
         _draw(loop)
-    lines = read_lines(loop.folder.log)
-    for said in read_training(lines, setup.task.score, classes=len(setup.classes), val_images=len(setup.val)):
+    for said in read_run(setup, loop.folder.log):
         loop.console.print(f"  • {said}")
 
 

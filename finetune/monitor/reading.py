@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune.checks.result import some
+from finetune.log import read_lines
 from finetune.tasks import chance_loss
+
+if TYPE_CHECKING:
+    from finetune.setup import Setup
 
 Line = Mapping[str, Any]
 
@@ -52,6 +57,12 @@ def read_training(lines: Sequence[Line], score: str, *, classes: int, val_images
     if min(line["train_loss"] for line in lines) > FLAT * chance_loss(classes):
         sentences.append("the training loss hardly fell below a guess's: the learning rate may be too low")
     return (*sentences, *_read_updates(told), *flag_dead(told[-1]["dead_units"]))
+
+
+def read_run(setup: Setup, log: Path) -> tuple[str, ...]:
+    """`read_training` of a run's metrics.jsonl."""
+    lines, classes = read_lines(log), len(setup.classes)
+    return read_training(lines, setup.task.score, classes=classes, val_images=len(setup.val))
 
 
 def read_gap(line: Line, score: str, *, classes: int, val_images: int, last: bool) -> str:

@@ -17,7 +17,6 @@ from finetune.folder import write_json
 from finetune.pipeline import RUNS
 from finetune.plan import Plan
 from finetune.search.best import BEST, write_best
-from finetune.search.check import check_space
 from finetune.search.identity import check_same, describe_search
 from finetune.search.importance import measure_importance
 from finetune.search.plot import plot_search
@@ -70,7 +69,6 @@ def search(
     """
     console = console or Console(highlight=False, soft_wrap=True)
     recipe = read_recipe(spec, data, set)
-    check_space(recipe)
     settings = section(recipe, SearchSettings)
     folder = Path(run).expanduser() if run is not None else root / recipe.name / "search"
     with _quiet_optuna(), working(folder) as worker:

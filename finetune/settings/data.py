@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 SOURCES = ("builtin", "folder", "parquet", "hub")
 COMPANIONS = {"parquet": ("parquet_val", "parquet_test"), "hub": ("hub_config", "hub_revision")}
 
+Normalise = Literal["auto", "weights", "training_set", "mean_image"]
 Similarity = Literal["auto", "similar", "different"]
 
 
@@ -42,6 +43,11 @@ class DataSettings(BaseModel):
     max_broken: float = Field(0.05, ge=0, le=1, description="more broken images than this share stop the run")
     similarity: Similarity = Field(
         "auto", description="how near the images are to what the weights were trained on; auto: measured"
+    )
+    normalise: Normalise = Field(
+        "auto",
+        description="pixels less a mean, over a deviation: the weights' own, those of each channel of the "
+        "training set, or its mean image; auto: the weights', without weights the training set's",
     )
     workers: int = Field(0, ge=0, description="processes that load images; 0: the main one")
     cache_mb: int = Field(

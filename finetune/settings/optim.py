@@ -12,6 +12,7 @@ from finetune.schedules import SCHEDULES
 from finetune.settings.switch import Off, OneOf, Settings
 from zoo.registry import Call
 
+TestTime = Literal["flip", "ten_crop"]
 Members = Annotated[int, Field(ge=2)]
 
 
@@ -140,6 +141,8 @@ class OptimSettings(Settings):
 
     ema: Off[EMA] = None
     ensemble: Off[Ensemble] = None
+    test_time: Off[TestTime] = None
+    """Views of an image whose answers are averaged when the network is used: 2 or 10 times the work."""
     after_stopping: Literal["keep", "retrain", "continue"] = "keep"
     """What happens after early stopping (Deep Learning book, section 7.8).
 
