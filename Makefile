@@ -11,7 +11,7 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune pretrain bench-recipe bench-transfer plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= goes on w
 
 plan: $(READY) ## show which strategy SPEC would use on DATA, and why
 	$(BIN)/python -m finetune plan "$(SPEC)" $(data) $(set)
+
+pretrain: $(READY) ## train SPEC on DATA and write its weights and their card (OUT=zoo/weights; RUN= goes on)
+	$(BIN)/python -m finetune pretrain "$(SPEC)" $(data) $(run) $(set) $(if $(OUT),--out "$(OUT)")
 
 check-recipe: $(READY) ## check SPEC's recipe on DATA before it is trained, and draw a learning rate test
 	$(BIN)/python -m finetune check "$(SPEC)" $(data) $(set)
@@ -74,6 +77,12 @@ check: $(READY) ## lint, format, types
 
 bench: $(READY) ## measure speeds as ratios on this machine
 	$(BIN)/python -m bench
+
+bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DATA=folder of Tiny ImageNet; goes on)
+	$(BIN)/python -m bench.recipe $(if $(DATA),--data $(DATA))
+
+bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/weights (DATA=folder beside the digits; goes on)
+	$(BIN)/python -m bench.transfer "$(SPEC)" $(data)
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header \

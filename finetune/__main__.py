@@ -37,6 +37,20 @@ def run(
 
 
 @app.command()
+def pretrain(
+    spec: SpecPath,
+    data: Data = None,
+    set_: Set = None,
+    run: Annotated[Path | None, typer.Option(help="run folder to go on with, or to make")] = None,
+    out: Annotated[Path, typer.Option(help="folder of the weights and their card")] = Path("zoo/weights"),
+) -> None:
+    """Train SPEC, and write its weights with a card, for other specs to start from."""
+    from finetune.ship import pretrain as train_and_ship
+
+    train_and_ship(spec, data=data, set=read_pairs(set_), folder=run, out=out)
+
+
+@app.command()
 def plan(spec: SpecPath, data: Data = None, set_: Set = None) -> None:
     """Show which strategy SPEC would use on the data, and why, without training."""
     from finetune.pipeline import make_plan
@@ -96,6 +110,14 @@ def augment(
     from finetune.augment_show import show_augment
 
     show_augment(spec, data=data, set=read_pairs(set_), out=out)
+
+
+@app.command()
+def keys() -> None:
+    """Print every key of a recipe with its default, as Markdown."""
+    from finetune.keys import keys_document
+
+    typer.echo(keys_document())
 
 
 def read_pairs(pairs: list[str] | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -42,13 +42,29 @@ def evaluate_artifact(
     net: nn.Module, preprocess: Preprocess, dataset: ImageDataset, task: Task, classes: int
 ) -> dict[str, object]:
     """Every metric on a split in float32 on the processor: what the exported file will answer."""
+    forward = _artifact(net, preprocess)
+    return evaluate(forward, loader(dataset, BATCH), task, classes, torch.device("cpu"))
+
+
+def logits_of(
+    net: nn.Module, preprocess: Preprocess, dataset: ImageDataset
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the exported file will answer: logits (N, classes) and targets (N,), batch by batch."""
+    forward = _artifact(net, preprocess)
+    for images, targets in loader(dataset, BATCH):
+        yield forward(images), targets
+
+
+def _artifact(net: nn.Module, preprocess: Preprocess) -> Callable[[Tensor], Tensor]:
+    """The network in float32 on the processor, from uint8 (N, 3, h, w) to logits."""
     net, preprocess = net.float().cpu().eval(), preprocess.cpu()
 
+    @torch.inference_mode()
     def forward(images: Tensor) -> Tensor:
         logits: Tensor = net(preprocess.normalise(images))
         return logits
 
-    return evaluate(forward, loader(dataset, BATCH), task, classes, torch.device("cpu"))
+    return forward
 
 
 def by_class(metrics: Mapping[str, object], classes: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,11 +103,24 @@ class FeatureCache:
 
     def remember(self, precision: Precision, device: str) -> None:
         """Keep the measured precision: features in another arithmetic would have to be computed again."""
+        self.note(f"precision-{device}", asdict(precision))
+
+    def recall(self, name: str) -> dict[str, Any] | None:
+        """What was noted under that name of this network."""
+        path = self.home / f"{name}.json"
+        with _dropping(path):
+            if path.exists():
+                values: dict[str, Any] = json.loads(path.read_text())
+                return values
+        return None
+
+    def note(self, name: str, values: Mapping[str, object]) -> None:
+        """Keep a few numbers that took time to find; not, where the folder cannot be written."""
         temporary = self.home / f".{uuid.uuid4().hex}.tmp"
-        with contextlib.suppress(OSError):  # it is measured again next time
+        with contextlib.suppress(OSError):
             self.home.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(asdict(precision)))
-            temporary.replace(self.home / f"precision-{device}.json")
+            temporary.write_text(json.dumps(values))
+            temporary.replace(self.home / f"{name}.json")
 
 
 def prune(folder: Path, limit_mb: float) -> None:

@@ -19,6 +19,7 @@ from finetune.data import Split, Splits
 from finetune.evaluate import by_class, evaluate_artifact
 from finetune.execute import Trained, execute_plan, rebuild
 from finetune.folder import RunFolder, new_folder, unfinished, write_json, write_text
+from finetune.given_plan import given_plan
 from finetune.monitor.reading import read_run
 from finetune.plan import Plan, read_plan
 from finetune.preprocess import Preprocess
@@ -107,7 +108,7 @@ def run(
     show_setup(setup, console)
     plan = _settle_plan(setup, folder)
     show_plan(plan, console)
-    trained = _served(setup, _settle_weights(setup, plan, folder, console))
+    trained = served(setup, _settle_weights(setup, plan, folder, console))
     report = make_report(setup, plan, trained, folder)
     finished = finish(setup, trained, folder, report)
     report["exports"] = export(finished)
@@ -122,9 +123,13 @@ def make_plan(
     data: str | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002
     *,
+    root: Path = RUNS,
     console: Console | None = None,
 ) -> Plan:
-    """The plan that a run of the spec would follow, shown and not carried out."""
+    """The plan that a run of the spec would follow, shown, and written to `root`/NAME/plan.json.
+
+    Raises: GraftError for everything a user can mend.
+    """
     console = console or Console(highlight=False, soft_wrap=True)
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, DataSettings)
@@ -133,6 +138,9 @@ def make_plan(
     show_setup(setup, console)
     chosen = choose_plan(setup)
     show_plan(chosen, console)
+    written = root / recipe.name / "plan.json"
+    write_text(written, chosen.to_json())
+    console.print(f"{written}: edit it, and have it carried out with SET=finetune.plan={written}")
     return chosen
 
 
@@ -142,13 +150,18 @@ def load_run(path: str | Path) -> FinishedRun:
     Raises: GraftError when the folder holds no trained network.
     """
     folder = RunFolder(Path(path).expanduser())
+    setup, trained = reopen(folder)
+    return finish(setup, served(setup, trained), folder, read_report(folder))
+
+
+def reopen(folder: RunFolder) -> tuple[Setup, Trained]:
+    """The setup and the network of a run that was trained. Raises: GraftError when there is none."""
     if not folder.trained.exists():
         raise GraftError(
             f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE"
         )
     setup = prepare(spec := settled(zoo.read_spec(folder.spec)), _settle_splits(spec, folder))
-    trained = _served(setup, rebuild(setup, json.loads(folder.trained.read_text()), folder))
-    return finish(setup, trained, folder, read_report(folder))
+    return setup, rebuild(setup, json.loads(folder.trained.read_text()), folder)
 
 
 def make_report(setup: Setup, plan: Plan, trained: Trained, folder: RunFolder) -> dict[str, object]:
@@ -242,12 +255,13 @@ def _settle_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
 def _settle_plan(setup: Setup, folder: RunFolder) -> Plan:
     if folder.plan.exists():
         return read_plan(folder.plan)
-    plan = choose_plan(setup)
+    given = setup.settings.plan
+    plan = choose_plan(setup) if given is None else given_plan(setup, given)
     write_text(folder.plan, plan.to_json())
     return plan
 
 
-def _served(setup: Setup, trained: Trained) -> Trained:
+def served(setup: Setup, trained: Trained) -> Trained:
     """The network as it is measured and exported: with its test-time views."""
     return replace(trained, net=with_views(trained.net, setup.settings.test_time))
 

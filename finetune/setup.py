@@ -18,8 +18,8 @@ from finetune.dataset import ImageDataset
 from finetune.preprocess import Preprocess
 from finetune.settings import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.settings.data import with_source
+from finetune.spec_check import check_files, check_spec
 from finetune.statistics import measure_statistics
-from finetune.task_check import check_task
 from finetune.tasks import Task, find_task
 from zoo.errors import GraftError
 
@@ -87,7 +87,8 @@ def read_recipe(
     """
     given = dict(set or {})
     spec = zoo.read_spec(path, given)
-    check_task(spec)
+    check_spec(spec)
+    check_files(spec)
     if data is None:
         return spec
     source = with_source(section(spec, DataSettings), data).model_dump(mode="json")

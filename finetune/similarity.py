@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -47,6 +47,16 @@ class Similarity:
     rule: str
     clear: bool
     evidence: Mapping[str, Estimate]
+
+
+RULES = f"1 {DRIFT} {OVER_RANDOM} {OVER_EARLIER}"
+"""What a kept decision hangs on beside features and targets; the number counts up when a measure changes."""
+
+
+def similarity_from(record: Mapping[str, Any]) -> Similarity:
+    """What `dataclasses.asdict` of a similarity holds, as the similarity again."""
+    evidence = {name: Estimate(**value) for name, value in record["evidence"].items()}
+    return Similarity(**{**record, "score": Estimate(**record["score"]), "evidence": evidence})
 
 
 def measure_similarity(

@@ -103,7 +103,7 @@ def _matches(split: str, pattern: str) -> list[str]:
 
 def _filled(files: list[str], settings: DataSettings) -> list[str]:
     """The files that hold a row, which the library needs of each one. Raises: DataError."""
-    from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
+    from pyarrow.parquet import read_metadata
 
     filled = []
     for file in files:
@@ -170,7 +170,7 @@ def _class_names(settings: DataSettings) -> tuple[str, ...] | None:
 def _as_data_error(where: str) -> Iterator[None]:
     """What the library raises on files or names that it cannot read, as our error."""
     from datasets.exceptions import DatasetsError
-    from pyarrow import ArrowException  # type: ignore[import-untyped]
+    from pyarrow import ArrowException
 
     try:
         yield

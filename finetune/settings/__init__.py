@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from finetune.settings.augment import AugmentSettings
+from finetune.settings.card import CardSettings
 from finetune.settings.data import DataSettings
 from finetune.settings.export import ExportSettings
 from finetune.settings.finetune import FinetuneSettings
@@ -16,11 +17,13 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "finetune": FinetuneSettings,
     "export": ExportSettings,
     "search": SearchSettings,
+    "card": CardSettings,
 }
 
 __all__ = [
     "SECTIONS",
     "AugmentSettings",
+    "CardSettings",
     "DataSettings",
     "ExportSettings",
     "FinetuneSettings",

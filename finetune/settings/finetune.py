@@ -39,12 +39,21 @@ class FinetuneSettings(OptimSettings):
     """
 
     strategy: StrategyName = "auto"
+    """What learns: a linear classifier on one stage or several, the top stages, or everything."""
+    plan: str | None = None
+    """A plan.json to carry out as it stands, edited or not; nothing is measured then."""
+    evidence_images: Annotated[int, Field(ge=100)] = 5000
+    """Of more training images than this, the plan is chosen by a stratified sample of so many."""
     weights: str = "auto"
     """A name from the spec's `weights`, `none`, or `auto`: `default` if the spec has it, else its first."""
     seed: int = 0
+    """Of all that is drawn: splits, first weights, the order of images, augmentation."""
     epochs: Annotated[int, Field(ge=1)] | Auto = "auto"
+    """At most so many; auto: as many as give about 400 steps, from 8 to 60."""
     batch_size: Annotated[int, Field(ge=1)] | Auto = "auto"
+    """Images a step; auto: up to 64, fewer where there are few images."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What matrix products are done in; auto: bfloat16 where this device is clearly faster with it."""
     patience: Annotated[int, Field(ge=1)] | Literal["none"] = 10
     """Epochs without a better validation score before training stops."""
     partial: PartialSettings = PartialSettings()

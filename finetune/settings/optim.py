@@ -129,6 +129,7 @@ class OptimSettings(Settings):
     """This times the absolute weights is part of the loss; weights reach 0. With `l2`: elastic net."""
     l2_sp: Off[L2SP] = None
     label_smoothing: Decay = 0.1
+    """Share of each label that is spread over all classes (arXiv:1512.00567)."""
     mixup: NonNegative = 0.0
     """Alpha of the Beta distribution two images are blended by (arXiv:1710.09412); 0: off."""
     cutmix: NonNegative = 0.0

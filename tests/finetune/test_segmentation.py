@@ -126,7 +126,9 @@ def test_bad_folders_are_told(spoil: object, message: str, discs: Path, tmp_path
 
 def test_what_has_no_meaning_for_masks_is_refused(discs: Path, tmp_path: Path) -> None:
     spec = "specs/examples/unet.yaml"
-    with pytest.raises(GraftError, match=r"finetune\.mixup: has no meaning for segmentation[^$]*\n.*trivial_augment: has no"):
+    with pytest.raises(
+        GraftError, match=r"finetune\.mixup: has no meaning for segmentation[^$]*\n.*trivial_augment: has no"
+    ):
         run(
             spec,
             data=str(discs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
+import finetune.evidence
 import zoo
 from finetune.pipeline import load_run, make_plan, run
 from zoo.errors import GraftError
@@ -72,8 +74,8 @@ def test_auto_takes_a_cell_of_the_table_and_says_why(spec: Path, tmp_path: Path)
     assert any("linear_probe" in reason for reason in report.plan.reasons)
 
 
-def test_auto_measures_how_similar_the_images_are(spec: Path) -> None:
-    plan = make_plan(spec, console=QUIET)
+def test_auto_measures_how_similar_the_images_are(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, root=tmp_path, console=QUIET)
     assert plan.cell is not None
     assert "measured" in plan.evidence
     assert any(reason.startswith("similarity: ") and "drifted" in reason for reason in plan.reasons)
@@ -82,3 +84,60 @@ def test_auto_measures_how_similar_the_images_are(spec: Path) -> None:
 def test_a_strategy_that_needs_weights_says_so_without_them(tmp_path: Path) -> None:
     with pytest.raises(GraftError, match="partial needs pretrained weights, and there are none"):
         run("resnet_tiny", set={"finetune.strategy": "partial"}, run=tmp_path / "run", console=QUIET)
+
+
+def test_a_second_plan_measures_nothing(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"finetune.cache": str(tmp_path / "cache")}
+    first = make_plan(spec, set=own, root=tmp_path, console=QUIET)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(finetune.evidence, "extract_features", never)
+    monkeypatch.setattr(finetune.evidence, "measure_similarity", never)
+    second = make_plan(spec, set=own, root=tmp_path, console=QUIET)
+    assert (second.evidence, second.reasons) == (first.evidence, first.reasons)
+    with pytest.raises(AssertionError, match="measured again"):  # other images are another question
+        make_plan(spec, set=own | {"finetune.seed": 1}, root=tmp_path, console=QUIET)
+
+
+def test_of_many_images_a_sample_is_looked_at(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, set={"finetune.evidence_images": 100}, root=tmp_path, console=QUIET)
+    assert plan.evidence["images"] == 360
+    assert plan.evidence["looked_at"] == 100
+    assert "a sample of 100" in " ".join(plan.reasons)
+
+
+def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> None:
+    make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    plan = json.loads(path.read_text()) | {"strategy": "partial", "trains": ["layer3.1", "fc"], "epochs": 1}
+    path.write_text(json.dumps(plan | {"batch_size": 32, "learning_rate": 0.01}))
+    report = run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)
+    assert report.plan.trains == ("layer3.1", "fc")
+    start, end = (
+        load_file(spec.parent / "weights.safetensors"),
+        load_file(report.folder / "model.safetensors"),
+    )
+    changed = {name for name, value in start.items() if name in end and not torch.equal(value, end[name])}
+    assert changed
+    assert all(name.startswith(("layer3.1", "fc")) for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"trains": ["layer9"]}, "trains names 'layer9', and pretrained has no module of that path"),
+        ({"epochs": 0}, "epochs is 0; expected at least 1"),
+        ({"strategy": "fulll"}, "strategy 'fulll' is unknown"),
+        ({"more": 1}, "not a plan; found strategy, "),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_says_why(
+    edit: dict[str, object], message: str, spec: Path, tmp_path: Path
+) -> None:
+    make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
+    with pytest.raises(GraftError, match=message):
+        run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)

@@ -1,0 +1,45 @@
+"""One run as a user would have it, in this process: trained, and tested on images it never saw."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+import zoo
+from finetune.choose import choose_plan
+from finetune.data import Splits
+from finetune.evaluate import evaluate_artifact
+from finetune.execute import execute_plan
+from finetune.folder import RunFolder
+from finetune.pipeline import served
+from finetune.settings import DataSettings, FinetuneSettings
+from finetune.setup import prepare, section
+from finetune.tasks import find_task
+
+QUIET: dict[str, object] = {
+    "finetune.checks": "none",
+    "finetune.monitor": "none",
+    "finetune.trackers": [],
+}
+"""What of a run does not bear on its result."""
+
+
+def load(recipe: zoo.Spec) -> Splits:
+    """The recipe's images, split by its seed."""
+    return find_task(recipe.task).load(section(recipe, DataSettings), section(recipe, FinetuneSettings).seed)
+
+
+def measure(recipe: zoo.Spec, splits: Splits) -> dict[str, object]:
+    """Test accuracy, and seconds from decoded splits to trained network."""
+    start = time.perf_counter()
+    setup = prepare(recipe, splits)
+    with tempfile.TemporaryDirectory() as folder:
+        plan = choose_plan(setup)
+        trained = served(setup, execute_plan(setup, plan, RunFolder(Path(folder)), Console(quiet=True)))
+    seconds = time.perf_counter() - start
+    found = evaluate_artifact(trained.net, setup.preprocess, setup.test, setup.task, len(setup.classes))
+    accuracy = float(found["accuracy"])  # type: ignore[arg-type]
+    return {"accuracy": round(accuracy, 5), "seconds": round(seconds, 1)}
