@@ -16,7 +16,7 @@ from bench.document import machine, spread, write_between
 from bench.pool import Line, read_log, run_all
 from bench.trial import QUIET, load, measure
 from finetune.data import Splits
-from finetune.regroup import pick_rows
+from finetune.ensembles.regroup import pick_rows
 from finetune.setup import read_recipe
 
 SIZES = (5, 10, 20, 50, None)

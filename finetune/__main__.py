@@ -107,7 +107,7 @@ def augment(
     out: Annotated[Path | None, typer.Option(help="the PNG; runs/SPEC/augment.png if not given")] = None,
 ) -> None:
     """Draw what SPEC's augmentation does to some of the images."""
-    from finetune.augment_show import show_augment
+    from finetune.augment.show import show_augment
 
     show_augment(spec, data=data, set=read_pairs(set_), out=out)
 

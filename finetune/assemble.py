@@ -7,17 +7,17 @@ import math
 import torch
 from accelerate import Accelerator
 
-from finetune.distill import load_teacher
-from finetune.ema import build_ema
-from finetune.freeze import freeze
-from finetune.groups import param_groups
-from finetune.mix import Mix
-from finetune.optim import build_optimizer
 from finetune.plan import Plan
-from finetune.recompute import enable_checkpointing
-from finetune.regularise import build_penalty, starting_point
-from finetune.resizing import build_resizing
-from finetune.schedules import Schedule
+from finetune.recipe.distill import load_teacher
+from finetune.recipe.ema import build_ema
+from finetune.recipe.freeze import freeze
+from finetune.recipe.groups import param_groups
+from finetune.recipe.mix import Mix
+from finetune.recipe.optim import build_optimizer
+from finetune.recipe.recompute import enable_checkpointing
+from finetune.recipe.regularise import build_penalty, starting_point
+from finetune.recipe.resizing import build_resizing
+from finetune.recipe.schedules import Schedule
 from finetune.settings import FinetuneSettings
 from finetune.setup import Setup
 from finetune.step import Step

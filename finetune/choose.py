@@ -10,7 +10,7 @@ from accelerate import PartialState
 from torch import nn
 
 import zoo
-from finetune.evidence import count_images, measure_evidence
+from finetune.evidence.measure import count_images, measure_evidence
 from finetune.plan import Plan
 from finetune.precision import EXACT, Precision, fastest_precision
 from finetune.setup import Setup

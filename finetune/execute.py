@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from rich.console import Console
 from torch import nn
 
-from finetune.evidence import network_features
+from finetune.ensembles.members import join_members, train_members
+from finetune.ensembles.stopping import train_again
+from finetune.evidence.measure import network_features
+from finetune.evidence.probe import fit_probe, probe_head
+from finetune.evidence.stage_probe import StageProbe, build_stage_probe
+from finetune.evidence.stage_select import fit_stage_probe
 from finetune.folder import RunFolder, read_weights, write_weights
 from finetune.loop import build_loop
-from finetune.members import join_members, train_members
 from finetune.plan import Plan
-from finetune.probe import fit_probe, probe_head
 from finetune.setup import Setup
-from finetune.stage_probe import StageProbe, build_stage_probe
-from finetune.stage_select import fit_stage_probe
-from finetune.stopping import train_again
 from finetune.strategies import find_strategy
 from finetune.train import describe, train
 from zoo.errors import GraftError

@@ -9,9 +9,9 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from finetune.augment import AUGMENTS
-from finetune.optim import OPTIMIZERS
-from finetune.schedules import SCHEDULES
+from finetune.augment.steps import AUGMENTS
+from finetune.recipe.optim import OPTIMIZERS
+from finetune.recipe.schedules import SCHEDULES
 from finetune.settings import SECTIONS
 from finetune.settings.switch import OneOf
 from zoo.registry import Call, Registry

@@ -9,7 +9,7 @@ from finetune.assemble import build_step
 from finetune.folder import RunFolder
 from finetune.monitor.measure import Monitor
 from finetune.plan import Plan
-from finetune.plateau import build_plateau
+from finetune.recipe.plateau import build_plateau
 from finetune.setup import Setup
 from finetune.standing import Standing
 from finetune.train import Loop

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from finetune.dead_units import MAP_AXES
+from finetune.monitor.dead_units import MAP_AXES
 from finetune.precision import evaluating
 from finetune.preprocess import Preprocess
 

@@ -16,6 +16,7 @@ from torch import nn
 import zoo
 from finetune.choose import choose_plan
 from finetune.data import Split, Splits
+from finetune.ensembles.views import with_views
 from finetune.evaluate import by_class, evaluate_artifact
 from finetune.execute import Trained, execute_plan, rebuild
 from finetune.folder import RunFolder, new_folder, unfinished, write_json, write_text
@@ -27,7 +28,6 @@ from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import Setup, prepare, read_recipe, section, settled
 from finetune.show import show_plan, show_report, show_setup
 from finetune.tasks import find_task
-from finetune.views import with_views
 from zoo.errors import GraftError
 
 RUNS = Path("runs")

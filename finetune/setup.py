@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from finetune.augment import build_augment, default_calls, needs_statistics
-from finetune.augment_sides import warn_flips
+from finetune.augment.sides import warn_flips
+from finetune.augment.steps import build_augment, default_calls, needs_statistics
 from finetune.data import Split, Splits
 from finetune.dataset import ImageDataset
 from finetune.preprocess import Preprocess

@@ -12,13 +12,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import zoo
+from finetune.ensembles.regroup import sample
 from finetune.evaluate import logits_of
-from finetune.features import extract_features
+from finetune.evidence.folds import stratified_sample
+from finetune.features.extract import extract_features
 from finetune.folder import RunFolder
-from finetune.folds import stratified_sample
 from finetune.pipeline import RUNS, reopen, run
 from finetune.plan import Plan, read_plan
-from finetune.regroup import sample
 from finetune.settings import AugmentSettings, CardSettings
 from finetune.setup import Setup, section
 from zoo.errors import GraftError

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import zoo
-from finetune.freeze import covers
+from finetune.recipe.freeze import covers
 from finetune.settings import AugmentSettings, FinetuneSettings
 from finetune.tasks import find_task
 from zoo.errors import Mark, Problem, SpecError, nearest

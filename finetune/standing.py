@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from finetune.plateau import Plateau
+from finetune.recipe.plateau import Plateau
 
 
 @dataclass

@@ -10,19 +10,19 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from finetune.adversarial import adversarial_loss
-from finetune.clip import clip_gradients
-from finetune.distill import Teacher
-from finetune.freeze import covers
-from finetune.gauge import Gauge
-from finetune.mix import Mix
-from finetune.noise import add_input_noise, weight_noise
-from finetune.optim import set_rates
+from finetune.monitor.gauge import Gauge
 from finetune.precision import Precision
 from finetune.preprocess import Preprocess
-from finetune.regularise import Penalty
-from finetune.resizing import Resizing
-from finetune.schedules import Schedule
+from finetune.recipe.adversarial import adversarial_loss
+from finetune.recipe.clip import clip_gradients
+from finetune.recipe.distill import Teacher
+from finetune.recipe.freeze import covers
+from finetune.recipe.mix import Mix
+from finetune.recipe.noise import add_input_noise, weight_noise
+from finetune.recipe.optim import set_rates
+from finetune.recipe.regularise import Penalty
+from finetune.recipe.resizing import Resizing
+from finetune.recipe.schedules import Schedule
 from finetune.seeds import derive_seed, make_generator
 from finetune.settings import FinetuneSettings
 from finetune.tasks import Loss

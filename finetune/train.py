@@ -16,16 +16,16 @@ from finetune.checkpoint import load_checkpoint, save_checkpoint
 from finetune.checks.breakdown import breakdown
 from finetune.dataset import loader
 from finetune.divergence import Divergence
+from finetune.ensembles.keepers import Keeper
 from finetune.evaluate import evaluate
 from finetune.folder import RunFolder, read_weights, write_weights
-from finetune.freeze import set_training
-from finetune.keepers import Keeper
 from finetune.log import Line, append_line, cut_log
 from finetune.monitor.measure import Monitor
 from finetune.monitor.opening import observed
 from finetune.monitor.trackers import Track, ignore
 from finetune.plan import Plan
 from finetune.progress import Advance, show_progress
+from finetune.recipe.freeze import set_training
 from finetune.setup import Setup
 from finetune.standing import Standing
 from finetune.step import Place, Step

@@ -10,8 +10,8 @@ from torch import Tensor
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip, some
 from finetune.checks.subject import Subject
-from finetune.dead_units import dead_shares
-from finetune.regularise import Penalty
+from finetune.monitor.dead_units import dead_shares
+from finetune.recipe.regularise import Penalty
 from finetune.tasks import chance_loss
 
 TOLERANCE, TOLERANCE_FLOOR = 0.25, 0.1

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 import zoo
 from finetune.assemble import build_step
-from finetune.dead_units import count_dead
-from finetune.freeze import covers, freeze, set_training
-from finetune.groups import find_rate
+from finetune.monitor.dead_units import count_dead
 from finetune.plan import Plan
+from finetune.recipe.freeze import covers, freeze, set_training
+from finetune.recipe.groups import find_rate
+from finetune.recipe.schedules import SCHEDULES, Schedule
 from finetune.sample import read_rows, spread_rows
-from finetune.schedules import SCHEDULES, Schedule
 from finetune.setup import Setup
 from finetune.step import Place, Step
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from finetune.dead_units import count_dead, dead_shares
 from finetune.evaluate import evaluate
+from finetune.monitor.dead_units import count_dead, dead_shares
 from finetune.monitor.reading import flag_dead, flag_updates
 from finetune.precision import evaluating
 from finetune.sample import read_rows, spread_rows

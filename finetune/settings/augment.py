@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, RootModel
 
-from finetune.augment import AUGMENTS
+from finetune.augment.steps import AUGMENTS
 from zoo.registry import Call
 
 

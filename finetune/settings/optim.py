@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from finetune.optim import OPTIMIZERS, check_timm_options
 from finetune.ranges import Count, Decay, Factor, NonNegative, Positive, Share
-from finetune.schedules import SCHEDULES
+from finetune.recipe.optim import OPTIMIZERS, check_timm_options
+from finetune.recipe.schedules import SCHEDULES
 from finetune.settings.switch import Off, OneOf, Settings
 from zoo.registry import Call
 

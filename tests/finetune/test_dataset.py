@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from finetune.augment import AUGMENTS, build_augment
+from finetune.augment.steps import AUGMENTS, build_augment
 from finetune.data import ArrayImage, DataError, FileImage, Split
 from finetune.dataset import ImageDataset, batch_indices, loader
 from finetune.preprocess import Preprocess

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from finetune.plateau import Plateau
+from finetune.recipe.plateau import Plateau
 from finetune.standing import Standing
 
 

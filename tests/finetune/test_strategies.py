@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-import finetune.evidence
+import finetune.evidence.measure
 import zoo
 from finetune.pipeline import load_run, make_plan, run
 from zoo.errors import GraftError
@@ -93,8 +93,8 @@ def test_a_second_plan_measures_nothing(spec: Path, tmp_path: Path, monkeypatch:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(finetune.evidence, "extract_features", never)
-    monkeypatch.setattr(finetune.evidence, "measure_similarity", never)
+    monkeypatch.setattr(finetune.evidence.measure, "extract_features", never)
+    monkeypatch.setattr(finetune.evidence.measure, "measure_similarity", never)
     second = make_plan(spec, set=own, root=tmp_path, console=QUIET)
     assert (second.evidence, second.reasons) == (first.evidence, first.reasons)
     with pytest.raises(AssertionError, match="measured again"):  # other images are another question

@@ -1,0 +1,1 @@
+"""Augmentation: the registered steps of a spec, and pictures of what they do."""

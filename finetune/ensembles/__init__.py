@@ -1,0 +1,1 @@
+"""Several sets of weights, or several views, that answer as one network."""

@@ -1,0 +1,1 @@
+"""What features tell of the data: probes, similarity, and how sure each number is."""

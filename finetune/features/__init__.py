@@ -1,0 +1,1 @@
+"""What the stages of a frozen network make of images: one pass, cached."""

@@ -1,0 +1,137 @@
+"""Running a frozen network over images, batch after batch, and reading its stages on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from finetune.features.taps import HEAD, stage_norms, tap, tap_norms
+from finetune.precision import EXACT, Precision, arranged, evaluating, fastest_precision
+from zoo.errors import GraftError
+
+Array = NDArray[np.float32]
+Rows = NDArray[np.intp]
+Save = Callable[[slice, Mapping[str, Array]], None]
+
+NORM = "norm:"
+"""Prefix of the columns that hold what the stages' batch norms were given."""
+CPU_BATCH, ACCELERATOR_BATCH = 32, 256
+SAVE_EVERY_S = 20.0
+MEASURED_IMAGES = 4
+FEW_IMAGES = 32
+"""With fewer images than this to compute, measuring the precision would cost more than it saves."""
+
+
+class Images(Protocol):
+    """Images at the network's size: `images[i]` is uint8 (3, h, w), alone or first in a tuple."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> object: ...
+
+
+class Normalises(Protocol):
+    """What makes the network's input of uint8 images, on the network's device; in practice Preprocess."""
+
+    def normalise(self, image: Tensor, /) -> Tensor:
+        """In: uint8 (N, 3, h, w). Out: float32 (N, C, h, w)."""
+
+
+@dataclass(frozen=True)
+class FrozenPass:
+    """A network, the images it is to run over, and which stages are read."""
+
+    net: nn.Module
+    images: Images
+    preprocess: Normalises
+    head: str
+    stages: tuple[str, ...] = ()
+    batch_size: int | None = None
+    progress: Callable[[int], None] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return next((value.device for value in self.net.parameters()), torch.device("cpu"))
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of a pass: the head's input, the stages, and the norms of those that have one."""
+        return [HEAD, *self.stages, *(NORM + stage for stage in stage_norms(self.net, self.stages))]
+
+    def choose_precision(self, rows: Rows) -> Precision:
+        """The fastest precision on this device, measured on the first of these images."""
+        if len(rows) < FEW_IMAGES:
+            return EXACT
+        return fastest_precision(self.net, self._input(self._read(rows[:MEASURED_IMAGES])))
+
+    def run(self, rows: Rows, precision: Precision, save: Save | None = None) -> dict[str, Array]:
+        """The columns of these images, in this order.
+
+        Now and then, and at the end, `save` is given a slice of `rows` and the columns of that slice.
+        Raises: GraftError when a column is not finite.
+        """
+        parts: list[dict[str, Array]] = []
+        saved_parts = saved_rows = done = 0
+        saved_at = time.monotonic()
+        with evaluating(self.net), arranged(self.net, precision), precision.context(self.device):
+            for pixels in self._batches(rows):
+                parts.append(self._columns(pixels, precision))
+                done += len(pixels)
+                if self.progress:
+                    self.progress(done)
+                if save and (done == len(rows) or time.monotonic() - saved_at > SAVE_EVERY_S):
+                    save(slice(saved_rows, done), join(parts[saved_parts:]))
+                    saved_parts, saved_rows, saved_at = len(parts), done, time.monotonic()
+        return join(parts)
+
+    def _batches(self, rows: Rows) -> Iterator[Tensor]:
+        """Pixels batch by batch; the next batch is read while the network works on one."""
+        size = self.batch_size or (CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH)
+        batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+        with ThreadPoolExecutor(1) as reader:
+            coming = [reader.submit(self._read, batch) for batch in batches[:1]]
+            for following in [*batches[1:], None]:
+                if not coming:
+                    return
+                pixels = coming.pop().result()
+                if following is not None:
+                    coming.append(reader.submit(self._read, following))
+                yield pixels
+
+    @torch.inference_mode()
+    def _columns(self, pixels: Tensor, precision: Precision) -> dict[str, Array]:
+        inputs = precision.arrange(self._input(pixels))
+        norms = stage_norms(self.net, self.stages)
+        with tap(self.net, self.head, self.stages, inputs.shape[2:]) as caught, tap_norms(norms) as moments:
+            self.net(inputs)
+        caught |= {NORM + stage: moment for stage, moment in moments.items()}
+        columns = {name: caught[name].cpu().numpy() for name in self.names}
+        broken = [name for name, values in columns.items() if not np.isfinite(values).all()]
+        if broken:
+            raise GraftError(
+                f"features: the network gives numbers that are not finite (first at {broken[0]!r});"
+                " its weights are damaged or do not suit its layers"
+            )
+        return columns
+
+    def _read(self, rows: Rows) -> Tensor:
+        """Out: uint8 (n, 3, h, w)."""
+        items = [self.images[int(i)] for i in rows]
+        return torch.stack([torch.as_tensor(item[0] if isinstance(item, tuple) else item) for item in items])
+
+    def _input(self, pixels: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            return self.preprocess.normalise(pixels.to(self.device))
+
+
+def join(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Columns of several batches, one under the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}

@@ -1,0 +1,244 @@
+"""One frozen pass: what it reads, what it leaves as it was, and that known images never pass again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from finetune.features import frozen_pass
+from finetune.features.cache import FeatureCache
+from finetune.features.extract import Features, extract_features, feature_key
+from finetune.precision import EXACT, Precision
+from finetune.preprocess import Preprocess
+from zoo.errors import GraftError
+
+STAGES = ("low", "high")
+PREPROCESS = Preprocess(height=8, width=8)
+
+
+class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    """Random uint8 pixels with a target, as the product's data set gives them; may break at one of them."""
+
+    def __init__(self, count: int, breaks_at: int | None = None) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.pixels = torch.randint(0, 256, (count, 3, 8, 8), generator=generator).byte()
+        self.breaks_at = breaks_at
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index == self.breaks_at:
+            raise KeyboardInterrupt
+        return self.pixels[index], 0
+
+    @property
+    def digests(self) -> list[str]:
+        return [hashlib.sha256(pixels.numpy().tobytes()).hexdigest() for pixels in self.pixels]
+
+
+class Net(nn.Module):
+    """Two stages and a head; counts its passes and the images in them."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            parts = OrderedDict(conv=nn.Conv2d(3, 4, 3), norm=nn.BatchNorm2d(4), act=nn.ReLU())
+            self.low = nn.Sequential(parts)
+            self.high = nn.Conv2d(4, 6, 3)
+            self.drop = nn.Dropout(0.5)
+            self.fc = nn.Linear(6, 2)
+        self.images = 0
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.images += len(image)
+        out: Tensor = self.fc(self.drop(self.high(self.low(image)).relu().mean((2, 3))))
+        return out
+
+
+def extract(
+    net: Net,
+    pictures: Pictures,
+    cache: FeatureCache | None = None,
+    *,
+    stages: tuple[str, ...] = STAGES,
+    precision: Precision | None = EXACT,
+    progress: Callable[[int], None] | None = None,
+) -> Features:
+    return extract_features(
+        net,
+        pictures,
+        PREPROCESS,
+        head="fc",
+        stages=stages,
+        precision=precision,
+        cache=cache,
+        digests=pictures.digests,
+        batch_size=4,
+        progress=progress,
+    )
+
+
+def cache_of(net: Net, folder: Path) -> FeatureCache:
+    return FeatureCache(feature_key(net, "fc", PREPROCESS), folder)
+
+
+def test_reads_stages_norms_and_the_head_s_input() -> None:
+    net, pictures = Net().eval(), Pictures(6)
+    with torch.no_grad():
+        inputs = PREPROCESS.normalise(pictures.pixels)
+        given = net.low[0](inputs)
+        low = net.low(inputs)
+        high = net.high(low)
+    features = extract(net, pictures)
+    assert list(features.stages) == ["low", "high"]
+    np.testing.assert_allclose(features.stages["low"], low.mean((2, 3)), atol=1e-6)
+    np.testing.assert_allclose(features.stages["high"], high.mean((2, 3)), atol=1e-6)
+    np.testing.assert_allclose(features.head_input, high.relu().mean((2, 3)), atol=1e-6)
+    assert list(features.norms) == ["low"]
+    np.testing.assert_allclose(features.norms["low"][:, 0], given.mean((2, 3)), atol=1e-6)
+    np.testing.assert_allclose(features.norms["low"][:, 1], given.square().mean((2, 3)), rtol=1e-5)
+    assert features.head_input.dtype == features.stages["low"].dtype == np.float32
+
+
+def test_stages_are_optional() -> None:
+    features = extract(Net(), Pictures(3), stages=())
+    assert features.head_input.shape == (3, 6)
+    assert not features.stages
+    assert not features.norms
+
+
+def test_leaves_the_network_as_it_was() -> None:
+    net = Net().train()
+    net.low.eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    random = torch.get_rng_state()
+    extract(net, Pictures(6), precision=Precision(autocast=True, channels_last=True))
+    assert net.training
+    assert not net.low.training
+    assert net.fc.training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(value.is_contiguous() and not value.is_inference() for value in net.parameters())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+    net(torch.zeros(2, 3, 8, 8)).sum().backward()  # weights still learn
+    assert net.high.weight.grad is not None
+
+
+def test_bfloat16_differs_by_rounding_only() -> None:
+    exact = extract(Net(), Pictures(8))
+    fast = extract(Net(), Pictures(8), precision=Precision(autocast=True, channels_last=True))
+    assert not np.array_equal(fast.stages["high"], exact.stages["high"])
+    np.testing.assert_allclose(fast.stages["high"], exact.stages["high"], atol=0.02)  # 8 bits of mantissa
+    assert fast.head_input.dtype == np.float32
+
+
+def test_measures_the_precision_where_that_pays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert extract(Net(), Pictures(6), precision=None).precision == EXACT
+    monkeypatch.setattr(frozen_pass, "FEW_IMAGES", 4)
+    net, pictures = Net(), Pictures(6)
+    first = extract(net, pictures, cache_of(net, tmp_path), precision=None)
+    assert len(first.precision.images_per_s) >= 2
+    seen = net.images
+    again = extract(net, pictures, cache_of(net, tmp_path), precision=None)
+    assert again.precision == first.precision
+    assert again.precision.images_per_s == first.precision.images_per_s
+    assert net.images == seen  # neither measured nor computed again
+
+
+def test_known_images_never_pass_again(tmp_path: Path) -> None:
+    net = Net()
+    first = extract(net, Pictures(9), cache_of(net, tmp_path))
+    assert (net.images, first.computed) == (9, 9)
+    again = extract(net, Pictures(9), cache_of(net, tmp_path))
+    assert (net.images, again.computed) == (9, 0)
+    np.testing.assert_array_equal(again.head_input, first.head_input)
+    np.testing.assert_array_equal(again.stages["low"], first.stages["low"])
+    np.testing.assert_array_equal(again.norms["low"], first.norms["low"])
+    more = extract(net, Pictures(10), cache_of(net, tmp_path))
+    assert (net.images, more.computed) == (10, 1)
+    np.testing.assert_allclose(more.head_input, extract(Net(), Pictures(10)).head_input, atol=1e-6)
+
+
+def test_equal_images_pass_once_and_order_is_kept(tmp_path: Path) -> None:
+    net, pictures = Net(), Pictures(5)
+    pictures.pixels[3] = pictures.pixels[1]
+    features = extract(net, pictures, cache_of(net, tmp_path))
+    assert features.computed == net.images == 4
+    np.testing.assert_allclose(features.head_input, extract(Net(), pictures).head_input, atol=1e-6)
+    np.testing.assert_array_equal(features.head_input[3], features.head_input[1])
+
+
+def test_other_stages_and_other_precisions_are_computed(tmp_path: Path) -> None:
+    net, pictures = Net(), Pictures(4)
+    extract(net, pictures, cache_of(net, tmp_path), stages=("low",))
+    both = extract(net, pictures, cache_of(net, tmp_path))
+    assert both.computed == 4
+    assert extract(net, pictures, cache_of(net, tmp_path), stages=("high",)).computed == 0
+    assert extract(net, pictures, cache_of(net, tmp_path), precision=Precision(autocast=True)).computed == 4
+
+
+def test_a_broken_off_pass_keeps_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen_pass, "SAVE_EVERY_S", 0.0)
+    net = Net()
+    with pytest.raises(KeyboardInterrupt):
+        extract(net, Pictures(12, breaks_at=10), cache_of(net, tmp_path))
+    assert net.training
+    done, net.images = net.images, 0
+    assert done == 8
+    features = extract(net, Pictures(12), cache_of(net, tmp_path))
+    assert features.computed == net.images == 4
+    np.testing.assert_allclose(features.head_input, extract(Net(), Pictures(12)).head_input, atol=1e-6)
+
+
+def test_the_key_holds_all_that_decides_the_features() -> None:
+    key = feature_key(Net(), "fc", PREPROCESS)
+    assert key == feature_key(Net(), "fc", Preprocess(height=8, width=8))
+    other_head = Net()
+    nn.init.zeros_(other_head.fc.weight)
+    other_head.fc = nn.Linear(6, 9)
+    assert key == feature_key(other_head, "fc", PREPROCESS)
+    other_weights, other_statistics, other_layer = Net(seed=1), Net(), Net()
+    other_statistics.low[1].get_buffer("running_mean").add_(1)
+    other_layer.low[2] = nn.GELU()
+    keys = [feature_key(net, "fc", PREPROCESS) for net in (other_weights, other_statistics, other_layer)]
+    keys.append(feature_key(Net(), "fc", Preprocess(height=8, width=8, mean=[0.4] * 3)))
+    keys.append(feature_key(Net(), "fc", Preprocess(height=8, width=8, resize="crop")))
+    keys.append(feature_key(Net(), "fc", PREPROCESS, "wired otherwise"))
+    assert len({key, *keys}) == 7
+
+
+def test_progress_counts_images() -> None:
+    seen: list[int] = []
+    extract(Net(), Pictures(10), progress=seen.append)
+    assert seen == [4, 8, 10]
+
+
+def test_take_gives_some_of_the_images() -> None:
+    features = extract(Net(), Pictures(5))
+    some = features.take(np.array([3, 1]))
+    np.testing.assert_array_equal(some.head_input, features.head_input[[3, 1]])
+    np.testing.assert_array_equal(some.stages["low"], features.stages["low"][[3, 1]])
+    assert some.norms["low"].shape == (2, 2, 4)
+
+
+def test_no_images() -> None:
+    with pytest.raises(GraftError, match="there are no images"):
+        extract(Net(), Pictures(0))
+
+
+def test_damaged_weights_are_named() -> None:
+    net = Net()
+    with torch.no_grad():
+        net.high.weight[0] = torch.nan
+    with pytest.raises(GraftError, match="not finite") as error:
+        extract(net, Pictures(3))
+    assert "its weights are damaged" in str(error.value)
