@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from accelerate import PartialState
@@ -11,10 +12,11 @@ from torch import nn
 
 import zoo
 from finetune.evidence.measure import count_images, measure_evidence
+from finetune.forecast import as_evidence, forecast_plan, within_budget
 from finetune.plan import Plan
 from finetune.precision import EXACT, Precision, fastest_precision
 from finetune.setup import Setup
-from finetune.strategies import Strategy, find_strategy
+from finetune.strategies import STRATEGIES, Strategy, find_strategy
 from finetune.table import TABLE, find_cell
 from zoo.errors import GraftError
 
@@ -28,11 +30,26 @@ LEARNING_RATE = {"scratch": 0.1, "full": 0.02, "partial": 0.02}
 """Highest rate of SGD for a batch of 64, by strategy; it falls in proportion with smaller batches."""
 
 
-def choose_plan(setup: Setup) -> Plan:
-    """The plan for this setup: strategy, what trains, for how long, and why.
+def choose_plan(setup: Setup, *, compare: bool = False) -> Plan:
+    """The plan for this setup: strategy, what trains, for how long, and why, within the spec's budget.
 
+    `compare` also tells how long the other strategies would take.
     Raises: GraftError when the spec asks for a strategy that needs weights and there are none.
     """
+    plan = _choose(setup)
+    forecasts = {} if find_strategy(plan.strategy).probe else {plan.strategy: forecast_plan(setup, plan)}
+    for strategy in STRATEGIES.values() if compare else ():
+        possible = setup.origin is not None or not strategy.pretrained
+        if possible and not strategy.probe and strategy.name not in forecasts:
+            known = plan.precision if forecasts else None
+            other = settle(setup, strategy, plan.cell, (), {}, precision=known)
+            forecasts[strategy.name] = forecast_plan(setup, other)
+    if plan.strategy in forecasts:
+        plan = within_budget(plan, forecasts[plan.strategy], setup.settings.budget_minutes)
+    return replace(plan, evidence={**plan.evidence, **as_evidence(forecasts)})
+
+
+def _choose(setup: Setup) -> Plan:
     wanted = setup.settings.strategy
     if setup.origin is not None and not setup.task.probes:
         usual = "full" if wanted == "auto" else str(wanted)
@@ -64,8 +81,13 @@ def settle(
     cell: tuple[str, str] | None,
     reasons: tuple[str, ...],
     numbers: Mapping[str, object],
+    *,
+    precision: Precision | None = None,
 ) -> Plan:
-    """The plan of that strategy with every `auto` settled from the size of the training split."""
+    """The plan of that strategy with every `auto` settled from the size of the training split.
+
+    Without a `precision`, it is chosen as the spec says, or measured.
+    """
     settings, images = setup.settings, len(setup.splits.train.targets)
     batch = settings.batch_size if settings.batch_size != "auto" else _batch_size(images)
     steps_an_epoch = math.ceil(images / batch)
@@ -78,9 +100,8 @@ def settle(
     stages = list(zoo.stage_parts(setup.net, setup.anatomy).values())
     depth = settings.partial.stages if settings.partial.stages != "auto" else max(len(stages) // 2, 1)
     trains = strategy.trains(setup.anatomy.head, stages, depth)
-    return Plan(
-        strategy.name, trains, epochs, batch, rate, choose_precision(setup, strategy), cell, reasons, numbers
-    )
+    precision = precision or choose_precision(setup, strategy)
+    return Plan(strategy.name, trains, epochs, batch, rate, precision, cell, reasons, numbers)
 
 
 def has_linear_head(setup: Setup) -> bool:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
 from torch import nn
 
-from finetune.ensembles.members import join_members, train_members
+from finetune.ensembles.members import train_members
 from finetune.ensembles.stopping import train_again
 from finetune.evidence.measure import network_features
 from finetune.evidence.probe import fit_probe, probe_head
-from finetune.evidence.stage_probe import StageProbe, build_stage_probe
+from finetune.evidence.stage_probe import build_stage_probe
 from finetune.evidence.stage_select import fit_stage_probe
-from finetune.folder import RunFolder, read_weights, write_weights
+from finetune.folder import RunFolder, write_weights
 from finetune.loop import build_loop
 from finetune.plan import Plan
+from finetune.rebuild import Training, rebuild_net
 from finetune.setup import Setup
 from finetune.strategies import find_strategy
 from finetune.train import describe, train
 from zoo.errors import GraftError
-
-Training = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,8 @@ def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) 
 
 def rebuild(setup: Setup, training: Training, folder: RunFolder) -> Trained:
     """The network that `execute_plan` left in the folder."""
-    net = setup.net
-    if "taps" in training:
-        taps, features = training["taps"], training["features"]
-        assert isinstance(taps, list)
-        assert isinstance(features, int)
-        head, classes = setup.anatomy.head, len(setup.classes)
-        net = StageProbe(net, head=head, taps=taps, features=features, classes=classes)
-    if "ensemble" in training:
-        record = training["ensemble"]
-        assert isinstance(record, dict)
-        net = join_members(net, record)
-    read_weights(folder.weights, net)
+    head, classes = setup.anatomy.head, len(setup.classes)
+    net = rebuild_net(setup.net, training, folder.weights, head=head, classes=classes)
     return Trained(net, training)
 
 

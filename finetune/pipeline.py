@@ -136,7 +136,7 @@ def make_plan(
     seed = section(recipe, FinetuneSettings).seed
     setup = prepare(recipe, find_task(recipe.task).load(settings, seed))
     show_setup(setup, console)
-    chosen = choose_plan(setup)
+    chosen = choose_plan(setup, compare=True)
     show_plan(chosen, console)
     written = root / recipe.name / "plan.json"
     write_text(written, chosen.to_json())

@@ -41,6 +41,11 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(draw_table(plan.cell, plan.strategy))
     for reason in plan.reasons:
         console.print(f"  • {reason}")
+    forecast = plan.evidence.get("forecast")
+    assert forecast is None or isinstance(forecast, dict)
+    for name, reckoned in (forecast or {}).items():
+        speed = f"{reckoned['epochs']} epochs at {reckoned['images_per_s']:g} images/s"
+        console.print(f"  • {name} would take about {reckoned['minutes']:g} minutes here: {speed}")
     what = ", ".join(part or "the whole network" for part in plan.trains)
     how = f", {plan.epochs} epochs at most, batches of {plan.batch_size}" if plan.learning_rate else ""
     console.print(f"[bold]plan: {plan.strategy}[/bold]: {what} learns{how}")

@@ -50,7 +50,7 @@ class Order:
 def train_members(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Result:
     """The ensemble that the spec asks for. Members are kept in `members/` until the run has ended.
 
-    A record of training with the key `ensemble` tells `join_members` what network to load the weights into.
+    A record of training with the key `ensemble` tells `rebuild_net` what network to load the weights into.
     Raises: GraftError when the run is too short for its snapshots, or training breaks down.
     """
     assert setup.settings.ensemble is not None
@@ -58,13 +58,6 @@ def train_members(setup: Setup, plan: Plan, folder: RunFolder, console: Console)
     order = Order(setup, plan, folder, console, copy.deepcopy(setup.net), count)
     order.place.mkdir(parents=True, exist_ok=True)
     return WAYS[kind](order)
-
-
-def join_members(net: nn.Module, record: Mapping[str, object]) -> nn.Module:
-    """The network that the record of an ensemble's training speaks of, without its weights."""
-    size = record["size"]
-    assert isinstance(size, int)
-    return build_ensemble(net, [net.state_dict()] * size)
 
 
 def train_snapshots(order: Order) -> Result:

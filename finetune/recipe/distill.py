@@ -5,6 +5,7 @@ Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from finetune.folder import RunFolder, read_labels, read_weights
+from finetune.ensembles.views import with_views
+from finetune.folder import RunFolder, read_labels
 from finetune.preprocess import Preprocess
-from finetune.settings import DataSettings
+from finetune.rebuild import rebuild_net
+from finetune.settings import DataSettings, FinetuneSettings
 from finetune.settings.finetune import Distill
 from finetune.setup import section
 from zoo.errors import GraftError
@@ -65,7 +68,7 @@ def load_teacher(
     """
     folder = RunFolder(Path(settings.run).expanduser())
     where = f"finetune.distill.run: {folder.path}"
-    if not folder.weights.exists() or not folder.splits.exists():
+    if not folder.trained.exists():
         raise GraftError(f"{where} holds no trained network; expected the folder of a finished run")
     labels, spec = read_labels(folder), zoo.read_spec(folder.spec)
     if labels != classes or spec.input.channels != student.channels:
@@ -79,8 +82,10 @@ def load_teacher(
             f"{where} was trained on images less their mean image, which its folder does not hold\n"
             "  expected: a teacher with data.normalise weights or training_set"
         )
-    net = zoo.build(spec, classes=len(classes))
-    read_weights(folder.weights, net)
+    bare, training = zoo.build(spec, classes=len(classes)), json.loads(folder.trained.read_text())
+    head = zoo.anatomy(spec, bare).head
+    net = rebuild_net(bare, training, folder.weights, head=head, classes=len(classes))
+    net = with_views(net, section(spec, FinetuneSettings).test_time)
     own = Preprocess(
         height=student.height,
         width=student.width,

@@ -42,6 +42,8 @@ class FinetuneSettings(OptimSettings):
     """What learns: a linear classifier on one stage or several, the top stages, or everything."""
     plan: str | None = None
     """A plan.json to carry out as it stands, edited or not; nothing is measured then."""
+    budget_minutes: Positive | None = None
+    """Training may take about so long: epochs are cut to what two timed steps say will fit."""
     evidence_images: Annotated[int, Field(ge=100)] = 5000
     """Of more training images than this, the plan is chosen by a stratified sample of so many."""
     weights: str = "auto"

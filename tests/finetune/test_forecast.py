@@ -1,0 +1,79 @@
+"""How long a strategy would take, and that a budget is kept to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+
+import zoo
+from finetune.choose import choose_plan
+from finetune.forecast import Forecast, forecast_plan, training_speed, within_budget
+from finetune.pipeline import run
+from finetune.precision import EXACT
+from finetune.settings import DataSettings
+from finetune.setup import Setup, prepare, read_recipe, section
+from finetune.tasks import find_task
+
+QUICK: dict[str, object] = {"data.val": 0.3, "data.test": 0.6, "finetune.precision": "float32"}
+
+
+def set_up(spec: str | Path, **more: object) -> Setup:
+    recipe = read_recipe(spec, set=QUICK | {f"finetune.{key}": value for key, value in more.items()})
+    return prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("spec")
+    save_file(zoo.build("resnet_tiny", seed=3).state_dict(), folder / "own.safetensors")
+    (folder / "spec.yaml").write_text("extends: resnet_tiny\nweights: {default: {file: own.safetensors}}\n")
+    return folder / "spec.yaml"
+
+
+def test_minutes_follow_from_the_speed_and_the_images() -> None:
+    setup = set_up("lenet5", weights="none", epochs=6)
+    plan = choose_plan(setup)
+    forecast = forecast_plan(setup, plan)
+    images = 6 * (len(setup.train) + len(setup.val) / 3)
+    assert forecast.epochs == 6
+    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+
+
+def test_a_frozen_trunk_is_faster_and_nothing_is_changed(spec: Path) -> None:
+    setup = set_up(spec, strategy="full")
+    before, state = torch.get_rng_state(), {k: v.clone() for k, v in setup.net.state_dict().items()}
+    full = max(training_speed(setup, ("",), EXACT, 32) for _ in range(3))
+    top = max(training_speed(setup, ("layer3.1", "fc"), EXACT, 32) for _ in range(3))
+    assert top > 1.3 * full
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(value, state[name]) for name, value in setup.net.state_dict().items())
+
+
+def test_a_plan_compares_what_could_be_done(spec: Path) -> None:
+    compared = choose_plan(set_up(spec, strategy="full"), compare=True).evidence["forecast"]
+    assert isinstance(compared, dict)
+    assert set(compared) == {"partial", "full", "scratch"}
+    alone = choose_plan(set_up("lenet5", weights="none"), compare=True).evidence["forecast"]
+    assert isinstance(alone, dict)
+    assert set(alone) == {"scratch"}
+
+
+def test_epochs_are_cut_to_the_budget() -> None:
+    plan = replace(choose_plan(set_up("lenet5", weights="none")), epochs=20)
+    forecast = Forecast(epochs=20, images_per_s=100.0, minutes=4.0)
+    assert within_budget(plan, forecast, None) == plan
+    assert within_budget(plan, forecast, 5.0) == plan
+    assert within_budget(plan, forecast, 1.0).epochs == 5
+    assert within_budget(plan, forecast, 0.001).epochs == 1
+    assert "5 of 20 epochs fit" in within_budget(plan, forecast, 1.0).reasons[-1]
+
+
+def test_a_run_keeps_to_its_budget(tmp_path: Path) -> None:
+    values = QUICK | {"finetune.budget_minutes": 1e-4, "finetune.weights": "none", "finetune.epochs": 30}
+    done = run("specs/lenet5.yaml", set=values, run=tmp_path / "run", console=Console(quiet=True))
+    assert done.plan.epochs < 30
