@@ -30,6 +30,10 @@ DOCUMENT = Path("docs/recipe.md")
 CLASSES, IMAGES = 20, 5000
 SHARED: Mapping[str, object] = {
     **QUIET,
+    "layers.conv1.conv.out": 8,
+    "layers.layer1.with.out": 8,
+    "layers.layer2.with.out": 16,
+    "layers.layer3.with.out": 32,
     "finetune.strategy": "scratch",
     "finetune.weights": "none",
     "finetune.precision": "float32",
@@ -65,7 +69,7 @@ def all_tasks(data: str | None, only: str) -> Iterator[Task]:
     """Every run: both data sets, all techniques, all seeds; a seed of all before the next."""
     sets: list[tuple[str, str | None, int]] = [("digits", None, 20)]
     if data is not None:
-        sets.append(("Tiny ImageNet", str(subset(Path(data).expanduser(), LOG.parent / "subset")), 15))
+        sets.append(("Tiny ImageNet", str(subset(Path(data).expanduser(), LOG.parent / "subset")), 12))
     for seed in SEEDS:
         for technique in TECHNIQUES:
             if only in technique:

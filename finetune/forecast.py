@@ -55,7 +55,7 @@ def training_speed(setup: Setup, trains: tuple[str, ...], precision: Precision, 
             with precision.context(device):
                 answer = net(images)
             parts = [answer] if isinstance(answer, Tensor) else answer  # one with an auxiliary head gives two
-            torch.stack([part.float().square().mean() for part in parts]).sum().backward()
+            torch.stack([part.float().square().mean() for part in parts]).sum().backward()  # type: ignore[no-untyped-call]
             _finish(device)
             if run >= WARM_UP:
                 best = max(best, batch / (time.perf_counter() - start))
