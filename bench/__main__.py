@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from datetime import date
-
-import torch
-import torchvision
-
 from bench.build import build_speeds
+from bench.document import machine
 from bench.training import BATCH, training_speeds
 
 
 def main() -> None:
     """Measure and print, with what is needed to read the figures."""
-    print(
-        f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, ",
-        end="",
-    )
-    print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
+    print(machine())
     built = build_speeds()
     print(f"build resnet50, init skipped on both sides: {built.first * 1e3:.1f} ms the first time, ", end="")
     print(f"{built.first / built.torchvision:.2f} times torchvision's; ", end="")

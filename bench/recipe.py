@@ -67,9 +67,9 @@ def main() -> None:
 
 def all_tasks(data: str | None, only: str) -> Iterator[Task]:
     """Every run: both data sets, all techniques, all seeds; a seed of all before the next."""
-    sets: list[tuple[str, str | None, int]] = [("digits", None, 20)]
+    sets: list[tuple[str, str | None, int]] = [("digits", None, 12)]
     if data is not None:
-        sets.append(("Tiny ImageNet", str(subset(Path(data).expanduser(), LOG.parent / "subset")), 12))
+        sets.append(("Tiny ImageNet", str(subset(Path(data).expanduser(), LOG.parent / "subset")), 8))
     for seed in SEEDS:
         for technique in TECHNIQUES:
             if only in technique:

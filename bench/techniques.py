@@ -28,7 +28,6 @@ TECHNIQUES: Mapping[str, Overrides] = {
     NOTHING: BARE,
     "Nesterov momentum": _with(optimizer="sgd"),
     "AdamW, rate 0.001": _with(optimizer="adamw", learning_rate=1e-3),
-    "RMSProp, rate 0.001": _with(optimizer="rmsprop", learning_rate=1e-3),
     "warm-up, 5%": _with(warm_up={"fraction": 0.05}),
     "cosine schedule": _with(schedule="cosine"),
     "one cycle": _with(schedule="one_cycle"),
