@@ -81,7 +81,7 @@ bench: $(READY) ## measure speeds as ratios on this machine
 bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DATA=folder of Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.recipe $(if $(DATA),--data $(DATA))
 
-bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/weights (DATA=folder beside the digits; goes on)
+bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=folder beside the digits; goes on)
 	$(BIN)/python -m bench.transfer "$(SPEC)" $(data)
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml

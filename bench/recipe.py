@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from bench.document import machine, spread, write_between
 from bench.pool import Line, read_log, run_all
-from bench.techniques import NOTHING, TECHNIQUES
+from bench.techniques import MORE, NOTHING, TECHNIQUES, Overrides
 from bench.trial import QUIET, load, measure
 from finetune.setup import read_recipe
 
@@ -27,6 +27,7 @@ SPEC = "resnet_tiny"
 SEEDS = (0, 1, 2)
 LOG = Path("runs/bench/recipe.jsonl")
 DOCUMENT = Path("docs/recipe.md")
+EVERY: Mapping[str, Overrides] = {**TECHNIQUES, **MORE}
 CLASSES, IMAGES = 20, 5000
 SHARED: Mapping[str, object] = {
     **QUIET,
@@ -59,27 +60,26 @@ def main() -> None:
     parser.add_argument(
         "--data", help="folder of Tiny ImageNet's parquet files; without it, the digits alone"
     )
-    parser.add_argument("--only", help="techniques whose names hold this text")
+    parser.add_argument("--all", action="store_true", help="more techniques: as much work again")
     given = parser.parse_args()
-    run_all(list(all_tasks(given.data, given.only or "")), train_one, LOG)
+    run_all(list(all_tasks(given.data, EVERY if given.all else TECHNIQUES)), train_one, LOG)
     write_between(DOCUMENT, "recipe", f"{machine()}\n\n{table(read_log(LOG))}")
 
 
-def all_tasks(data: str | None, only: str) -> Iterator[Task]:
+def all_tasks(data: str | None, techniques: Mapping[str, Overrides]) -> Iterator[Task]:
     """Every run: both data sets, all techniques, all seeds; a seed of all before the next."""
     sets: list[tuple[str, str | None, int]] = [("digits", None, 12)]
     if data is not None:
         sets.append(("Tiny ImageNet", str(subset(Path(data).expanduser(), LOG.parent / "subset")), 8))
     for seed in SEEDS:
-        for technique in TECHNIQUES:
-            if only in technique:
-                yield from (Task(name, folder, epochs, technique, seed) for name, folder, epochs in sets)
+        for technique in techniques:
+            yield from (Task(name, folder, epochs, technique, seed) for name, folder, epochs in sets)
 
 
 def train_one(task: Task) -> Line:
     """Train with the technique, and test on images that neither training nor the best epoch's choice saw."""
     more = {"finetune.epochs": task.epochs, "finetune.seed": task.seed}
-    recipe = read_recipe(SPEC, task.folder, {**SHARED, **TECHNIQUES[task.technique], **more})
+    recipe = read_recipe(SPEC, task.folder, {**SHARED, **EVERY[task.technique], **more})
     return measure(recipe, load(recipe))
 
 
@@ -112,7 +112,7 @@ def table(lines: list[Line]) -> str:
             100 * float(str(line["accuracy"]))
         )
     rows = [f"| | {' | '.join(f'{name} | gain' for name in sets)} |", "|---|" + "---:|---:|" * len(sets)]
-    for technique in TECHNIQUES:
+    for technique in (name for name in EVERY if any(line["technique"] == name for line in lines)):
         cells = []
         for name in sets:
             values, base = found.get((name, technique), []), found.get((name, NOTHING), [])

@@ -55,7 +55,7 @@ def main() -> None:
     log = FOLDER / f"transfer-{spec.name}.jsonl"
     run_all(list(all_tasks(given.spec, given.data)), train_one, log)
     text = "\n\n".join([machine(), *tables(read_log(log))])
-    write_between(Path("docs/weights") / f"{spec.name}.md", "transfer", text)
+    write_between(Path("docs/pretraining.md"), "transfer", text)
 
 
 def all_tasks(spec: str, folder: str | None) -> Iterator[Task]:

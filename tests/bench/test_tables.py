@@ -14,7 +14,7 @@ import pytest
 from bench import recipe, transfer
 from bench.document import machine, spread, write_between
 from bench.pool import Line, read_log, run_all
-from bench.techniques import NOTHING, TECHNIQUES
+from bench.techniques import NOTHING
 from finetune.data import load_splits
 from finetune.settings import DataSettings
 from finetune.setup import read_recipe
@@ -52,7 +52,7 @@ def test_figures_carry_their_machine() -> None:
 
 
 def test_every_technique_is_a_recipe() -> None:
-    for values in TECHNIQUES.values():
+    for values in recipe.EVERY.values():
         read_recipe(recipe.SPEC, set={**recipe.SHARED, **values, "finetune.epochs": 1})
 
 
@@ -65,7 +65,7 @@ def test_the_recipes_table_tells_the_gain() -> None:
     rows = recipe.table(lines).splitlines()
     assert f"| {NOTHING} | 91.0 ± 1.4 | +0.0 |" in rows
     assert "| cosine schedule | 94.0 ± 1.4 | +3.0 |" in rows
-    assert "| mixup 0.2 | — | — |" in rows
+    assert not [row for row in rows if "mixup" in row]
 
 
 def test_the_subset_has_every_tenth_class(tmp_path: Path) -> None:

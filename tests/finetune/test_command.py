@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from finetune.plan import read_plan
 
-def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+
+def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "finetune", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +40,11 @@ def test_five_mistakes_give_five_errors() -> None:
     assert done.stderr.count("five_mistakes.yaml:") == 5
 
 
-def test_a_plan_is_printed_and_nothing_is_written(tmp_path: Path) -> None:
-    before = set(Path("runs").rglob("*")) if Path("runs").exists() else set()
-    done = call("plan", "specs/lenet5.yaml")
+def test_a_plan_is_printed_and_written_and_nothing_else_is(tmp_path: Path) -> None:
+    done = call("plan", str(Path("specs/lenet5.yaml").resolve()), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for words in ("very little data", "linear_probe", "plan: scratch"):
+    for words in ("very little data", "linear_probe", "plan: scratch", "scratch would take about"):
         assert words in done.stdout
-    assert (set(Path("runs").rglob("*")) if Path("runs").exists() else set()) == before
+    written = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert written == ["runs/lenet5/plan.json"]
+    assert read_plan(tmp_path / written[0]).strategy == "scratch"

@@ -11,7 +11,7 @@ import zoo
 from finetune.setup import read_recipe
 from zoo.__main__ import app
 
-TINY = "extends: resnet_tiny\nweights: {default: null, own: {file: own.safetensors}}\nfinetune:\n"
+TINY = "extends: resnet_tiny\nweights: {own: {file: own.safetensors}}\nfinetune:\n"
 MISTAKES = [
     (TINY + "  weights: onw\n", "4:3: finetune.weights: spec has no weights 'onw'", "did you mean 'own'"),
     (TINY + "  stage_rates: {layer9: 0.1}\n", "4:3: finetune.stage_rates.layer9: the network", "layer1"),

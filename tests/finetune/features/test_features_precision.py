@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from finetune.precision import EXACT, Precision, arranged, fastest_precision
+from finetune.precision import EXACT, GAIN, Precision, arranged, fastest_precision
 
 
 class Net(nn.Module):
@@ -33,7 +33,8 @@ def test_takes_the_fastest_and_leaves_the_network_alone(backward: bool) -> None:
     before = {name: value.clone() for name, value in net.state_dict().items()}
     best = fastest_precision(net, IMAGES, backward=backward)
     assert best.name in best.images_per_s
-    assert best.images_per_s[best.name] == max(best.images_per_s.values())
+    worth = {name: speed / (GAIN if "bfloat16" in name else 1) for name, speed in best.images_per_s.items()}
+    assert worth[best.name] == pytest.approx(max(worth.values()), rel=1e-4)  # speeds are rounded
     assert {"bfloat16, channels last", "float32, channels last"} <= set(best.images_per_s)
     assert net.training
     assert net.norm.training
