@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from small_kit import small_net
 from torch import nn
 
 from finetune.ensembles.ensemble import (
@@ -22,15 +23,6 @@ from finetune.ensembles.ensemble import (
 )
 
 pytestmark = pytest.mark.usefixtures("seeded")
-
-
-def small_net() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3),
-        nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5)),
-        nn.Flatten(),
-        nn.Linear(4 * 36, 3),
-    )
 
 
 def states(count: int) -> list[State]:

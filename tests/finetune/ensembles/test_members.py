@@ -9,13 +9,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from accelerate import Accelerator
-from rich.console import Console
 from safetensors.torch import load_file, save_file
+from small_kit import QUIET, broken_off, write_small
 from torch import Tensor, nn
 
 import zoo
-from finetune.checkpoint import save_checkpoint
 from finetune.choose import choose_plan
 from finetune.data import load_splits
 from finetune.ensembles.ensemble import Ensemble
@@ -30,37 +28,15 @@ from zoo.errors import GraftError
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
-SPEC = """
-name: small
-input: {channels: 1, height: 8, width: 8}
-classes: 10
-head: fc
-stages: [conv]
-layers:
-  conv: {conv: {out: 8, kernel: 3}}
-  act: relu
-  flatten: flatten
-  fc: {linear: {out: $classes}}
-data: {val: 0.3, test: 0.6}
-finetune: {batch_size: 16, epochs: 3, precision: float32, checks: none, monitor: none}
-export: {parity_images: 4}
-"""
 SNAPSHOTS: dict[str, object] = {
     "finetune.ensemble": {"snapshots": 2},
     "finetune.schedule": {"cosine_restarts": {"cycles": 3}},
 }
-QUIET = Console(quiet=True)
-
-
-class StopError(Exception):
-    """The run is broken off."""
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("spec") / "small.yaml"
-    path.write_text(SPEC)
-    return path
+    return write_small(tmp_path_factory.mktemp("spec"), val=0.3, test=0.6)
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +97,12 @@ def test_an_ensemble_is_one_network_and_answers_with_its_members_mean(snapshots:
     np.testing.assert_allclose(answers, mean.numpy(), atol=1e-5)  # float32 in another order
 
 
-def test_killed_between_snapshots_and_resumed(
-    snapshots: RunReport, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def save_then_stop(accelerator: Accelerator, folder: Path, name: str) -> None:
-        save_checkpoint(accelerator, folder, name)
-        if name == "step-000027":  # after the first snapshot, in the middle of the third epoch
-            raise StopError
+def test_killed_between_snapshots_and_resumed(snapshots: RunReport, spec: Path, tmp_path: Path) -> None:
+    def in_the_third_epoch(_: Path, name: str) -> bool:
+        return name == "step-000027"  # after the first snapshot
 
-    monkeypatch.setattr("finetune.train.CHECKPOINT_EVERY_S", 0.0)
-    monkeypatch.setattr("finetune.train.save_checkpoint", save_then_stop)
-    with pytest.raises(StopError):
+    with broken_off(in_the_third_epoch):
         run(spec, set=SNAPSHOTS, run=tmp_path / "run", console=QUIET)
-    monkeypatch.undo()
     assert not (tmp_path / "run" / "model.safetensors").exists()
     resumed = run(spec, set=SNAPSHOTS, run=tmp_path / "run", console=QUIET)
     assert resumed.metrics == snapshots.metrics
@@ -177,8 +146,8 @@ def test_a_soup_is_one_plain_network_and_never_worse_in_validation(spec: Path, t
         torch.testing.assert_close(value, torch.stack([member[name] for member in members]).mean(dim=0))
 
 
-def test_bagging_trains_each_member_on_its_own_sample_and_goes_on_where_it_was(
-    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_bagging_trains_each_member_on_its_own_sample_and_goes_on_where_it_broke(
+    spec: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, object] = {"finetune.ensemble": {"bagging": 2}, "finetune.epochs": 2}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -186,16 +155,8 @@ def test_bagging_trains_each_member_on_its_own_sample_and_goes_on_where_it_was(
     assert [line["member"] for line in read_lines(whole / "metrics.jsonl")] == [1, 1, 2, 2]
     first, second = (load_file(whole / "members" / name / "model.safetensors") for name in "12")
     assert not torch.equal(first["fc.weight"], second["fc.weight"])
-
-    def save_then_stop(accelerator: Accelerator, folder: Path, name: str) -> None:
-        save_checkpoint(accelerator, folder, name)
-        if folder == broken / "members" / "2" / "checkpoint":
-            raise StopError
-
-    monkeypatch.setattr("finetune.train.save_checkpoint", save_then_stop)
-    with pytest.raises(StopError):
+    with broken_off(lambda folder, _: folder == broken / "members" / "2" / "checkpoint"):
         train_only(spec, settings, broken)
-    monkeypatch.undo()
     before = (broken / "members" / "1" / "model.safetensors").stat().st_mtime_ns
     resumed = train_only(spec, settings, broken)
     assert (broken / "members" / "1" / "model.safetensors").stat().st_mtime_ns == before
@@ -209,7 +170,7 @@ def test_a_probe_cannot_be_an_ensemble(spec: Path, tmp_path: Path) -> None:
     save_file(zoo.build(spec).state_dict(), weights)
     pretrained = tmp_path / "pretrained.yaml"
     entry = f"{{file: {weights}, licence: none, classes: 10, input: {{mean: [0.5], std: [0.5]}}}}"
-    pretrained.write_text(SPEC + f"weights: {{default: {entry}}}\n")
+    pretrained.write_text(spec.read_text() + f"weights: {{default: {entry}}}\n")
     settings = {"finetune.strategy": "linear_probe", "finetune.ensemble": {"soup": 2}}
     settings |= {"finetune.cache": str(tmp_path / "cache")}
     with pytest.raises(GraftError, match="training by gradient, and the plan is linear_probe"):

@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from pydantic import ValidationError
-from rich.console import Console
 from safetensors.torch import load_file
+from small_kit import QUIET, broken_off, write_small
 
-from finetune.checkpoint import save_checkpoint
 from finetune.data import ArrayImage, Split
 from finetune.dataset import ImageDataset
 from finetune.ensembles.regroup import join, sample
@@ -26,33 +24,10 @@ from zoo.errors import GraftError
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
-SPEC = """
-name: small
-input: {channels: 1, height: 8, width: 8}
-classes: 10
-head: fc
-stages: [conv]
-layers:
-  conv: {conv: {out: 8, kernel: 3}}
-  act: relu
-  flatten: flatten
-  fc: {linear: {out: $classes}}
-data: {val: 0.1, test: 0.8}
-finetune: {batch_size: 16, epochs: 3, precision: float32, checks: none, monitor: none}
-export: {parity_images: 4}
-"""
-QUIET = Console(quiet=True)
-
-
-class StopError(Exception):
-    """The run is broken off."""
-
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("spec") / "small.yaml"
-    path.write_text(SPEC)
-    return path
+    return write_small(tmp_path_factory.mktemp("spec"), val=0.1, test=0.8)
 
 
 def training(report: RunReport) -> dict[str, dict[str, float]]:
@@ -61,9 +36,7 @@ def training(report: RunReport) -> dict[str, dict[str, float]]:
     return record
 
 
-def test_retraining_takes_as_many_steps_on_more_images(
-    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retraining_takes_as_many_steps_on_more_images(spec: Path, tmp_path: Path) -> None:
     settings: dict[str, object] = {"finetune.after_stopping": "retrain"}
     report = run(spec, set=settings, run=tmp_path / "run", console=QUIET)
     first, second = (read_lines(report.folder / name / "metrics.jsonl") for name in (".", "refit"))
@@ -73,16 +46,8 @@ def test_retraining_takes_as_many_steps_on_more_images(
     weights = load_file(report.folder / "model.safetensors")
     stopped = load_file(report.folder / "members" / "best.safetensors")
     assert not torch.equal(weights["fc.weight"], stopped["fc.weight"])
-
-    def save_then_stop(accelerator: Accelerator, folder: Path, name: str) -> None:
-        save_checkpoint(accelerator, folder, name)
-        if folder.parent.name == "refit":
-            raise StopError
-
-    monkeypatch.setattr("finetune.train.save_checkpoint", save_then_stop)
-    with pytest.raises(StopError):
+    with broken_off(lambda folder, _: folder.parent.name == "refit"):
         run(spec, set=settings, run=tmp_path / "broken", console=QUIET)
-    monkeypatch.undo()
     resumed = run(spec, set=settings, run=tmp_path / "broken", console=QUIET)
     assert resumed.metrics == report.metrics
     assert training(resumed) == training(report)

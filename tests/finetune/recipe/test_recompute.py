@@ -6,20 +6,12 @@ import copy
 
 import pytest
 import torch
+from small_kit import small_net
 from torch import Tensor, nn
 
 from finetune.recipe.recompute import enable_checkpointing
 
 pytestmark = pytest.mark.usefixtures("seeded")
-
-
-def small_net() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3),
-        nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5)),
-        nn.Flatten(),
-        nn.Linear(4 * 36, 3),
-    )
 
 
 def gradients(net: nn.Module, images: Tensor) -> dict[str, Tensor]:
