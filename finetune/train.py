@@ -70,8 +70,11 @@ class Loop:
 
     def finished(self) -> bool:
         """Whether the plan is at its end, or validation has stalled for `patience` epochs."""
-        standing, patience = self.standing, self.setup.settings.patience
-        return standing.epoch >= self.plan.epochs or (patience != "none" and standing.stalled(patience))
+        standing, patience, resizing = self.standing, self.setup.settings.patience, self.step.resizing
+        if standing.epoch >= self.plan.epochs or patience == "none":
+            return standing.epoch >= self.plan.epochs
+        grown = resizing is None or resizing.full(standing.step)  # before, validation is of another size
+        return grown and standing.stalled(patience)
 
     def _loader(self, epoch: int, start_batch: int) -> DataLoader[Any]:
         return loader(

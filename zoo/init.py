@@ -35,8 +35,8 @@ def initialise(network: Network, choices: Choices, seed: int) -> None:
 
 
 def _fill(built: BuiltLayer, name: str, site: Site, rules: Sequence[InitRule]) -> None:
-    rule = _rule_for(built, name, rules)
-    call = getattr(rule, name) if rule else _default(name, site.weight)
+    rule = rule_for(built, name, rules)
+    call = getattr(rule, name) if rule else default_call(name, site.weight)
     try:
         INITS[call.op].function(site, **call.args)
     except ShapeError as error:
@@ -45,14 +45,15 @@ def _fill(built: BuiltLayer, name: str, site: Site, rules: Sequence[InitRule]) -
         raise SpecError([Problem(mark, "choices.init", message)]) from error
 
 
-def _default(name: str, weight: Tensor) -> Call:
+def default_call(name: str, weight: Tensor) -> Call:
     """Give what torch starts layers with: norms as the identity, others even within 1 / sqrt(fan_in)."""
     if weight.dim() < MATRIX_AXES:
         return Call("ones" if name == "weight" else "zeros", {})
     return Call("uniform", {})
 
 
-def _rule_for(built: BuiltLayer, name: str, rules: Sequence[InitRule]) -> InitRule | None:
+def rule_for(built: BuiltLayer, name: str, rules: Sequence[InitRule]) -> InitRule | None:
+    """Give the last rule that says what this parameter of the layer starts as, if any does."""
     fitting = [rule for rule in rules if getattr(rule, name) is not None and _fits(rule, built)]
     return fitting[-1] if fitting else None
 

@@ -36,6 +36,10 @@ class Resizing:
         )
         return settings.initial_scale + (1 - settings.initial_scale) * min(max(grown, 0.0), 1.0)
 
+    def full(self, step: int) -> bool:
+        """Whether images have reached their full size at `step`."""
+        return self.scale(step) >= 1
+
     def __call__(self, images: Tensor, step: int) -> Tensor:
         """(N, C, H, W) at the size of that step, antialiased."""
         size = tuple(scaled(side, self.scale(step)) for side in images.shape[-2:])

@@ -60,7 +60,10 @@ class Adversarial(OneOf):
 
 
 class ProgressiveResizing(Settings):
-    """Small images first and the full size at the end: most epochs cost a fraction of one at full size."""
+    """Small images first and the full size at the end: most epochs cost a fraction of one at full size.
+
+    Validation has the full size all along, and patience counts from when training has it too.
+    """
 
     initial_scale: Factor = 0.5
     """Share of the full height and width to begin with."""

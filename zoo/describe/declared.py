@@ -11,7 +11,7 @@ from zoo.describe.description import IMAGE, LayerRow, is_within
 from zoo.describe.family import family_of
 from zoo.describe.macs import macs_of
 from zoo.describe.wording import call_in_words
-from zoo.init import _default, _rule_for
+from zoo.init import default_call, rule_for
 from zoo.network import BuiltLayer, Network
 from zoo.registry import Call
 from zoo.spec import Spec
@@ -55,8 +55,8 @@ def _start(spec: Spec, built: BuiltLayer, name: str) -> Call | None:
     parameter = getattr(built.module, name, None)
     if not isinstance(parameter, Tensor):
         return None
-    rule = _rule_for(built, name, spec.choices.init)
-    call: Call | None = getattr(rule, name) if rule else _default(name, parameter)
+    rule = rule_for(built, name, spec.choices.init)
+    call: Call | None = getattr(rule, name) if rule else default_call(name, parameter)
     return call
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from small_kit import QUIET
 from torch import nn
 
 import zoo
+from finetune.pipeline import run
 from finetune.recipe.resizing import Resizing, build_resizing, scaled
 from finetune.settings.optim import ProgressiveResizing
 
@@ -50,3 +54,16 @@ def test_a_network_of_one_size_is_refused() -> None:
 def test_fractions_that_exceed_the_run_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at most 1, found 0\.7 \+ 0\.6"):
         ProgressiveResizing(delay_fraction=0.7, finetune_fraction=0.6)
+
+
+def test_a_run_is_not_given_up_while_its_images_are_small(tmp_path: Path) -> None:
+    settings: dict[str, object] = {
+        **{"data.val": 0.3, "data.test": 0.6, "finetune.epochs": 6, "finetune.patience": 1},
+        **{"finetune.learning_rate": 1e-9, "finetune.checks": "none", "finetune.monitor": "none"},
+        **{"finetune.progressive_resizing": {"delay_fraction": 0.5, "finetune_fraction": 0.34}},
+        **{"finetune.precision": "float32", "export.parity_images": 4},
+    }
+    done = run("specs/examples/mobilenet_small.yaml", set=settings, run=tmp_path / "run", console=QUIET)
+    training = done.report["training"]
+    assert isinstance(training, dict)
+    assert training["epochs"] >= 4  # nothing is learned, and the full size comes in the fourth epoch
