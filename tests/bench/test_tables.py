@@ -53,7 +53,8 @@ def test_figures_carry_their_machine() -> None:
 
 def test_every_technique_is_a_recipe() -> None:
     for values in recipe.EVERY.values():
-        read_recipe(recipe.SPEC, set={**recipe.SHARED, **values, "finetune.epochs": 1})
+        spec = read_recipe(recipe.SPEC, set={**recipe.SHARED, **values, "finetune.epochs": 1})
+        assert spec.name == recipe.SPEC
 
 
 def test_the_recipes_table_tells_the_gain() -> None:
