@@ -71,9 +71,9 @@ def _likeness(setup: Setup, rows: Rows) -> Similarity:
     images = [setup.splits.train.images[row].digest() for row in rows]
     content = json.dumps([RULES, seed, setup.anatomy.stages, images, targets.tolist()])
     cache, name = _cache(setup), f"similarity-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
-    known = cache.recall(name)
+    known = cache.recall(name, similarity_from)
     if known is not None:
-        return similarity_from(known)
+        return known
     likeness = measure_similarity(network_features(setup, rows), targets, setup.net, seed=seed)
     cache.note(name, asdict(likeness))
     return likeness

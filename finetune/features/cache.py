@@ -15,10 +15,10 @@ import uuid
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ STALE_S = 24 * 3600
 DIGESTS = "digests"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
+Noted = TypeVar("Noted")
 Columns = Mapping[str, NDArray[np.float32]]
 
 
@@ -95,23 +96,18 @@ class FeatureCache:
 
     def precision(self, device: str) -> Precision | None:
         """The precision that was measured as this network's fastest on this type of device."""
-        path = self.home / f"precision-{device}.json"
-        with _dropping(path):
-            if path.exists():
-                return Precision(**json.loads(path.read_text()))
-        return None
+        return self.recall(f"precision-{device}", lambda values: Precision(**values))
 
     def remember(self, precision: Precision, device: str) -> None:
         """Keep the measured precision: features in another arithmetic would have to be computed again."""
         self.note(f"precision-{device}", asdict(precision))
 
-    def recall(self, name: str) -> dict[str, Any] | None:
-        """What was noted under that name of this network."""
+    def recall(self, name: str, read: Callable[[dict[str, Any]], Noted]) -> Noted | None:
+        """What `read` makes of the numbers noted under that name; a note that it stumbles over is dropped."""
         path = self.home / f"{name}.json"
         with _dropping(path):
             if path.exists():
-                values: dict[str, Any] = json.loads(path.read_text())
-                return values
+                return read(json.loads(path.read_text()))
         return None
 
     def note(self, name: str, values: Mapping[str, object]) -> None:

@@ -147,3 +147,12 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert FeatureCache("k").folder == tmp_path / "features"
     monkeypatch.delenv("GRAFT_CACHE")
     assert default_folder() == Path.home() / ".cache" / "graft" / "features"
+
+
+def test_a_damaged_note_is_dropped(tmp_path: Path) -> None:
+    cache = FeatureCache("key", tmp_path)
+    cache.note("numbers", {"value": 1.5})
+    assert cache.recall("numbers", lambda values: values["value"]) == 1.5
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert cache.recall("numbers", lambda values: values["other"]) is None
+    assert cache.recall("numbers", lambda values: values["value"]) is None
