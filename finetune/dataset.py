@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,8 +77,24 @@ class Pixels:
         return self.preprocess.resize(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0]
 
 
+class EpochDataset(Dataset[tuple[Tensor, int | Tensor]], ABC):
+    """A split that may show something else in every epoch: what a loader gives batches of."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many items there are."""
+
+    @abstractmethod
+    def set_epoch(self, epoch: int) -> None:
+        """Show what belongs to this epoch from now on."""
+
+    @abstractmethod
+    def fill(self) -> None:
+        """Bring into memory now what is kept there."""
+
+
 @dataclass(eq=False)
-class ImageDataset(Dataset[tuple[Tensor, int | Tensor]]):
+class ImageDataset(EpochDataset):
     """A split at the network's size; item i is (uint8 (3, height, width), target).
 
     `augment` draws random numbers that follow from (seed, epoch, i) alone: with worker processes or without,
@@ -148,7 +165,7 @@ class ImageDataset(Dataset[tuple[Tensor, int | Tensor]]):
 
 
 def loader(
-    dataset: ImageDataset,
+    dataset: EpochDataset,
     batch_size: int,
     *,
     shuffle_seed: int | None = None,
@@ -157,7 +174,7 @@ def loader(
     start_batch: int = 0,
     drop_last: bool = False,
 ) -> DataLoader[Any]:
-    """One epoch in batches: uint8 (B, 3, height, width) and int64 (B,).
+    """One epoch in batches: of images, uint8 (B, 3, height, width) and int64 (B,).
 
     The order follows from (shuffle_seed, epoch) alone; None keeps the data's order. `start_batch` leaves out
     the batches before it and changes nothing about the others. `drop_last` leaves out a last batch that is

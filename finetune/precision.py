@@ -45,8 +45,10 @@ class Precision:
         return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.autocast)
 
     def arrange(self, images: Tensor) -> Tensor:
-        """The same images (N, C, H, W), laid out in memory as this precision wants them."""
-        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+        """The same images (N, C, H, W), laid out in memory as this precision wants them; else as it is."""
+        if not self.channels_last or images.ndim != len("NCHW"):
+            return images
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 EXACT = Precision()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -10,6 +13,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from finetune.features.lower import Lower
 from finetune.monitor.gauge import Gauge
 from finetune.precision import Precision
 from finetune.preprocess import Preprocess
@@ -43,6 +47,9 @@ class Place:
 class Step:
     """Forward, loss, backward, clip, update; all parts on the accelerator's device.
 
+    In place of uint8 images it may be given what the network's `lower` part makes of them, in floating
+    point: then the part above it is all that is computed.
+
     Random draws depend on the seed and the place alone, so that a run that was broken off in the middle of
     an epoch goes on as if it had not been.
     """
@@ -61,6 +68,7 @@ class Step:
     ema: ModelEmaV3 | None
     teacher: Teacher | None
     resizing: Resizing | None = None
+    lower: Lower | None = None
     gauge: Gauge = field(default_factory=Gauge)
 
     def __call__(
@@ -68,12 +76,13 @@ class Step:
     ) -> tuple[Tensor, bool]:
         """Learn from one batch.
 
-        In: uint8 images (N, 3, h, w), their targets; `damping` multiplies the learning rate.
+        In: uint8 images (N, 3, h, w), or stored outputs (N, …), and their targets; `damping` multiplies the
+        learning rate.
         Out: the loss, (), and whether the weights were updated (gradients may still be accumulating).
         """
         seed = (self.settings.seed, place.epoch, place.batch)
         torch.manual_seed(derive_seed(*seed))
-        inputs, targets = self._inputs(images), targets.to(self.accelerator.device)
+        inputs, targets = self.inputs(images), targets.to(self.accelerator.device)
         if self.resizing is not None:
             inputs = self.precision.arrange(self.resizing(inputs, place.step))
         if self.mix is not None:
@@ -81,7 +90,7 @@ class Step:
         if self.settings.input_noise:
             inputs = add_input_noise(inputs, self.settings.input_noise, make_generator(*seed, "input noise"))
         with weight_noise(self.net, self.settings.weight_noise, make_generator(*seed, "weight noise")):
-            loss = self._loss_of(inputs, targets)
+            loss = self._loss_of(self._network(self.net, images), inputs, targets)
             self.accelerator.backward(loss / self.settings.accumulate)
         updates = place.last or (place.batch + 1) % self.settings.accumulate == 0
         if updates:
@@ -89,9 +98,12 @@ class Step:
         return loss.detach(), updates
 
     def predict(self, images: Tensor) -> Tensor:
-        """Logits for uint8 images (N, 3, h, w), in training's precision, of the averaged weights if any."""
+        """Logits for uint8 images (N, 3, h, w) or stored outputs (N, …), of the averaged weights if any.
+
+        They are computed in training's precision.
+        """
         with self.precision.context(self.accelerator.device):
-            logits: Tensor = self.averaged()(self._inputs(images))
+            logits: Tensor = self._network(self.averaged(), images)(self.inputs(images))
         return logits
 
     def averaged(self) -> nn.Module:
@@ -103,16 +115,26 @@ class Step:
         """What the schedule multiplies learning rates by."""
         return self.schedule.rate(step)
 
-    def _inputs(self, images: Tensor) -> Tensor:
-        pixels = self.preprocess.normalise(images.to(self.accelerator.device, non_blocking=True))
-        return self.precision.arrange(pixels)
+    def inputs(self, images: Tensor) -> Tensor:
+        """What the network takes: uint8 images normalised, stored outputs as they are; on the device."""
+        inputs = images.to(self.accelerator.device, non_blocking=True)
+        if not images.is_floating_point():
+            inputs = self.preprocess.normalise(inputs)
+        return self.precision.arrange(inputs)
 
-    def _loss_of(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _network(self, net: nn.Module, images: Tensor) -> Callable[[Tensor], Any]:
+        """What takes the inputs that are made of these: the network, or its part above `lower`."""
+        if not images.is_floating_point():
+            return net
+        assert self.lower is not None, "stored outputs belong to a lower part"
+        return partial(self.lower.upper, net)
+
+    def _loss_of(self, network: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor) -> Tensor:
         answers = None if self.teacher is None else self._ask(inputs)
 
         def loss_of(pixels: Tensor) -> Tensor:
             with self.precision.context(self.accelerator.device):
-                logits = self.net(pixels)
+                logits = network(pixels)
             loss = self.loss(logits.float(), targets)
             return (
                 loss if self.teacher is None or answers is None else self.teacher.mix(loss, logits, answers)

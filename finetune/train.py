@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from finetune.checkpoint import load_checkpoint, save_checkpoint
 from finetune.checks.breakdown import breakdown
-from finetune.dataset import loader
+from finetune.dataset import EpochDataset, ImageDataset, loader
 from finetune.divergence import Divergence
 from finetune.ensembles.keepers import Keeper
 from finetune.evaluate import evaluate
@@ -40,7 +40,8 @@ class Loop:
     """One training run in progress, all parts of it on their device.
 
     Without `keeps` the run is tried out, and no more: neither weights nor checkpoints are written, and what
-    becomes of it when the loss runs away is for the `watch` to say.
+    becomes of it when the loss runs away is for the `watch` to say. `train` and `val` are the setup's images,
+    or what the frozen lower part of the network makes of them.
     """
 
     setup: Setup
@@ -51,6 +52,8 @@ class Loop:
     net: nn.Module
     step: Step
     standing: Standing
+    train: EpochDataset
+    val: EpochDataset
     watch: Watch = field(default_factory=Watch)
     keeper: Keeper = field(default_factory=Keeper)
     keeps: bool = True
@@ -78,13 +81,17 @@ class Loop:
 
     def _loader(self, epoch: int, start_batch: int) -> DataLoader[Any]:
         return loader(
-            self.setup.train,
+            self.train,
             self.plan.batch_size,
             shuffle_seed=self.setup.settings.seed,
             epoch=epoch,
-            workers=self.setup.data.workers,
+            workers=self._workers(self.train),
             start_batch=start_batch,
         )
+
+    def _workers(self, dataset: EpochDataset) -> int:
+        """Images are loaded by so many processes; what lies in memory as it is wanted, by the main one."""
+        return self.setup.data.workers if isinstance(dataset, ImageDataset) else 0
 
     def _train_epoch(self, batches: int, advance: Advance) -> None:
         standing, start = self.standing, time.monotonic()
@@ -165,7 +172,7 @@ class Loop:
     def validate(self) -> dict[str, object]:
         """Every metric on the validation split."""
         self.step.averaged().eval()
-        batches = loader(self.setup.val, self.plan.batch_size * 2, workers=self.setup.data.workers)
+        batches = loader(self.val, self.plan.batch_size * 2, workers=self._workers(self.val))
         return evaluate(
             self.step.predict, batches, self.setup.task, len(self.setup.classes), self.accelerator.device
         )

@@ -51,7 +51,10 @@ class DataSettings(BaseModel):
     )
     workers: int = Field(0, ge=0, description="processes that load images; 0: the main one")
     cache_mb: int = Field(
-        2048, ge=0, description="keep a split's resized images in memory up to this many MiB"
+        2048,
+        ge=0,
+        description="keep a split's resized images in memory up to this many MiB, and what frozen stages "
+        "make of them up to as many again",
     )
 
     @model_validator(mode="before")

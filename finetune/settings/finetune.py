@@ -16,9 +16,12 @@ Auto = Literal["auto"]
 
 
 class PartialSettings(Settings):
-    """How deep `partial` trains: the head and this many of the top stages."""
+    """How deep `partial` trains, the head and this many top stages, and how often it computes the others."""
 
     stages: Annotated[int, Field(ge=1)] | Auto = "auto"
+    views: Annotated[int, Field(ge=1)] | Literal["auto", "none"] = "auto"
+    """What the frozen stages give out is kept in memory for so many augmented views of the training images,
+    which epochs show in turn; auto: up to 4, each for 4 epochs at least; none: computed in every epoch."""
 
 
 class Distill(Settings):
@@ -59,6 +62,8 @@ class FinetuneSettings(OptimSettings):
     patience: Annotated[int, Field(ge=1)] | Literal["none"] = 10
     """Epochs without a better validation score before training stops."""
     partial: PartialSettings = PartialSettings()
+    head: Literal["auto", "fresh", "probe"] = "auto"
+    """Where a fine-tuned head starts: random weights, or a linear probe (arXiv:2202.10054); auto: `fresh`."""
     distill: Off[Distill] = None
     checks: Literal["none", "brief", "full"] = "brief"
     """Sanity checks before the first step; `brief` takes about as long as a few steps."""

@@ -1,0 +1,129 @@
+"""Epochs a minute of `partial` while the frozen stages are cached, and while every epoch computes them."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import torch
+from rich.console import Console
+
+import zoo
+from bench.document import machine
+from finetune.dataset import ImageDataset
+from finetune.ensembles.regroup import sample
+from finetune.features.stored import StoredOutputs
+from finetune.folder import RunFolder
+from finetune.loop import build_loop
+from finetune.plan import Plan
+from finetune.precision import Precision, fastest_precision
+from finetune.sample import spread_rows
+from finetune.settings import DataSettings
+from finetune.setup import Setup, prepare, read_recipe, section
+from finetune.strategies import find_strategy
+from finetune.tasks import find_task
+
+IMAGES, VALIDATED, BATCH, EPOCHS = 384, 96, 32, 16
+RATE = 0.02
+QUIET = Console(quiet=True)
+
+
+@dataclass(frozen=True)
+class Course:
+    """Seconds of each epoch with its validation, the best validation accuracy, and the number of views."""
+
+    seconds: list[float]
+    accuracy: float
+    views: int
+
+    @property
+    def steady(self) -> float:
+        """Epochs a minute once all views are computed."""
+        return 60 / median(self.seconds[self.views :])
+
+    @property
+    def overall(self) -> float:
+        """Epochs a minute of the whole run."""
+        return 60 * len(self.seconds) / sum(self.seconds)
+
+
+def main(name: str = "resnet18") -> None:
+    """Train the top stage and the head on some of the digits, at the network's own size, both ways."""
+    setup = set_up(name)
+    precision = fastest(setup)
+    plain, cached = (course(set_up(name, views), precision) for views in ("none", "auto"))
+    shape = setup.spec.input
+    print(machine())
+    print(
+        f"partial, {name} at {shape.height} x {shape.width} pixels, head and top stage, {IMAGES} images, "
+        f"{EPOCHS} epochs, {precision.name}:"
+    )
+    print(f"  frozen stages computed: {plain.overall:.2f} epochs/min, val accuracy {plain.accuracy:.3f}")
+    print(
+        f"  cached in {cached.views} views: {cached.steady:.2f} epochs/min once these are computed, "
+        f"{cached.steady / plain.steady:.2f} times as many; {cached.overall:.2f} with their computing, "
+        f"{cached.overall / plain.overall:.2f} times; val accuracy {cached.accuracy:.3f}"
+    )
+
+
+def set_up(name: str, views: str = "auto") -> Setup:
+    """The spec on a few of the digits, evenly from all classes; pretrained weights where they are to hand."""
+    given = {"partial.views": views, "patience": "none", "label_smoothing": 0.0}
+    recipe = read_recipe(name, set={f"finetune.{key}": value for key, value in given.items()})
+    setup = prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    return replace(setup, train=some(setup.train, IMAGES), val=some(setup.val, VALIDATED))
+
+
+def some(images: ImageDataset, count: int) -> ImageDataset:
+    """So many of the images, the same at each call."""
+    return sample(images, spread_rows(images.split.targets, count, seed=0), seed=0)
+
+
+def fastest(setup: Setup) -> Precision:
+    """The precision in which this device trains the network fastest."""
+    shape = setup.spec.input
+    pixels = torch.zeros(BATCH, 3, shape.height, shape.width, dtype=torch.uint8)
+    return fastest_precision(setup.net, setup.preprocess.normalise(pixels), backward=True)
+
+
+def course(setup: Setup, precision: Precision) -> Course:
+    """One run, nothing of it kept."""
+    stages = list(zoo.stage_parts(setup.net, setup.anatomy).values())
+    plan = Plan(
+        strategy="partial",
+        trains=find_strategy("partial").trains(setup.anatomy.head, stages, 1),
+        head="fresh",
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        precision=precision,
+        cell=None,
+        reasons=(),
+        evidence={},
+    )
+    lines: list[Mapping[str, object]] = []
+    ends = [time.perf_counter()]
+
+    def track(line: Mapping[str, object]) -> None:
+        lines.append(line)
+        ends.append(time.perf_counter())
+
+    for images in (setup.train, setup.val):
+        images.fill()
+    with tempfile.TemporaryDirectory() as folder:
+        loop = replace(build_loop(setup, plan, RunFolder(Path(folder)), QUIET), keeps=False, track=track)
+        ends[0] = time.perf_counter()
+        loop.run()
+    views = loop.train.views if isinstance(loop.train, StoredOutputs) else 0
+    seconds = [end - start for start, end in pairwise(ends)]
+    return Course(seconds, max(float(str(line["val_accuracy"])) for line in lines), views)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
