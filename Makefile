@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FASTAI := .venv-fastai
 
 # DATA=folder or parquet, RUN=run folder, SET="key=value key=value": handed on only when given.
 data = $(if $(DATA),--data "$(DATA)")
@@ -11,7 +12,7 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune pretrain bench-recipe bench-transfer plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-partial bench-probe plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -84,10 +85,24 @@ bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DAT
 bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=folder beside the digits; goes on)
 	$(BIN)/python -m bench.transfer "$(SPEC)" $(data)
 
+bench-strategy: $(READY) ## every strategy to its end and what auto picks, into docs/strategy.md (DATA=folder, NEAR=Tiny ImageNet; goes on)
+	$(BIN)/python -m bench.strategy $(data) $(if $(NEAR),--near "$(NEAR)")
+
+bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them
+	$(BIN)/python -m bench.partial
+
+bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one bare pass and fastai, into docs/strategy.md (DATA=folder; else drawn)
+	$(BIN)/python -m bench.probe $(FASTAI)/bin/python $(data)
+
+$(FASTAI)/.ready: bench/fastai.txt | $(READY)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(FASTAI)
+	$(BIN)/uv pip install --quiet --python $(FASTAI)/bin/python -r $< $(UV_FLAGS)
+	@touch $@
+
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header \
 	  pyproject.toml --all-extras --quiet -o requirements.lock
 
 clean: ## remove what was made here, runs excepted
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage .hypothesis
+	rm -rf $(VENV) $(FASTAI) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -124,7 +124,9 @@ class FrozenPass:
 
     def _read(self, rows: Rows) -> Tensor:
         """Out: uint8 (n, 3, h, w)."""
-        items = [self.images[int(i)] for i in rows]
+        indices = [int(i) for i in rows]
+        batch = getattr(self.images, "__getitems__", None)  # as torch's loaders do: decoded on all cores
+        items = batch(indices) if batch else [self.images[i] for i in indices]
         return torch.stack([torch.as_tensor(item[0] if isinstance(item, tuple) else item) for item in items])
 
     def _input(self, pixels: Tensor) -> Tensor:
