@@ -15,8 +15,10 @@ from finetune.evaluate import evaluate_artifact
 from finetune.execute import execute_plan
 from finetune.folder import RunFolder
 from finetune.pipeline import served
+from finetune.plan import Plan
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import prepare, section
+from finetune.start import starting
 from finetune.tasks import find_task
 
 QUIET: dict[str, object] = {
@@ -34,12 +36,19 @@ def load(recipe: zoo.Spec) -> Splits:
 
 def measure(recipe: zoo.Spec, splits: Splits) -> dict[str, object]:
     """Test accuracy, and seconds from decoded splits to trained network."""
+    line, _ = measure_plan(recipe, splits)
+    return line
+
+
+def measure_plan(recipe: zoo.Spec, splits: Splits) -> tuple[dict[str, object], Plan]:
+    """As `measure`, with the plan that was carried out."""
     start = time.perf_counter()
     setup = prepare(recipe, splits)
     with tempfile.TemporaryDirectory() as folder:
         plan = choose_plan(setup)
+        setup = starting(setup, plan)
         trained = served(setup, execute_plan(setup, plan, RunFolder(Path(folder)), Console(quiet=True)))
     seconds = time.perf_counter() - start
     found = evaluate_artifact(trained.net, setup.preprocess, setup.test, setup.task, len(setup.classes))
     accuracy = float(found["accuracy"])  # type: ignore[arg-type]
-    return {"accuracy": round(accuracy, 5), "seconds": round(seconds, 1)}
+    return {"accuracy": round(accuracy, 5), "seconds": round(seconds, 1)}, plan

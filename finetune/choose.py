@@ -1,137 +1,121 @@
-"""Choosing the plan: the user's word first, then the table with what was measured."""
+"""Choosing the plan: the user's word first, then the table, then what a race on left-out images says."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import time
 from dataclasses import replace
 
-import torch
-from accelerate import PartialState
-from torch import nn
+from rich.console import Console
 
-import zoo
-from finetune.evidence.measure import count_images, measure_evidence
-from finetune.forecast import as_evidence, forecast_plan, within_budget
+from finetune.evidence.measure import Evidence, count_images, measure_evidence
+from finetune.forecast import Forecast, as_evidence, forecast_plan, within_budget
+from finetune.known_plan import keep_plan, recall_plan
 from finetune.plan import Plan
-from finetune.precision import EXACT, Precision, fastest_precision
+from finetune.precision import Precision
+from finetune.race.race import Entry, run_race
+from finetune.race.words import as_record, verdict_in_words
+from finetune.rate_scale import rate_scale
+from finetune.settle import could_be, settle
 from finetune.setup import Setup
 from finetune.strategies import STRATEGIES, Strategy, find_strategy
+from finetune.summary import summarise
 from finetune.table import TABLE, find_cell
 from zoo.errors import GraftError
 
-STEPS = {"scratch": 400, "full": 400, "partial": 400}
-"""Optimiser steps that a run aims at when `epochs` is auto; kept between the two bounds below."""
-FEWEST_EPOCHS, MOST_EPOCHS = 8, 60
-LARGEST_BATCH = 64
-PROBED_IMAGES, PROBED_ON_ACCELERATOR = 8, 256
-"""Images that the speed of each precision is measured on; an accelerator is not busy with fewer."""
-LEARNING_RATE = {"scratch": 0.1, "full": 0.02, "partial": 0.02}
-"""Highest rate of SGD for a batch of 64, by strategy; it falls in proportion with smaller batches."""
+QUIET = Console(quiet=True, force_terminal=False)
+Forecasts = dict[str, Forecast]
+Cell = tuple[str, str]
 
 
-def choose_plan(setup: Setup, *, compare: bool = False) -> Plan:
+def choose_plan(setup: Setup, *, compare: bool = False, console: Console = QUIET) -> Plan:
     """The plan for this setup: strategy, what trains, for how long, and why, within the spec's budget.
 
-    `compare` also tells how long the other strategies would take.
+    Where the strategy is left to `auto` and there are weights to start from, all strategies race, and the
+    console is told how it goes; what was chosen once for the same images, weights and spec is not measured
+    again. `compare` tells how long other strategies would take even where the spec names one.
     Raises: GraftError when the spec asks for a strategy that needs weights and there are none.
     """
-    plan = _choose(setup)
-    forecasts = {} if find_strategy(plan.strategy).probe else {plan.strategy: forecast_plan(setup, plan)}
-    for strategy in STRATEGIES.values() if compare else ():
-        possible = setup.origin is not None or not strategy.pretrained
-        if possible and not strategy.probe and strategy.name not in forecasts:
-            known = plan.precision if forecasts else None
-            other = settle(setup, strategy, plan.cell, (), {}, precision=known)
-            forecasts[strategy.name] = forecast_plan(setup, other)
-    if plan.strategy in forecasts:
-        plan = within_budget(plan, forecasts[plan.strategy], setup.settings.budget_minutes)
-    return replace(plan, evidence={**plan.evidence, **as_evidence(forecasts)})
+    known = recall_plan(setup, compare=compare)
+    if known is not None:
+        return known
+    start = time.monotonic()
+    plan, forecasts = _choose(setup, console)
+    precision = None if find_strategy(plan.strategy).probe else plan.precision
+    for other in [plan, *(_others(setup, plan.cell, precision=precision).values() if compare else ())]:
+        if other.strategy not in forecasts and not find_strategy(other.strategy).probe:
+            forecasts[other.strategy] = forecast_plan(setup, other)
+    budget = setup.settings.budget_minutes
+    if plan.strategy in forecasts and budget is not None:
+        plan = within_budget(plan, forecasts[plan.strategy], budget - (time.monotonic() - start) / 60)
+    plan = replace(plan, evidence={**plan.evidence, "forecast": as_evidence(forecasts)})
+    plan = replace(plan, summary=summarise(plan))
+    keep_plan(setup, plan, compare=compare)
+    return plan
 
 
-def _choose(setup: Setup) -> Plan:
+def _choose(setup: Setup, console: Console) -> tuple[Plan, Forecasts]:
     wanted = setup.settings.strategy
-    if setup.origin is not None and not setup.task.probes:
+    if setup.origin is None:
+        return _without_weights(setup), {}
+    if not setup.task.probes:
         usual = "full" if wanted == "auto" else str(wanted)
         reason = f"{setup.task.name} has no frozen features to measure by; {usual} is what is usual"
-        return settle(setup, find_strategy(usual), None, (reason,), count_images(setup))
-    if setup.origin is not None:
-        evidence = measure_evidence(setup)
-        cell = find_cell(evidence.images_a_class, evidence.similar)
-        name = TABLE[cell] if wanted == "auto" else wanted
-        why = [*evidence.reasons, _word(wanted, name, cell)]
-        if wanted == "auto" and name == "linear_probe" and not has_linear_head(setup):
-            name = "stage_probe"
-            why.append(
-                f"{setup.anatomy.head} is no linear layer to write a probe into: stage_probe brings one"
-            )
-        return settle(setup, find_strategy(name), cell, tuple(why), evidence.numbers)
+        rates = _rates(setup, find_strategy(usual))
+        return settle(setup, find_strategy(usual), None, (reason,), count_images(setup), rates=rates), {}
+    evidence = measure_evidence(setup, probes=wanted in ("auto", "partial"))
+    cell = find_cell(evidence.images_a_class, evidence.similar)
+    if wanted == "auto":
+        return _by_race(setup, evidence, cell, console)
+    said = f"the spec asks for {wanted}; for {cell[0]}, {cell[1]} data the table says {TABLE[cell]}"
+    strategy, reasons = find_strategy(wanted), (*evidence.reasons, said)
+    rates = _rates(setup, strategy)
+    return settle(setup, strategy, cell, reasons, evidence.numbers, depth=evidence.depth, rates=rates), {}
+
+
+def _without_weights(setup: Setup) -> Plan:
+    wanted = setup.settings.strategy
     if wanted not in ("auto", "scratch"):
         raise GraftError(
             f"finetune.strategy: {wanted} needs pretrained weights, and there are none: {setup.no_weights}\n"
             "  expected: weights to start from, or finetune.strategy=scratch"
         )
-    reasons = (f"no pretrained weights ({setup.no_weights}), so the network is trained from scratch",)
-    return settle(setup, find_strategy("scratch"), None, reasons, count_images(setup))
+    reason = f"no pretrained weights ({setup.no_weights}), so the network is trained from scratch"
+    return settle(setup, find_strategy("scratch"), None, (reason,), count_images(setup))
 
 
-def settle(
-    setup: Setup,
-    strategy: Strategy,
-    cell: tuple[str, str] | None,
-    reasons: tuple[str, ...],
-    numbers: Mapping[str, object],
-    *,
-    precision: Precision | None = None,
-) -> Plan:
-    """The plan of that strategy with every `auto` settled from the size of the training split.
-
-    Without a `precision`, it is chosen as the spec says, or measured.
-    """
-    settings, images = setup.settings, len(setup.splits.train.targets)
-    batch = settings.batch_size if settings.batch_size != "auto" else _batch_size(images)
-    steps_an_epoch = math.ceil(images / batch)
-    epochs = settings.epochs
-    if epochs == "auto":
-        epochs = 1 if strategy.probe else _clamp(round(STEPS[strategy.name] / steps_an_epoch))
-    rate = settings.learning_rate
-    if rate == "auto":
-        rate = 0.0 if strategy.probe else LEARNING_RATE[strategy.name] * batch / LARGEST_BATCH
-    stages = list(zoo.stage_parts(setup.net, setup.anatomy).values())
-    depth = settings.partial.stages if settings.partial.stages != "auto" else max(len(stages) // 2, 1)
-    trains = strategy.trains(setup.anatomy.head, stages, depth)
-    precision = precision or choose_precision(setup, strategy)
-    return Plan(strategy.name, trains, epochs, batch, rate, precision, cell, reasons, numbers)
+def _by_race(setup: Setup, evidence: Evidence, cell: Cell, console: Console) -> tuple[Plan, Forecasts]:
+    """The plan of the strategy that wins the race, and how long each would take."""
+    hits = {name: values for name, values in evidence.hits.items() if could_be(setup, find_strategy(name))}
+    plans = _others(setup, cell, depth=evidence.depth)
+    entries = [Entry(plan, forecast_plan(setup, plan)) for plan in plans.values()]
+    forecasts = {name: evidence.forecasts[name] for name in hits}
+    forecasts |= {entry.plan.strategy: entry.forecast for entry in entries}
+    budget = setup.settings.budget_minutes
+    race = run_race(evidence.sampled(setup), hits, entries, budget_minutes=budget, say=console.print)
+    name = race.winner.name
+    plan = plans[name] if name in plans else settle(setup, find_strategy(name), cell, (), {})
+    words = verdict_in_words(race, TABLE[cell], cell)
+    numbers = {**plan.evidence, **evidence.numbers, "race": as_record(race)}
+    return replace(plan, reasons=(*evidence.reasons, *plan.reasons, *words), evidence=numbers), forecasts
 
 
-def has_linear_head(setup: Setup) -> bool:
-    """Whether a linear probe can be written into the network as it is."""
-    return isinstance(setup.net.get_submodule(setup.anatomy.head), nn.Linear)
+def _others(
+    setup: Setup, cell: Cell | None, *, precision: Precision | None = None, depth: int | None = None
+) -> dict[str, Plan]:
+    """Every strategy that trains by gradient and could be had here, all in one precision."""
+    plans: dict[str, Plan] = {}
+    rates = _rates(setup, find_strategy("full"))
+    for strategy in STRATEGIES.values():
+        if not strategy.probe and could_be(setup, strategy):
+            found = settle(setup, strategy, cell, (), {}, precision=precision, depth=depth, rates=rates)
+            precision, plans[strategy.name] = found.precision, found
+    return plans
 
 
-def choose_precision(setup: Setup, strategy: Strategy) -> Precision:
-    """The arithmetic to train in: as the spec says, else the fastest on this device, measured."""
-    wanted = setup.settings.precision
-    if strategy.probe or wanted == "float32":
-        return EXACT
-    device = PartialState().device
-    images = PROBED_IMAGES if device.type == "cpu" else PROBED_ON_ACCELERATOR
-    example = torch.zeros(images, 3, setup.spec.input.height, setup.spec.input.width, dtype=torch.uint8)
-    inputs = setup.preprocess.to(device).normalise(example.to(device))
-    autocast = True if wanted == "bfloat16" else None
-    return fastest_precision(setup.net.to(device), inputs, backward=True, autocast=autocast)
-
-
-def _batch_size(images: int) -> int:
-    """A power of two that leaves at least about eight steps an epoch, at most LARGEST_BATCH."""
-    return min(LARGEST_BATCH, max(8, 1 << round(math.log2(max(images / 8, 1)))))
-
-
-def _clamp(epochs: int) -> int:
-    return min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)
-
-
-def _word(wanted: str, name: str, cell: tuple[str, str]) -> str:
-    if wanted == "auto":
-        return f"{cell[0]}, {cell[1]} data: the table says {name}"
-    return f"the spec asks for {name}; for {cell[0]}, {cell[1]} data the table says {TABLE[cell]}"
+def _rates(setup: Setup, strategy: Strategy) -> float:
+    """What the default learning rates are multiplied by, where they are left to `auto` and it matters."""
+    settings = setup.settings
+    fitted = setup.origin is not None and strategy.pretrained and not strategy.probe
+    if not fitted or settings.learning_rate != "auto" or settings.optimizer.op != "sgd":
+        return 1.0
+    return rate_scale(setup)

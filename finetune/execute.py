@@ -10,10 +10,10 @@ from torch import nn
 from finetune.ensembles.members import train_members
 from finetune.ensembles.stopping import train_again
 from finetune.evidence.measure import network_features
-from finetune.evidence.probe import fit_probe, probe_head
 from finetune.evidence.stage_probe import build_stage_probe
 from finetune.evidence.stage_select import fit_stage_probe
 from finetune.folder import RunFolder, write_weights
+from finetune.head import fit_head
 from finetune.loop import build_loop
 from finetune.plan import Plan
 from finetune.rebuild import Training, rebuild_net
@@ -37,6 +37,8 @@ def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) 
     Raises: GraftError when a linear probe has no linear head to write into, or when training breaks down.
     """
     _check_probe(setup, plan)
+    if plan.head == "probe" and not find_strategy(plan.strategy).probe:
+        fit_head(setup)
     if plan.strategy == "linear_probe":
         trained = _fit_head(setup)
     elif plan.strategy == "stage_probe":
@@ -71,16 +73,7 @@ def _check_probe(setup: Setup, plan: Plan) -> None:
 
 
 def _fit_head(setup: Setup) -> Trained:
-    head = setup.net.get_submodule(setup.anatomy.head)
-    if not isinstance(head, nn.Linear):
-        raise GraftError(
-            f"finetune.strategy: linear_probe needs a linear head; {setup.anatomy.head} is a "
-            f"{type(head).__name__}\n  expected: stage_probe, partial or full"
-        )
-    classes, seed = len(setup.classes), setup.settings.seed
-    features = network_features(setup).head_input
-    probe = fit_probe(features, setup.splits.train.targets, classes=classes, seed=seed)
-    probe_head(probe, head)
+    probe = fit_head(setup)
     accuracy = probe.accuracy
     return Trained(
         setup.net,

@@ -22,11 +22,13 @@ from finetune.execute import Trained, execute_plan, rebuild
 from finetune.folder import RunFolder, new_folder, unfinished, write_json, write_text
 from finetune.given_plan import given_plan
 from finetune.monitor.reading import read_run
+from finetune.outcome import compare_outcome
 from finetune.plan import Plan, read_plan
 from finetune.preprocess import Preprocess
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import Setup, prepare, read_recipe, section, settled
 from finetune.show import show_plan, show_report, show_setup
+from finetune.start import starting
 from finetune.tasks import find_task
 from zoo.errors import GraftError
 
@@ -106,10 +108,15 @@ def run(
     setup = prepare(recipe, splits)
     write_text(folder.spec, setup.spec.to_yaml())
     show_setup(setup, console)
-    plan = _settle_plan(setup, folder)
+    plan = _settle_plan(setup, folder, console)
     show_plan(plan, console)
+    setup = starting(setup, plan)
+    write_text(folder.spec, setup.spec.to_yaml())
+    unbroken, begun = not folder.checkpoint.exists() and not folder.trained.exists(), time.monotonic()
     trained = served(setup, _settle_weights(setup, plan, folder, console))
+    minutes = (time.monotonic() - begun) / 60 if unbroken else None
     report = make_report(setup, plan, trained, folder)
+    report["outcome"] = compare_outcome(plan, report, minutes)
     finished = finish(setup, trained, folder, report)
     report["exports"] = export(finished)
     report["seconds"] = round(time.monotonic() - start, 1)
@@ -136,7 +143,7 @@ def make_plan(
     seed = section(recipe, FinetuneSettings).seed
     setup = prepare(recipe, find_task(recipe.task).load(settings, seed))
     show_setup(setup, console)
-    chosen = choose_plan(setup, compare=True)
+    chosen = choose_plan(setup, compare=True, console=console)
     show_plan(chosen, console)
     written = root / recipe.name / "plan.json"
     write_text(written, chosen.to_json())
@@ -252,11 +259,11 @@ def _settle_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
     return splits
 
 
-def _settle_plan(setup: Setup, folder: RunFolder) -> Plan:
+def _settle_plan(setup: Setup, folder: RunFolder, console: Console) -> Plan:
     if folder.plan.exists():
         return read_plan(folder.plan)
     given = setup.settings.plan
-    plan = choose_plan(setup) if given is None else given_plan(setup, given)
+    plan = choose_plan(setup, console=console) if given is None else given_plan(setup, given)
     write_text(folder.plan, plan.to_json())
     return plan
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finetune.precision import Precision
 from zoo.errors import GraftError
@@ -19,12 +20,15 @@ SIMILARITIES = ("similar", "different")
 class Plan:
     """What will be done, settled before training starts, and why.
 
-    `trains` holds the module paths that learn (prefixes; `""` is the whole network). `cell` is the
-    place in the size and similarity table, None where no pretrained weights leave it without meaning.
+    `trains` holds the module paths that learn (prefixes; `""` is the whole network). `head` tells where the
+    head starts: `fresh`, from random weights, or `probe`, from a linear classifier fitted first. `cell` is
+    the place in the size and similarity table, None where no pretrained weights leave it without meaning.
+    `summary` says it all in a paragraph.
     """
 
     strategy: str
     trains: tuple[str, ...]
+    head: str
     epochs: int
     batch_size: int
     learning_rate: float
@@ -32,6 +36,7 @@ class Plan:
     cell: tuple[str, str] | None
     reasons: tuple[str, ...]
     evidence: Mapping[str, object]
+    summary: str = ""
 
     def to_json(self) -> str:
         """The plan as the text of plan.json."""
@@ -51,9 +56,14 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(values, dict) or sorted(values) != sorted(expected):
         found = ", ".join(values) if isinstance(values, dict) else type(values).__name__
         raise GraftError(f"{path}: not a plan; found {found}; expected the fields {', '.join(expected)}")
+    return plan_from(values)
+
+
+def plan_from(values: Mapping[str, Any]) -> Plan:
+    """What the JSON of a plan holds, as the plan again."""
     cell = values["cell"]
     return Plan(
-        **values
+        **dict(values)
         | {
             "trains": tuple(values["trains"]),
             "reasons": tuple(values["reasons"]),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from finetune.data.splits import SPLITS
+from finetune.evidence.estimate import Estimate
 from finetune.folder import RunFolder
+from finetune.outcome import outcome_in_words
 from finetune.plan import Plan
 from finetune.setup import Setup
 from finetune.table import draw_table
@@ -37,18 +41,30 @@ def show_setup(setup: Setup, console: Console) -> None:
 
 
 def show_plan(plan: Plan, console: Console) -> None:
-    """The table with the chosen cell marked, then strategy and reasons."""
+    """The table with the chosen cell marked, what each strategy promises, the reasons, and a summary."""
     console.print(draw_table(plan.cell, plan.strategy))
+    if plan.evidence.get("forecast"):
+        console.print(_compared(plan))
     for reason in plan.reasons:
         console.print(f"  • {reason}")
-    forecast = plan.evidence.get("forecast")
-    assert forecast is None or isinstance(forecast, dict)
-    for name, reckoned in (forecast or {}).items():
-        speed = f"{reckoned['epochs']} epochs at {reckoned['images_per_s']:g} images/s"
-        console.print(f"  • {name} would take about {reckoned['minutes']:g} minutes here: {speed}")
+    console.print(plan.summary)
     what = ", ".join(part or "the whole network" for part in plan.trains)
     how = f", {plan.epochs} epochs at most, batches of {plan.batch_size}" if plan.learning_rate else ""
     console.print(f"[bold]plan: {plan.strategy}[/bold]: {what} learns{how}")
+
+
+def _compared(plan: Plan) -> Table:
+    """Minutes and accuracy of every strategy that was looked at, the chosen one marked."""
+    table = Table("", "strategy", "minutes here", "right when left out", "", box=box.SIMPLE, pad_edge=False)
+    forecasts: Any = plan.evidence["forecast"]
+    race: Any = plan.evidence.get("race", {"scores": {}})
+    for name, forecast in forecasts.items():
+        score = race["scores"].get(name)
+        accuracy = Estimate(**score["accuracy"]) if score else "—"
+        note = "" if not score or score["finished"] else "fell out"
+        mark, style = ("▶", "bold green") if name == plan.strategy else ("", "")
+        table.add_row(mark, name, f"{forecast['minutes']:g}", str(accuracy), note, style=style)
+    return table
 
 
 def show_report(report: Mapping[str, object], folder: RunFolder, console: Console) -> None:
@@ -62,6 +78,9 @@ def show_report(report: Mapping[str, object], folder: RunFolder, console: Consol
     console.print(
         f"[bold]{split} {in_words(score)} {metrics[score]:.4f}[/bold] on {images[split]} images  ({others})"
     )
+    outcome = report.get("outcome")
+    if isinstance(outcome, dict) and outcome:
+        console.print(f"  • {outcome_in_words(outcome)}")
     if len(classes) <= CLASSES_SHOWN:
         names = list(next(iter(classes.values()), {}))
         table = Table("class", *names)

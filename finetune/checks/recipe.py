@@ -46,7 +46,7 @@ def check_recipe(
     settings, tuning = section(recipe, DataSettings), section(recipe, FinetuneSettings)
     setup = prepare(recipe, find_task(recipe.task).load(settings, tuning.seed))
     show_setup(setup, console)
-    plan = choose_plan(setup)
+    plan = choose_plan(setup, console=console)
     show_plan(plan, console)
     subject, results = Subject(setup, plan, PartialState().device), []
     for result in run_checks(subject):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -53,12 +53,6 @@ RULES = f"1 {DRIFT} {OVER_RANDOM} {OVER_EARLIER}"
 """What a kept decision hangs on beside features and targets; the number counts up when a measure changes."""
 
 
-def similarity_from(record: Mapping[str, Any]) -> Similarity:
-    """What `dataclasses.asdict` of a similarity holds, as the similarity again."""
-    evidence = {name: Estimate(**value) for name, value in record["evidence"].items()}
-    return Similarity(**{**record, "score": Estimate(**record["score"]), "evidence": evidence})
-
-
 def measure_similarity(
     features: Features,
     targets: Targets,
@@ -66,19 +60,23 @@ def measure_similarity(
     *,
     random: Features | None = None,
     measured: Mapping[Taps, MeasuredProbe] | None = None,
+    separation: bool = True,
     seed: int = 0,
 ) -> Similarity:
     """Measure what frozen features tell of similarity, and decide by the first rule that applies.
 
     In: features of N images and their targets (N,); the network that gave them; optionally the features that
-    the same network gives with random weights, and what measure_stages made of the features already.
+    the same network gives with random weights, and what measure_stages made of the features already. Without
+    `separation`, how well stages tell the classes apart is measured only where nothing else decides.
     Raises: as fit_probe.
     """
-    probes = _each_alone(features, targets, seed, measured or {})
-    evidence = _separation(features, targets, probes)
     drift = measure_drift(features.norms, stage_norms(net, list(features.norms)))
-    evidence |= {f"drift:{stage}": value for stage, value in drift.items()}
+    evidence = {f"drift:{stage}": value for stage, value in drift.items()}
+    if separation or not drift:
+        probes = _each_alone(features, targets, seed, measured or {})
+        evidence |= _separation(features, targets, probes)
     if random is not None:
+        probes = _each_alone(features, targets, seed, measured or {})
         evidence |= _over_random(probes, _each_alone(random, targets, seed, {}))
     return _decide(drift, evidence)
 

@@ -82,10 +82,7 @@ def measure_stages(
 
 def choose_stages(measured: Mapping[Taps, MeasuredProbe]) -> StageFit:
     """The best of what was measured, as fit_stage_probe says, fitted to all images."""
-    top = measured[HEAD,]
-    best = min(measured, key=lambda taps: measured[taps].trial.log_loss)
-    if not _clearly_better(measured[best], top):
-        best = (HEAD,)
+    top, best = measured[HEAD,], best_taps(measured)
     return StageFit(
         taps=best,
         probe=measured[best].fit(),
@@ -93,6 +90,12 @@ def choose_stages(measured: Mapping[Taps, MeasuredProbe]) -> StageFit:
         gain=gain(measured[best].trial.hits, top.trial.hits),
         candidates=tuple(_candidate(taps, item) for taps, item in measured.items()),
     )
+
+
+def best_taps(measured: Mapping[Taps, MeasuredProbe]) -> Taps:
+    """The choice with the least log loss; the head's input alone where that is not clearly worse."""
+    best = min(measured, key=lambda taps: measured[taps].trial.log_loss)
+    return best if _clearly_better(measured[best], measured[HEAD,]) else (HEAD,)
 
 
 def tap_blocks(features: Features) -> Mapping[str, Array]:

@@ -95,7 +95,7 @@ def set_up(recipe: zoo.Spec, console: Console) -> Bench:
     splits = find_task(recipe.task).load(section(recipe, DataSettings), seed)
     setup = prepare(recipe, splits)
     show_setup(setup, console)
-    plan = choose_plan(setup)
+    plan = choose_plan(setup, console=console)
     if find_strategy(plan.strategy).probe and "finetune.strategy" not in settings.space:
         raise GraftError(
             f"the plan for these images is {plan.strategy}, which is fitted in one go: there is nothing to "

@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 import zoo
-from finetune.choose import settle
 from finetune.divergence import Divergence
 from finetune.evaluate import evaluate_artifact
 from finetune.execute import execute_plan
@@ -19,6 +18,7 @@ from finetune.folder import RunFolder
 from finetune.loop import build_loop
 from finetune.plan import Plan
 from finetune.search.space import Values, override_values
+from finetune.settle import settle
 from finetune.setup import Setup, prepare
 from finetune.strategies import find_strategy
 from finetune.tasks import chance_loss
@@ -109,7 +109,8 @@ def trial_plan(bench: Bench, setup: Setup) -> Plan:
     if strategy.pretrained and setup.origin is None:
         raise GraftError(f"{strategy.name} needs pretrained weights, and there are none: {setup.no_weights}")
     exact = replace(setup, spec=zoo.override(setup.spec, {"finetune.precision": "float32"}))
-    plan = settle(exact, strategy, bench.plan.cell, bench.plan.reasons, bench.plan.evidence)
+    evidence, rates = bench.plan.evidence, float(str(bench.plan.evidence.get("rates", 1.0)))
+    plan = settle(exact, strategy, bench.plan.cell, bench.plan.reasons, evidence, rates=rates)
     return replace(plan, precision=bench.plan.precision)
 
 

@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 
 import zoo
 from finetune.choose import choose_plan
-from finetune.forecast import Forecast, forecast_plan, training_speed, within_budget
+from finetune.forecast import Forecast, forecast_plan, within_budget
 from finetune.pipeline import run
-from finetune.precision import EXACT
 from finetune.settings import DataSettings
+from finetune.settle import settle
 from finetune.setup import Setup, prepare, read_recipe, section
+from finetune.strategies import find_strategy
 from finetune.tasks import find_task
 
 QUICK: dict[str, object] = {"data.val": 0.3, "data.test": 0.6, "finetune.precision": "float32"}
@@ -45,13 +46,22 @@ def test_minutes_follow_from_the_speed_and_the_images() -> None:
 
 
 def test_a_frozen_trunk_is_faster_and_nothing_is_changed(spec: Path) -> None:
-    setup = set_up(spec, strategy="full")
+    setup = set_up(spec, strategy="full", **{"partial.views": "none", "partial.stages": 1})
     before, state = torch.get_rng_state(), {k: v.clone() for k, v in setup.net.state_dict().items()}
-    full = max(training_speed(setup, ("",), EXACT, 32) for _ in range(3))
-    top = max(training_speed(setup, ("layer3.1", "fc"), EXACT, 32) for _ in range(3))
+    plans = [settle(setup, find_strategy(name), None, (), {}) for name in ("full", "partial")]
+    full, top = (max(forecast_plan(setup, plan).images_per_s for _ in range(3)) for plan in plans)
     assert top > 1.3 * full
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(value, state[name]) for name, value in setup.net.state_dict().items())
+
+
+def test_cached_stages_are_reckoned_with(spec: Path) -> None:
+    found = {}
+    for views in ("none", 2):
+        setup = set_up(spec, epochs=40, **{"partial.views": views, "partial.stages": 1})
+        found[views] = forecast_plan(setup, settle(setup, find_strategy("partial"), None, (), {}))
+    assert found[2].images_per_s > 1.3 * found["none"].images_per_s
+    assert found[2].minutes < found["none"].minutes
 
 
 def test_a_plan_compares_what_could_be_done(spec: Path) -> None:
@@ -66,7 +76,6 @@ def test_a_plan_compares_what_could_be_done(spec: Path) -> None:
 def test_epochs_are_cut_to_the_budget() -> None:
     plan = replace(choose_plan(set_up("lenet5", weights="none")), epochs=20)
     forecast = Forecast(epochs=20, images_per_s=100.0, minutes=4.0)
-    assert within_budget(plan, forecast, None) == plan
     assert within_budget(plan, forecast, 5.0) == plan
     assert within_budget(plan, forecast, 1.0).epochs == 5
     assert within_budget(plan, forecast, 0.001).epochs == 1

@@ -10,9 +10,15 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-import finetune.evidence.measure
+import finetune.choose
 import zoo
+from finetune.choose import choose_plan
+from finetune.evaluate import evaluate_artifact
+from finetune.head import fit_head
 from finetune.pipeline import load_run, make_plan, run
+from finetune.settings import DataSettings
+from finetune.setup import prepare, read_recipe, section
+from finetune.tasks import find_task
 from zoo.errors import GraftError
 
 QUIET = Console(quiet=True)
@@ -67,11 +73,38 @@ def test_strategy(strategy: str, spec: Path, tmp_path: Path) -> None:
     assert weights["name"] == "default"
 
 
-def test_auto_takes_a_cell_of_the_table_and_says_why(spec: Path, tmp_path: Path) -> None:
+def test_auto_carries_out_what_won_the_race(spec: Path, tmp_path: Path) -> None:
     report = run(spec, set={"data.similarity": "similar"}, run=tmp_path / "run", console=QUIET)
+    race = report.plan.evidence["race"]
+    assert isinstance(race, dict)
     assert report.plan.cell == ("very little data", "similar")
-    assert report.plan.strategy == "linear_probe"
-    assert any("linear_probe" in reason for reason in report.plan.reasons)
+    assert report.plan.strategy == race["winner"]
+    assert set(race["scores"]) == {"linear_probe", "stage_probe", "partial", "full", "scratch"}
+    assert any("the table says linear_probe" in reason for reason in report.plan.reasons)
+    outcome = report.report["outcome"]
+    assert isinstance(outcome, dict)
+    assert outcome["accuracy"]["came"] == report.metrics["accuracy"]
+    assert outcome["accuracy"]["predicted"] == race["scores"][race["winner"]]["accuracy"]
+    assert outcome["minutes"]["came"] >= 0
+
+
+def test_scratch_beside_weights_starts_from_random_ones(spec: Path, tmp_path: Path) -> None:
+    values = {"finetune.strategy": "scratch", "finetune.learning_rate": 1e-9, "finetune.weights": "default"}
+    report = run(spec, set=values, run=tmp_path / "run", console=QUIET)
+    start = load_file(spec.parent / "weights.safetensors")
+    end = load_file(report.folder / "model.safetensors")
+    assert not torch.allclose(start["conv1.weight"], end["conv1.weight"], atol=1e-3)
+    assert report.report["weights"] == {"none": "the plan does without them"}
+    assert set(load_run(report.folder).net.state_dict()) == set(end)
+
+
+def test_a_head_may_start_from_a_probe(spec: Path) -> None:
+    recipe = read_recipe(spec, set={"finetune.strategy": "full", "finetune.head": "probe"})
+    setup = prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    assert choose_plan(setup).head == "probe"
+    fit_head(setup)
+    found = evaluate_artifact(setup.net, setup.preprocess, setup.val, setup.task, 10)
+    assert float(str(found["accuracy"])) > 0.6
 
 
 def test_auto_measures_how_similar_the_images_are(spec: Path, tmp_path: Path) -> None:
@@ -93,12 +126,10 @@ def test_a_second_plan_measures_nothing(spec: Path, tmp_path: Path, monkeypatch:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(finetune.evidence.measure, "extract_features", never)
-    monkeypatch.setattr(finetune.evidence.measure, "measure_similarity", never)
-    second = make_plan(spec, set=own, root=tmp_path, console=QUIET)
-    timed = {"forecast": None}
-    assert {**second.evidence, **timed} == {**first.evidence, **timed}
-    assert second.reasons == first.reasons
+    monkeypatch.setattr(finetune.choose, "measure_evidence", never)
+    monkeypatch.setattr(finetune.choose, "run_race", never)
+    monkeypatch.setattr(finetune.choose, "forecast_plan", never)
+    assert make_plan(spec, set=own, root=tmp_path, console=QUIET) == first
     with pytest.raises(AssertionError, match="measured again"):  # other images are another question
         make_plan(spec, set=own | {"finetune.seed": 1}, root=tmp_path, console=QUIET)
 

@@ -1,0 +1,49 @@
+"""A plan that was chosen once is not chosen again for the same images, labels, weights and spec."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from accelerate import PartialState
+
+from finetune.evidence.measure import feature_cache
+from finetune.evidence.similarity import RULES
+from finetune.plan import Plan, plan_from
+from finetune.race.race import ASKED, SHARE
+from finetune.race.verdict import BEHIND, CLOSE
+from finetune.setup import Setup
+
+VERSION = 1
+"""Counts up when plans come to be chosen in another way, so that older ones are forgotten."""
+
+
+def recall_plan(setup: Setup, *, compare: bool) -> Plan | None:
+    """The plan as it was chosen before; None where it was not, or where there is nothing to measure."""
+    if not _measured(setup):
+        return None
+    return feature_cache(setup).recall(_name(setup, compare=compare), plan_from)
+
+
+def keep_plan(setup: Setup, plan: Plan, *, compare: bool) -> None:
+    """Keep the plan for the next time."""
+    if _measured(setup):
+        feature_cache(setup).note(_name(setup, compare=compare), json.loads(plan.to_json()))
+
+
+def _measured(setup: Setup) -> bool:
+    return setup.origin is not None and setup.task.probes
+
+
+def _name(setup: Setup, *, compare: bool) -> str:
+    """Names all that the choice hangs on, the cache's own key (network, weights, preprocessing) aside."""
+    train = setup.splits.train
+    content = [
+        [VERSION, RULES, SHARE, ASKED, CLOSE, BEHIND],
+        PartialState().device.type,
+        compare or setup.settings.strategy == "auto",
+        setup.spec.to_yaml(),
+        [image.digest() for image in train.images],
+        train.targets.tolist(),
+    ]
+    return f"plan-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]}"

@@ -1,0 +1,94 @@
+"""One short training on a fold: what a strategy then answers on the images that were left out."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+import zoo
+from finetune.dataset import loader
+from finetune.divergence import Divergence
+from finetune.ensembles.regroup import sample
+from finetune.evidence.estimate import Hits
+from finetune.evidence.folds import Fold
+from finetune.folder import RunFolder
+from finetune.head import fit_head
+from finetune.loop import build_loop
+from finetune.plan import Plan
+from finetune.setup import Setup
+from finetune.start import starting
+from finetune.tasks import chance_loss
+from finetune.train import Loop
+from finetune.watch import Watch
+
+QUIET = Console(quiet=True, force_terminal=False)
+ALONE: dict[str, object] = {
+    "finetune.checks": "none",
+    "finetune.monitor": "none",
+    "finetune.patience": "none",
+    "finetune.ensemble": "none",
+    "finetune.after_stopping": "keep",
+}
+"""What a run does beside or after its training has no part in a race."""
+
+
+class RanAwayError(Exception):
+    """The loss of a contender grew instead of falling."""
+
+
+class Guard(Watch):
+    """Ends a training whose loss runs away."""
+
+    def __init__(self, classes: int) -> None:
+        self.divergence = Divergence(chance_loss(classes))
+
+    def after_step(self, loss: float) -> None:
+        """Raises: RanAwayError."""
+        if (trouble := self.divergence.observe(loss)) is not None:
+            raise RanAwayError(trouble)
+
+
+def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
+    """Train as the plan says on the fold's images, and ask for the others.
+
+    Out: (N,) for the N training images: 1 where the answer was right, 0 where not, NaN where not asked. A
+    training whose loss runs away has none right. The setup keeps its network.
+    """
+    learned, left = fold
+    hits = np.full(len(setup.train), np.nan)
+    started = starting(setup, plan)
+    own = replace(
+        started,
+        spec=zoo.override(started.spec, ALONE),
+        net=copy.deepcopy(started.net),
+        train=sample(setup.train, learned, seed=setup.settings.seed),
+        val=sample(replace(setup.train, augment=None), left, seed=setup.settings.seed),
+    )
+    if plan.head == "probe":
+        fit_head(own)
+    with tempfile.TemporaryDirectory() as place:
+        loop = build_loop(own, plan, RunFolder(Path(place)), QUIET)
+        try:
+            replace(loop, watch=Guard(len(setup.classes)), keeps=False).run()
+            hits[left] = _right(loop)
+        except RanAwayError:
+            hits[left] = 0.0
+    return hits
+
+
+@torch.inference_mode()
+def _right(loop: Loop) -> Hits:
+    """Which images of the loop's validation split are answered rightly."""
+    loop.step.averaged().eval()
+    answers = [
+        (loop.step.predict(images).argmax(dim=1).cpu() == targets).double()
+        for images, targets in loader(loop.setup.val, loop.plan.batch_size * 2)
+    ]
+    right: Hits = torch.cat(answers).numpy()
+    return right

@@ -1,0 +1,65 @@
+"""A plan in one paragraph of plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from finetune.plan import SIZES, Plan
+from finetune.strategies import find_strategy
+from finetune.table import TABLE
+
+SHORT, LONG = 0.1, 1.5
+"""Minutes up to which a time is a few seconds, and from which it is told in minutes."""
+
+
+def summarise(plan: Plan) -> str:
+    """What is done with the images, and why, for people who will not read the numbers."""
+    return " ".join([*_data(plan), *_race(plan), *_work(plan)])
+
+
+def _data(plan: Plan) -> Iterator[str]:
+    if plan.cell is None:
+        yield "There are no pretrained weights to compare the images with."
+        return
+    size, similarity = plan.cell
+    relation = "much like" if similarity == "similar" else "unlike"
+    yield (
+        f"About {plan.evidence['median_class']:g} images a class are {'' if size == SIZES[0] else 'already '}"
+        f"{size}, and they are {relation} what the weights were trained on: "
+        f"for that, {_words(TABLE[plan.cell])} is usual ({TABLE[plan.cell]})."
+    )
+
+
+def _race(plan: Plan) -> Iterator[str]:
+    race: Any = plan.evidence.get("race")
+    if race is None:
+        return
+    scores: Mapping[str, Any] = race["scores"]
+    won = scores[plan.strategy]["accuracy"]
+    others = ", ".join(
+        f"{name} {score['accuracy']['value']:.0%}" for name, score in scores.items() if name != plan.strategy
+    )
+    yield (
+        f"Tried out on images that were kept from it, {plan.strategy} was right on {won['value']:.0%}, "
+        f"give or take {won['error']:.0%}" + (f" (others: {others})." if others else ".")
+    )
+    if plan.cell is not None and plan.strategy != TABLE[plan.cell]:
+        yield "That goes against the rule, and what was measured counts."
+
+
+def _work(plan: Plan) -> Iterator[str]:
+    forecast: Any = plan.evidence.get("forecast", {})
+    minutes = forecast.get(plan.strategy, {}).get("minutes")
+    time = "" if minutes is None else f"; here that takes {_time(minutes)}"
+    yield f"The plan is {plan.strategy}: {_words(plan.strategy)}{time}."
+
+
+def _words(strategy: str) -> str:
+    return find_strategy(strategy).words
+
+
+def _time(minutes: float) -> str:
+    if minutes < SHORT:
+        return "a few seconds"
+    return f"about {minutes * 60:.0f} seconds" if minutes < LONG else f"about {minutes:.0f} minutes"

@@ -1,0 +1,52 @@
+"""Who wins, who stays in and who falls out, from hits on the same images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from finetune.race.verdict import Score, leader, still_running, winner
+
+RNG = np.random.default_rng(0)
+
+
+def score(name: str, right: int, of: int = 100) -> Score:
+    """Right on the first images, so that two scores differ as little as they can."""
+    return Score(name, np.repeat([1.0, 0.0], [right, of - right]))
+
+
+def shuffled(name: str, right: int, of: int = 100) -> Score:
+    return Score(name, RNG.permutation(score(name, right, of).hits))
+
+
+def test_the_cheaper_stays_where_the_difference_is_noise() -> None:
+    assert winner([shuffled("cheap", 80), shuffled("dear", 82)]).name == "cheap"
+
+
+def test_the_dearer_wins_where_it_is_clearly_better() -> None:
+    assert winner([shuffled("cheap", 60), shuffled("dear", 80)]).name == "dear"
+
+
+def test_few_images_that_never_disagree_the_other_way_tell_much() -> None:
+    assert winner([score("cheap", 90), score("dear", 95)]).name == "dear"
+    assert winner([shuffled("cheap", 50, 100), shuffled("dear", 55, 100)]).name == "cheap"
+
+
+def test_the_order_decides_between_equals() -> None:
+    assert winner([score("first", 70), score("second", 70)]).name == "first"
+    assert leader([score("first", 70), score("second", 70)]).name == "first"
+
+
+def test_who_is_clearly_behind_falls_out() -> None:
+    names = [each.name for each in still_running([shuffled("a", 20), shuffled("b", 80), shuffled("c", 78)])]
+    assert names == ["b", "c"]
+
+
+def test_strategies_are_compared_on_images_that_both_were_asked() -> None:
+    easy, hard = np.ones(50), np.zeros(50)
+    everywhere = Score("everywhere", np.concatenate([easy, hard]))
+    on_easy = Score("on easy", np.concatenate([np.r_[np.zeros(20), np.ones(30)], np.full(50, np.nan)]))
+    assert on_easy.accuracy.value > everywhere.accuracy.value
+    assert leader([on_easy, everywhere]).name == "everywhere"
+    assert winner([on_easy, everywhere]).name == "everywhere"
+    assert on_easy.over(everywhere).value == pytest.approx(-0.4)
