@@ -15,7 +15,7 @@ from finetune.precision import EXACT, Precision, fastest_precision
 from finetune.setup import Setup
 from finetune.strategies import Strategy
 
-STEPS = {"scratch": 400, "full": 400, "partial": 400}
+STEPS = {"scratch": 400, "full": 300, "partial": 300}
 """Optimiser steps that a run aims at when `epochs` is auto; kept between the two bounds below."""
 FEWEST_EPOCHS, MOST_EPOCHS = 8, 60
 LARGEST_BATCH = 64

@@ -103,7 +103,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     """
     settings = section(spec, FinetuneSettings)
     task = find_task(spec.task)
-    chosen, no_weights = choose_weights(spec, settings.weights)
+    chosen, no_weights = choose_weights(spec, settings)
     spec = _settle(spec, chosen, len(splits.classes))
     net, origin = zoo.load(spec, weights=chosen, seed=settings.seed)
     spec, preprocess, train, val, test = _images(spec, splits)
@@ -122,16 +122,20 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     )
 
 
-def choose_weights(spec: zoo.Spec, wanted: str) -> tuple[str | None, str]:
+def choose_weights(spec: zoo.Spec, settings: FinetuneSettings) -> tuple[str | None, str]:
     """Which of the spec's weights to start from, or None and the reason.
 
-    `auto` takes `default` where it is to hand, else the first that is; it never downloads.
+    `auto` takes `default` where it is to hand, else the first that is; it never downloads. From scratch it
+    takes none.
     Raises: zoo.WeightsError for a name that the spec does not have.
     """
+    wanted = settings.weights
     if wanted == "none":
         return None, "finetune.weights is none"
     if wanted != "auto":
         return wanted, ""
+    if settings.strategy == "scratch":
+        return None, "finetune.strategy is scratch"
     ready = zoo.weights_to_hand(spec)
     if ready:
         return ("default" if "default" in ready else ready[0]), ""

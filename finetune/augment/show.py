@@ -38,7 +38,7 @@ def show_augment(
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, FinetuneSettings)
     splits = find_task(recipe.task).load(section(recipe, DataSettings), settings.seed)
-    shape = network_input(recipe, settings.weights)
+    shape = network_input(recipe, settings)
     train = ImageDataset(splits.train, build_preprocess(shape), section(recipe, DataSettings).cache_mb)
     calls = section(recipe, AugmentSettings).calls
     if calls is None:
@@ -70,9 +70,9 @@ def choose_images(split: Split, count: int) -> list[int]:
     return [int(index) for index in first[spread]]
 
 
-def network_input(recipe: zoo.Spec, weights: str) -> zoo.Input:
+def network_input(recipe: zoo.Spec, settings: FinetuneSettings) -> zoo.Input:
     """The size and the resize rule that a run would have: those of its weights, where it has some."""
-    chosen, _ = choose_weights(recipe, weights)
+    chosen, _ = choose_weights(recipe, settings)
     if chosen is None:
         return recipe.input
     trained = zoo.trained_input(recipe, chosen).model_dump(exclude_none=True)

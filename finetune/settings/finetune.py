@@ -54,7 +54,7 @@ class FinetuneSettings(OptimSettings):
     seed: int = 0
     """Of all that is drawn: splits, first weights, the order of images, augmentation."""
     epochs: Annotated[int, Field(ge=1)] | Auto = "auto"
-    """At most so many; auto: as many as give about 400 steps, from 8 to 60."""
+    """At most so many; auto: as many as give about 300 steps, 400 from scratch; from 8 to 60."""
     batch_size: Annotated[int, Field(ge=1)] | Auto = "auto"
     """Images a step; auto: up to 64, fewer where there are few images."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -125,7 +125,7 @@ def test_weights_that_are_not_declared() -> None:
     ):
         zoo.build("resnet18", weights="imagenet")
     with pytest.raises(WeightsError, match=r"declares no weights 'imagenet1k_v1'; it declares none$"):
-        zoo.build("resnet_small", weights="imagenet1k_v1")
+        zoo.build("lenet5", weights="imagenet1k_v1")
 
 
 def test_anatomy_is_the_spec_s_own() -> None:
