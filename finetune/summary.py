@@ -25,7 +25,7 @@ def _data(plan: Plan) -> Iterator[str]:
     size, similarity = plan.cell
     relation = "much like" if similarity == "similar" else "unlike"
     yield (
-        f"About {plan.evidence['median_class']:g} images a class are {'' if size == SIZES[0] else 'already '}"
+        f"About {plan.evidence['median_class']:.0f} images a class are {'' if size == SIZES[0] else 'already '}"
         f"{size}, and they are {relation} what the weights were trained on: "
         f"for that, {_words(TABLE[plan.cell])} is usual ({TABLE[plan.cell]})."
     )
@@ -38,11 +38,11 @@ def _race(plan: Plan) -> Iterator[str]:
     scores: Mapping[str, Any] = race["scores"]
     won = scores[plan.strategy]["accuracy"]
     others = ", ".join(
-        f"{name} {score['accuracy']['value']:.0%}" for name, score in scores.items() if name != plan.strategy
+        f"{name} {score['accuracy']['value']:.1%}" for name, score in scores.items() if name != plan.strategy
     )
     yield (
-        f"Tried out on images that were kept from it, {plan.strategy} was right on {won['value']:.0%}, "
-        f"give or take {won['error']:.0%}" + (f" (others: {others})." if others else ".")
+        f"Tried out on images that were kept from it, {plan.strategy} was right on {won['value']:.1%}, "
+        f"give or take {won['error']:.1%}" + (f" (others: {others})." if others else ".")
     )
     if plan.cell is not None and plan.strategy != TABLE[plan.cell]:
         yield "That goes against the rule, and what was measured counts."

@@ -1,0 +1,68 @@
+"""What a choice costs against the best in hindsight, and the tasks that it is measured on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.regret import by_cell, complete, cost, regret, regret_of, regret_of_table, tables
+from bench.strategy import DRAWS, NEAR, SIZES, WAYS, all_tasks, some_classes
+from finetune.data import load_splits
+from finetune.settings import DataSettings
+from finetune.strategies import STRATEGIES
+
+CELL = ("quite a lot of data", "different")  # of which the table says full
+ACCURACY = {"linear_probe": 0.80, "stage_probe": 0.85, "partial": 0.90, "full": 0.88, "scratch": 0.70}
+
+
+def line(way: str, draw: int, accuracy: float, **more: object) -> dict[str, object]:
+    return {"data": "d", "images": 5, "way": way, "draw": draw, "accuracy": accuracy, "seconds": 10.0, **more}
+
+
+LINES = [line(way, draw, accuracy) for draw in range(2) for way, accuracy in ACCURACY.items()]
+LINES += [
+    line("auto", 0, 0.90, strategy="partial", cell=CELL),
+    line("auto", 1, 0.85, strategy="stage_probe", cell=CELL),
+]
+
+
+def test_regret_is_what_the_best_strategy_has_more() -> None:
+    [ways] = by_cell(LINES).values()
+    assert complete(ways)
+    assert regret(ways) == pytest.approx(90 - 87.5)
+    assert regret_of(ways, "full") == pytest.approx(2)
+    assert regret_of_table(ways) == pytest.approx(2)
+    assert cost(ways) == (20, 100)
+
+
+def test_the_document_tells_picks_and_sums() -> None:
+    cells, sums = tables(LINES)
+    assert "| d, 5 |" in cells
+    assert "| partial, stage_probe | 2.5 |" in cells
+    assert "| auto | 2.5 | 2.5 |" in sums
+    assert "| always partial | 0.0 | 0.0 |" in sums
+    assert "0.20 of the time" in sums
+    assert "In 0 of 1 cells it picked the same in all draws" in sums
+
+
+def test_a_cell_that_is_not_through_is_left_out() -> None:
+    [ways] = by_cell(LINES[:-1]).values()
+    assert not complete(ways)
+
+
+def test_every_strategy_runs_in_every_cell() -> None:
+    tasks = list(all_tasks(["/somewhere/flowers"], None))
+    assert len(tasks) == 2 * len(SIZES) * DRAWS * len(WAYS)
+    assert set(STRATEGIES) | {"auto"} <= set(WAYS)
+    assert {task.data for task in tasks} == {"digits", "flowers"}
+
+
+def test_near_tasks_have_some_of_the_classes() -> None:
+    splits = load_splits(DataSettings(builtin="digits"), 0)
+    for count in NEAR:
+        some = some_classes(splits, count, seed=1)
+        assert len(some.classes) == count
+        kept = [splits.classes.index(name) for name in some.classes]
+        assert len(some.test) == int(np.isin(splits.test.targets, kept).sum())
+        assert set(some.train.targets) == set(range(count))
+    assert some_classes(splits, 5, seed=1).classes != some_classes(splits, 5, seed=2).classes
