@@ -19,7 +19,7 @@ from finetune.sample import read_rows, spread_rows
 from finetune.setup import Setup
 
 IMAGES = 16
-USUAL = 0.02
+USUAL = 0.08
 """Gradient beside weight, by length, in the median layer of weights that the default rates suit."""
 SAME_WITHIN = 3.0
 """A factor smaller than this is no more than one set of images differs from another: the rate stays."""

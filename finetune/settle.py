@@ -21,7 +21,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 8, 60
 LARGEST_BATCH = 64
 PROBED_IMAGES, PROBED_ON_ACCELERATOR = 8, 256
 """Images that the speed of each precision is measured on; an accelerator is not busy with fewer."""
-LEARNING_RATE = {"scratch": 0.1, "full": 0.02, "partial": 0.02}
+LEARNING_RATE = {"scratch": 0.1, "full": 0.1, "partial": 0.1}
 """Highest rate of SGD for a batch of 64, by strategy; it falls in proportion with smaller batches."""
 
 

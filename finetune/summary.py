@@ -23,11 +23,12 @@ def _data(plan: Plan) -> Iterator[str]:
         yield "There are no pretrained weights to compare the images with."
         return
     size, similarity = plan.cell
+    usual, count = TABLE[plan.cell], f"{plan.evidence['median_class']:.0f}"
     relation = "much like" if similarity == "similar" else "unlike"
+    amount = size if size == SIZES[0] else f"already {size}"
     yield (
-        f"About {plan.evidence['median_class']:.0f} images a class are {'' if size == SIZES[0] else 'already '}"
-        f"{size}, and they are {relation} what the weights were trained on: "
-        f"for that, {_words(TABLE[plan.cell])} is usual ({TABLE[plan.cell]})."
+        f"About {count} images a class are {amount}, and they are {relation} what the weights were trained "
+        f"on: for that, {_words(usual)} is usual ({usual})."
     )
 
 
