@@ -80,9 +80,7 @@ def images_per_s(
             with precision.context(device):
                 answer = forward()
             if learning:
-                parts = (
-                    [answer] if isinstance(answer, Tensor) else answer
-                )  # with an auxiliary head there are two
+                parts = [answer] if isinstance(answer, Tensor) else answer  # two with an auxiliary head
                 torch.stack([part.float().square().mean() for part in parts]).sum().backward()  # type: ignore[no-untyped-call]
             _finish(device)
             if run >= WARM_UP:

@@ -21,6 +21,7 @@ from finetune.rate_finder import plot_rates
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import prepare, read_recipe, section
 from finetune.show import show_plan, show_setup
+from finetune.start import starting
 from finetune.tasks import find_task
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
@@ -48,6 +49,7 @@ def check_recipe(
     show_setup(setup, console)
     plan = choose_plan(setup, console=console)
     show_plan(plan, console)
+    setup = starting(setup, plan)
     subject, results = Subject(setup, plan, PartialState().device), []
     for result in run_checks(subject):
         colour = COLOURS[result.status]

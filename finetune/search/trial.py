@@ -20,6 +20,7 @@ from finetune.plan import Plan
 from finetune.search.space import Values, override_values
 from finetune.settle import settle
 from finetune.setup import Setup, prepare
+from finetune.start import starting
 from finetune.strategies import find_strategy
 from finetune.tasks import chance_loss
 from finetune.watch import Watch
@@ -71,6 +72,7 @@ def run_trial(bench: Bench, values: Values, folder: Path, report: Report) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     setup = trial_setup(bench, values)
     plan = trial_plan(bench, setup)
+    setup = starting(setup, plan)
     if find_strategy(plan.strategy).probe:
         _fit(setup, plan, folder, report)
         return
