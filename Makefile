@@ -8,6 +8,7 @@ FASTAI := .venv-fastai
 
 # DATA=folder or parquet, RUN=run folder, SET="key=value key=value": handed on only when given.
 data = $(if $(DATA),--data "$(DATA)")
+near = $(if $(NEAR),--near "$(NEAR)")
 run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
@@ -82,11 +83,11 @@ bench: $(READY) ## measure speeds as ratios on this machine
 bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DATA=folder of Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.recipe $(if $(DATA),--data $(DATA))
 
-bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=folder beside the digits; goes on)
-	$(BIN)/python -m bench.transfer "$(SPEC)" $(data)
+bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=folder beside the digits, NEAR=Tiny ImageNet; goes on)
+	$(BIN)/python -m bench.transfer "$(SPEC)" $(data) $(near)
 
-bench-strategy: $(READY) ## every strategy to its end and what auto picks, into docs/strategy.md (DATA=folder, NEAR=Tiny ImageNet; goes on)
-	$(BIN)/python -m bench.strategy $(data) $(if $(NEAR),--near "$(NEAR)")
+bench-strategy: $(READY) ## every strategy to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
+	$(BIN)/python -m bench.strategy $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them
 	$(BIN)/python -m bench.partial

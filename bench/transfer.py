@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 import zoo
+from bench import near
 from bench.document import machine, spread, write_between
+from bench.draw import draw_images
 from bench.pool import Line, read_log, run_all
-from bench.trial import QUIET, load, measure
-from finetune.data import Splits
-from finetune.ensembles.regroup import pick_rows
+from bench.trial import QUIET, measure
 from finetune.setup import read_recipe
 
 SIZES = (5, 10, 20, 50, None)
 """Labelled images a class; None for all."""
 DRAWS = 5
-HELD_BACK = 0.2
-"""Share of the drawn images, at least one a class, that the best epoch is chosen by."""
+NEAR = 10
+"""Classes of the task near the weights."""
 WAYS = {
     "probe, our weights": {"finetune.strategy": "linear_probe", "finetune.weights": "default"},
     "probe, random weights": {"finetune.strategy": "linear_probe", "finetune.weights": "random"},
@@ -35,11 +34,12 @@ FOLDER = Path("runs/bench")
 
 @dataclass(frozen=True)
 class Task:
-    """One run. `folder` None stands for the builtin digits, `images` None for all of them."""
+    """One run. `folder` None: the builtin digits; `classes` None: all of them; `images` None: all."""
 
     spec: str
     data: str
     folder: str | None
+    classes: int | None
     images: int | None
     way: str
     draw: int
@@ -50,31 +50,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("spec", help="the spec whose weights are tried")
     parser.add_argument("--data", help="a folder of images beside the digits")
+    parser.add_argument("--near", help="folder of Tiny ImageNet's parquet files, for a task near the weights")
     given = parser.parse_args()
     spec = zoo.read_spec(given.spec)
     log = FOLDER / f"transfer-{spec.name}.jsonl"
-    run_all(list(all_tasks(given.spec, given.data)), train_one, log)
+    run_all(list(all_tasks(given.spec, given.data, given.near)), train_one, log)
     text = "\n\n".join([machine(), *tables(read_log(log))])
     write_between(Path("docs/pretraining.md"), "transfer", text)
 
 
-def all_tasks(spec: str, folder: str | None) -> Iterator[Task]:
+def all_tasks(spec: str, folder: str | None, tiny_imagenet: str | None) -> Iterator[Task]:
     """Every run; a draw of all before the next."""
-    sets = [("digits", None)] + ([(Path(folder).name, folder)] if folder else [])
-    for draw in range(DRAWS):
-        for data, place in sets:
-            for images in SIZES:
-                yield from (Task(spec, data, place, images, way, draw) for way in WAYS)
+    sets: list[near.Set] = [("digits", None, None)]
+    sets += [(Path(folder).name, folder, None)] if folder else []
+    sets += near.sets(tiny_imagenet, [NEAR], FOLDER / "near") if tiny_imagenet else []
+    for draw, (data, place, classes), images in product(range(DRAWS), sets, SIZES):
+        if near.enough(classes, images):
+            yield from (Task(spec, data, place, classes, images, way, draw) for way in WAYS)
 
 
 def train_one(task: Task) -> Line:
     """Draw the images, train, and test on the whole test split."""
     values = {**QUIET, **WAYS[task.way], "finetune.seed": task.draw}
+    values |= near.SHARES if task.classes else {}
     path = task.spec
     if "random" in task.way:
         path = str(random_weights(zoo.read_spec(task.spec), task.draw))
     recipe = read_recipe(path, task.folder, values)
-    return measure(recipe, few(load(recipe), task.images, task.draw))
+    return measure(recipe, draw_images(recipe, classes=task.classes, images=task.images, seed=task.draw))
 
 
 def random_weights(spec: zoo.Spec, seed: int) -> Path:
@@ -87,21 +90,6 @@ def random_weights(spec: zoo.Spec, seed: int) -> Path:
         f"extends: {spec.path.resolve()}\nweights: {{default: null, random: {{file: {weights}}}}}\n"
     )
     return path
-
-
-def few(splits: Splits, images: int | None, seed: int) -> Splits:
-    """The splits with so many labelled images a class in all, some of them held back for validation."""
-    if images is None:
-        return splits
-    rng = np.random.default_rng(seed)
-    held = max(1, round(HELD_BACK * images))
-    learned, validated = [], []
-    for label in range(len(splits.classes)):
-        rows: NDArray[np.intp] = rng.permutation(np.flatnonzero(splits.train.targets == label))[:images]
-        validated.append(rows[:held])
-        learned.append(rows[held:])
-    train, val = (pick_rows([splits.train], np.sort(np.concatenate(rows))) for rows in (learned, validated))
-    return replace(splits, train=train, val=val)
 
 
 def tables(lines: list[Line]) -> Iterator[str]:

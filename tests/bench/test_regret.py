@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.near import IMAGES, enough, some_classes
 from bench.regret import by_cell, complete, cost, regret, regret_of, regret_of_table, tables
-from bench.strategy import DRAWS, NEAR, SIZES, WAYS, all_tasks, some_classes
+from bench.strategy import DRAWS, HEADS, NEAR, SIZES, WAYS, all_tasks
 from finetune.data import load_splits
 from finetune.settings import DataSettings
 from finetune.strategies import STRATEGIES
@@ -52,9 +53,14 @@ def test_a_cell_that_is_not_through_is_left_out() -> None:
 
 def test_every_strategy_runs_in_every_cell() -> None:
     tasks = list(all_tasks(["/somewhere/flowers"], None))
-    assert len(tasks) == 2 * len(SIZES) * DRAWS * len(WAYS)
+    assert len(tasks) == 2 * len(SIZES) * (DRAWS * (len(WAYS) - len(HEADS)) + len(HEADS))
     assert set(STRATEGIES) | {"auto"} <= set(WAYS)
     assert {task.data for task in tasks} == {"digits", "flowers"}
+
+
+def test_near_tasks_ask_for_no_more_images_than_there_are() -> None:
+    assert enough(5, 20) and enough(5, None) and not enough(5, IMAGES + 1)
+    assert enough(None, 80)
 
 
 def test_near_tasks_have_some_of_the_classes() -> None:

@@ -137,7 +137,8 @@ def test_a_file_for_another_network_names_what_does_not_fit(tmp_path: Path) -> N
         "  not in the network: layer9.weight\n"
         "  of another shape:   conv.weight 8x3x3x3, not 6x3x3x3\n"
         "  6 tensors fit. What is meant is said under weights.mine: rename, reshape, allow_missing, "
-        "allow_unexpected"
+        "allow_unexpected;\n"
+        "  `weights: {mine: null}` in the spec takes these weights out of it"
     )
     assert not isinstance(caught.value, zoo.WeightsUnavailableError)
 

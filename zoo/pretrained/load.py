@@ -153,6 +153,7 @@ def _misfit(spec: Spec, name: str, path: Path, match: Match) -> str:
         lines.append(f"  of another shape:   {some_of(match.misshapen)}")
     lines.append(
         f"  {len(match.copies)} tensors fit. What is meant is said under weights.{name}: "
-        "rename, reshape, allow_missing, allow_unexpected"
+        "rename, reshape, allow_missing, allow_unexpected;\n"
+        f"  `weights: {{{name}: null}}` in the spec takes these weights out of it"
     )
     return "\n".join(lines)
