@@ -7,7 +7,7 @@ from pathlib import Path
 
 import zoo
 from finetune.recipe.freeze import covers
-from finetune.settings import AugmentSettings, FinetuneSettings
+from finetune.settings import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.tasks import find_task
 from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.nodes import ListNode, MapNode, Node
@@ -21,7 +21,8 @@ def check_spec(spec: zoo.Spec) -> None:
     """Raises: SpecError with all that goes with nothing else in the spec, each with its place."""
     settings = spec.sections["finetune"]
     assert isinstance(settings, FinetuneSettings)
-    problems = [*_of_task(spec, settings), *_of_weights(spec, settings), *_of_paths(spec, settings)]
+    checks = (_of_task, _of_weights, _of_paths, _of_sizes)
+    problems = [problem for check in checks for problem in check(spec, settings)]
     if problems:
         raise SpecError(problems)
 
@@ -88,6 +89,17 @@ def _of_paths(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
                 message = f"the network has no module '{path}'"
                 mark, near = _mark(spec, "finetune", "stage_rates"), nearest(path, paths)
                 yield Problem(mark, f"finetune.stage_rates.{path}", message, expected, near)
+
+
+def _of_sizes(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
+    """Images that grow, where black and white are told pixel by pixel of the full size."""
+    data = spec.sections["data"]
+    assert isinstance(data, DataSettings)
+    attacked = settings.adversarial is not None and settings.adversarial.fgsm is not None
+    if attacked and settings.progressive_resizing is not None and data.normalise == "mean_image":
+        mark = _mark(spec, "finetune", "progressive_resizing")
+        message = "cannot be joined with finetune.adversarial.fgsm and data.normalise: mean_image"
+        yield Problem(mark, "finetune.progressive_resizing", message, "a spec without one of the three")
 
 
 def _mark(spec: zoo.Spec, section: str, key: str | int) -> Mark:

@@ -27,6 +27,11 @@ MISTAKES = [
         "4:5: augment.1.rand_augment: has no meaning for segmentation",
         "a spec without it",
     ),
+    (
+        TINY + "  adversarial: {fgsm: {}}\n  progressive_resizing: {}\ndata: {normalise: mean_image}\n",
+        "5:3: finetune.progressive_resizing: cannot be joined",
+        "a spec without one of the three",
+    ),
 ]
 
 
