@@ -13,7 +13,7 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-partial bench-probe plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -94,6 +94,9 @@ bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its froze
 
 bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one bare pass and fastai, into docs/strategy.md (DATA=folder; else drawn)
 	$(BIN)/python -m bench.probe $(FASTAI)/bin/python $(data)
+
+picture: $(READY) ## draw what `make plan` prints, for the README (needs a browser)
+	$(BIN)/python -m bench.picture "$(SPEC)" $(if $(DATA),"$(DATA)")
 
 $(FASTAI)/.ready: bench/fastai.txt | $(READY)
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(FASTAI)
