@@ -23,6 +23,10 @@ from finetune.table import TABLE, find_cell
 from zoo.errors import GraftError
 
 QUIET = Console(quiet=True, force_terminal=False)
+NO_SCRATCH = (
+    "scratch does not race: a short run says nothing of it, and in the benchmark full, from weights, was "
+    "never clearly behind it"
+)
 Forecasts = dict[str, Forecast]
 Cell = tuple[str, str]
 
@@ -30,9 +34,10 @@ Cell = tuple[str, str]
 def choose_plan(setup: Setup, *, compare: bool = False, console: Console = QUIET) -> Plan:
     """The plan for this setup: strategy, what trains, for how long, and why, within the spec's budget.
 
-    Where the strategy is left to `auto` and there are weights to start from, all strategies race, and the
-    console is told how it goes; what was chosen once for the same images, weights and spec is not measured
-    again. `compare` tells how long other strategies would take even where the spec names one.
+    Where the strategy is left to `auto` and there are weights to start from, all strategies that start from
+    them race, and the console is told how it goes; what was chosen once for the same images, weights and
+    spec is not measured again. `compare` tells how long other strategies would take even where the spec
+    names one.
     Raises: GraftError when the spec asks for a strategy that needs weights and there are none.
     """
     known = recall_plan(setup, compare=compare)
@@ -87,16 +92,17 @@ def _by_race(setup: Setup, evidence: Evidence, cell: Cell, console: Console) -> 
     """The plan of the strategy that wins the race, and how long each would take."""
     hits = {name: values for name, values in evidence.hits.items() if could_be(setup, find_strategy(name))}
     plans = _others(setup, cell, depth=evidence.depth)
-    entries = [Entry(plan, forecast_plan(setup, plan)) for plan in plans.values()]
     forecasts = {name: evidence.forecasts[name] for name in hits}
-    forecasts |= {entry.plan.strategy: entry.forecast for entry in entries}
+    forecasts |= {name: forecast_plan(setup, plan) for name, plan in plans.items()}
+    entries = [Entry(plan, forecasts[name]) for name, plan in plans.items() if find_strategy(name).pretrained]
     budget = setup.settings.budget_minutes
     race = run_race(evidence.sampled(setup), hits, entries, budget_minutes=budget, say=console.print)
     name = race.winner.name
     plan = plans[name] if name in plans else settle(setup, find_strategy(name), cell, (), {})
     words = verdict_in_words(race, TABLE[cell], cell)
     numbers = {**plan.evidence, **evidence.numbers, "race": as_record(race)}
-    return replace(plan, reasons=(*evidence.reasons, *plan.reasons, *words), evidence=numbers), forecasts
+    reasons = (*evidence.reasons, *plan.reasons, *words, NO_SCRATCH)
+    return replace(plan, reasons=reasons, evidence=numbers), forecasts
 
 
 def _others(

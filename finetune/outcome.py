@@ -13,8 +13,7 @@ def compare_outcome(plan: Plan, report: Mapping[str, Any], minutes: float | None
     """Minutes of training and accuracy, as predicted and as they came; what was not predicted is left out.
 
     In: the plan, the report's metrics, and how long training took, None where it was broken off in between.
-    The predicted accuracy is that of the race: on images left out of training, by a probe on four fifths of
-    the images, and by other strategies after a part of their training.
+    The predicted accuracy is what the race expects of a whole run, from images left out of training.
     """
     evidence: Mapping[str, Any] = plan.evidence
     outcome: dict[str, object] = {}
@@ -24,7 +23,7 @@ def compare_outcome(plan: Plan, report: Mapping[str, Any], minutes: float | None
         outcome["minutes"] = {"predicted": round(predicted, 2), "came": round(minutes, 2)}
     raced = evidence.get("race", {}).get("scores", {}).get(plan.strategy)
     if raced is not None:
-        outcome["accuracy"] = {"predicted": raced["accuracy"], "came": report["metrics"]["accuracy"]}
+        outcome["accuracy"] = {"predicted": raced["expected"], "came": report["metrics"]["accuracy"]}
     return outcome
 
 

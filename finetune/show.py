@@ -55,15 +55,16 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 def _compared(plan: Plan) -> Table:
     """Minutes and accuracy of every strategy that was looked at, the chosen one marked."""
-    table = Table("", "strategy", "minutes here", "right when left out", "", box=box.SIMPLE, pad_edge=False)
+    names = ("", "strategy", "minutes here", "right in the trial", "expected of a whole run", "")
+    table = Table(*names, box=box.SIMPLE, pad_edge=False)
     forecasts: Any = plan.evidence["forecast"]
     race: Any = plan.evidence.get("race", {"scores": {}})
     for name, forecast in forecasts.items():
         score = race["scores"].get(name)
-        accuracy = Estimate(**score["accuracy"]) if score else "—"
+        tried, whole = (Estimate(**score[key]) if score else "—" for key in ("accuracy", "expected"))
         note = "" if not score or score["finished"] else "fell out"
         mark, style = ("▶", "bold green") if name == plan.strategy else ("", "")
-        table.add_row(mark, name, f"{forecast['minutes']:g}", str(accuracy), note, style=style)
+        table.add_row(mark, name, f"{forecast['minutes']:g}", str(tried), str(whole), note, style=style)
     return table
 
 

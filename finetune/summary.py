@@ -37,13 +37,13 @@ def _race(plan: Plan) -> Iterator[str]:
     if race is None:
         return
     scores: Mapping[str, Any] = race["scores"]
-    won = scores[plan.strategy]["accuracy"]
+    won = scores[plan.strategy]["expected"]
     others = ", ".join(
-        f"{name} {score['accuracy']['value']:.1%}" for name, score in scores.items() if name != plan.strategy
+        f"{name} {score['expected']['value']:.1%}" for name, score in scores.items() if name != plan.strategy
     )
     yield (
-        f"Tried out on images that were kept from it, {plan.strategy} was right on {won['value']:.1%}, "
-        f"give or take {won['error']:.1%}" + (f" (others: {others})." if others else ".")
+        f"After a trial on images that were kept from it, {plan.strategy} is expected to be right on "
+        f"{won['value']:.1%}, give or take {won['error']:.1%}" + (f" (others: {others})." if others else ".")
     )
     if plan.cell is not None and plan.strategy != TABLE[plan.cell]:
         yield "That goes against the rule, and what was measured counts."

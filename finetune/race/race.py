@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from finetune.evidence.estimate import Hits
-from finetune.evidence.folds import Fold, deal_folds
+from finetune.evidence.folds import deal_folds
 from finetune.forecast import Forecast
 from finetune.plan import Plan
 from finetune.race.fold import fold_hits
+from finetune.race.growth import usual_growth
 from finetune.race.verdict import Score, still_running, winner
 from finetune.setup import Setup
 
@@ -62,26 +63,32 @@ def run_race(
     """Compare what probes scored by cross-validation with short trainings on the same left-out images.
 
     In: for each probe its hits (N,) on the setup's N training images; the other strategies, cheapest first.
-    Rounds end after ASKED images, or when one strategy is clear of all others. After every round those that
-    are clearly behind fall out. A strategy of which not even one epoch fits the budget does not take part.
+    What counts is what a whole run promises (see growth). Rounds end after ASKED images, or when one strategy
+    is clear of all others. After every round those that are clearly behind fall out. A strategy of which
+    not even one epoch fits the budget does not take part.
     Raises: GraftError as training does, and as deal_folds.
     """
     start = time.monotonic()
-    folds = deal_folds(setup.train.split.targets, seed=setup.settings.seed)[0]
+    targets = setup.train.split.targets
+    chance = float(np.bincount(targets).max() / len(targets))
+    folds = deal_folds(targets, seed=setup.settings.seed)[0]
     folds = folds[: math.ceil(ASKED / len(folds[0][1]))]
     seconds = math.inf if budget_minutes is None else 60 * OF_BUDGET * budget_minutes
     shortened = {
         entry.plan.strategy: _shorten(entry, seconds / len(entries) / len(folds)) for entry in entries
     }
     plans = {name: plan for name, plan in shortened.items() if plan is not None}
-    scores = {name: Score(name, hits) for name, hits in probes.items()}
+    scores = {name: Score(name, hits, chance=chance) for name, hits in probes.items()}
     running, rounds = [*scores, *plans], 0
     for fold in folds:
         trained = [plans[name] for name in running if name in plans]
         if not trained or (len(running) == 1 and rounds):
             break
         for plan in trained:
-            scores[plan.strategy] = _train(setup, plan, fold, scores.get(plan.strategy))
+            hits = fold_hits(setup, plan, fold)
+            if plan.strategy in scores:
+                hits = np.where(np.isnan(hits), scores[plan.strategy].hits, hits)
+            scores[plan.strategy] = Score(plan.strategy, hits, _growth(plan), chance)
             say(_line(scores[plan.strategy], rounds + 1, len(folds), time.monotonic() - start))
         rounds += 1
         running = [score.name for score in still_running([scores[name] for name in running])]
@@ -89,10 +96,9 @@ def run_race(
     return Race(tuple(scores.values()), tuple(running), left_out, rounds, time.monotonic() - start)
 
 
-def _train(setup: Setup, plan: Plan, fold: Fold, before: Score | None) -> Score:
-    """The score with one more fold asked."""
-    hits = fold_hits(setup, plan, fold)
-    return Score(plan.strategy, hits if before is None else np.where(np.isnan(hits), before.hits, hits))
+def _growth(plan: Plan) -> float:
+    """What a whole run of the plan usually adds to a short one on such data."""
+    return 0.0 if plan.cell is None else usual_growth(plan.strategy, plan.cell[1])
 
 
 def _shorten(entry: Entry, seconds: float) -> Plan | None:

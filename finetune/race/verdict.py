@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finetune.evidence.estimate import Estimate, Hits, gain, share
+from finetune.race.growth import grown
 
-CLOSE = 1.0
+CLOSE = 0.25
 """Standard errors of the difference within which the cheaper of two strategies stays."""
 BEHIND = 2.0
 """Standard errors behind the leader at which a strategy is dropped."""
@@ -17,25 +19,46 @@ BEHIND = 2.0
 
 @dataclass(frozen=True)
 class Score:
-    """A strategy and its `hits` (N,) on the race's images, NaN where it was not asked."""
+    """A strategy and its `hits` (N,) on the race's images, NaN where it was not asked.
+
+    `growth` is what a whole run usually adds to these, in log-odds; `chance` what guessing would get.
+    """
 
     name: str
     hits: Hits
+    growth: float = 0.0
+    chance: float = 0.0
 
     @property
     def accuracy(self) -> Estimate:
         """On the images that it was asked."""
         return share(self.hits)
 
+    @property
+    def promise(self) -> Estimate:
+        """The accuracy to expect of a whole run."""
+        asked: NDArray[np.bool_] = np.isfinite(self.hits)
+        return self.promise_on(asked)
+
+    def promise_on(self, asked: NDArray[np.bool_]) -> Estimate:
+        """The same, by some (N,) of the images."""
+        accuracy = share(self.hits[asked])
+        return grown(accuracy, int(asked.sum()), growth=self.growth, chance=self.chance)
+
     def over(self, other: Score) -> Estimate:
-        """By how much it is better, on the images that both were asked."""
-        return gain(self.hits, other.hits)
+        """By how much more it promises, on the images that both were asked.
+
+        The error is that of what was measured: of the hits, image by image.
+        """
+        asked: NDArray[np.bool_] = np.isfinite(self.hits - other.hits)
+        ahead = self.promise_on(asked).value - other.promise_on(asked).value
+        return Estimate(ahead, gain(self.hits, other.hits).error)
 
 
 def leader(scores: Sequence[Score]) -> Score:
-    """The most accurate on the images that all of them were asked; of equals, the first."""
-    common = ~np.isnan([score.hits for score in scores]).any(axis=0)
-    return max(scores, key=lambda score: float(score.hits[common].sum()))
+    """The one that promises most on the images that all of them were asked; of equals, the first."""
+    common: NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(score.hits) for score in scores])
+    return max(scores, key=lambda score: score.promise_on(common).value)
 
 
 def winner(scores: Sequence[Score]) -> Score:

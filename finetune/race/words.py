@@ -16,13 +16,17 @@ def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterat
     """Why this one won, and whether the table, which says `expected` for this cell, is of the same mind."""
     won, kind = race.winner, f"{cell[0]}, {cell[1]} data"
     others = {score.name: score for score in race.scores if score is not won}
-    part = "" if find_strategy(won.name).probe else f", after a part of {SHARE:g} of its training"
+    part = (
+        ""
+        if find_strategy(won.name).probe
+        else f", after a part of {SHARE:g} of its training; of all of it {won.promise} is to be expected"
+    )
     yield f"race: on images left out of training {won.name} is right on {won.accuracy}{part}"
     for score in others.values():
         ahead = score.over(won)
         if score.name in race.finished and ahead.value > 0:
             yield (
-                f"{score.name} is ahead by {ahead}, no more than {CLOSE:g} standard error: "
+                f"{score.name} promises {ahead} more, within {CLOSE:g} standard errors: "
                 f"the cheaper {won.name} stays"
             )
     if won.name == expected:
@@ -39,7 +43,7 @@ def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterat
 
 
 def as_record(race: Race) -> dict[str, object]:
-    """Accuracy of each strategy on what was left out, on how many images, and its lead on the winner."""
+    """Accuracy of each on what was left out, what a whole run promises, and its lead on the winner."""
     won = race.winner
     return {
         "winner": won.name,
@@ -49,6 +53,7 @@ def as_record(race: Race) -> dict[str, object]:
         "scores": {
             score.name: {
                 "accuracy": asdict(score.accuracy),
+                "expected": asdict(score.promise),
                 "images": int((~np.isnan(score.hits)).sum()),
                 "over_winner": asdict(score.over(won)),
                 "finished": score.name in race.finished,
@@ -61,5 +66,5 @@ def as_record(race: Race) -> dict[str, object]:
 def _against(won: Score, other: Score) -> str:
     difference = won.over(other)
     if difference.value > CLOSE * difference.error:
-        return f"better by {difference}"
+        return f"expected to be better by {difference}"
     return f"as good ({difference}) and cheaper"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from finetune.evidence.estimate import Estimate
+from finetune.plan import SIMILARITIES
+from finetune.race.growth import grown, usual_growth
 from finetune.race.verdict import Score, leader, still_running, winner
 
 RNG = np.random.default_rng(0)
@@ -20,7 +25,7 @@ def shuffled(name: str, right: int, of: int = 100) -> Score:
 
 
 def test_the_cheaper_stays_where_the_difference_is_noise() -> None:
-    assert winner([shuffled("cheap", 80), shuffled("dear", 82)]).name == "cheap"
+    assert winner([shuffled("cheap", 80), shuffled("dear", 81)]).name == "cheap"
 
 
 def test_the_dearer_wins_where_it_is_clearly_better() -> None:
@@ -28,8 +33,8 @@ def test_the_dearer_wins_where_it_is_clearly_better() -> None:
 
 
 def test_few_images_that_never_disagree_the_other_way_tell_much() -> None:
-    assert winner([score("cheap", 90), score("dear", 95)]).name == "dear"
-    assert winner([shuffled("cheap", 50, 100), shuffled("dear", 55, 100)]).name == "cheap"
+    assert winner([score("cheap", 90), score("dear", 91)]).name == "dear"
+    assert winner([shuffled("cheap", 50, 100), shuffled("dear", 51, 100)]).name == "cheap"
 
 
 def test_the_order_decides_between_equals() -> None:
@@ -50,3 +55,36 @@ def test_strategies_are_compared_on_images_that_both_were_asked() -> None:
     assert leader([on_easy, everywhere]).name == "everywhere"
     assert winner([on_easy, everywhere]).name == "everywhere"
     assert on_easy.over(everywhere).value == pytest.approx(-0.4)
+
+
+def test_what_a_whole_run_adds_can_decide() -> None:
+    probe, tuned = score("probe", 80), score("tuned", 74)
+    assert winner([probe, tuned]).name == "probe"
+    grows = replace(tuned, growth=1.8)
+    assert grows.promise.value > 0.9 > grows.accuracy.value
+    assert winner([probe, grows]).name == "tuned"
+    assert grows.over(probe).value == pytest.approx(grows.promise.value - 0.8)
+
+
+def test_a_short_run_at_chance_promises_nothing_more() -> None:
+    at_chance = Score("tuned", score("tuned", 28).hits, growth=1.8, chance=0.25)
+    assert at_chance.promise == at_chance.accuracy
+    assert replace(at_chance, chance=0.1).promise.value > 0.6
+
+
+def test_growth_keeps_its_error_in_proportion() -> None:
+    perfect = replace(score("tuned", 100), growth=1.0)
+    assert perfect.promise.value == 1
+    for right in (30, 60, 90):
+        tried = replace(score("tuned", right), growth=1.0)
+        assert tried.accuracy.value < tried.promise.value < 1
+        step = grown(Estimate(right / 100 + 1e-4, 0.01), 100, growth=1.0, chance=0.0).value
+        slope = (step - tried.promise.value) / 1e-4
+        assert tried.promise.error == pytest.approx(slope * tried.accuracy.error, rel=0.05)
+
+
+def test_growth_is_known_for_what_trains_from_weights() -> None:
+    for similarity in SIMILARITIES:
+        assert usual_growth("full", similarity) > 0
+        assert usual_growth("partial", similarity) > 0
+        assert usual_growth("linear_probe", similarity) == 0
