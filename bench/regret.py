@@ -90,8 +90,26 @@ def summary(cells: Runs) -> Iterator[str]:
         yield f"| {name} | {mean(values):.1f} | {max(values):.1f} |"
     own, every = (sum(part) for part in zip(*(cost(way) for way in ways), strict=True))
     yield f"\n`auto` took {own / every:.2f} of the time of all strategies ({own:.0f} s of {every:.0f} s)."
-    steady = sum(len({run["strategy"] for run in way[AUTO]}) == 1 for way in ways)
-    yield f"\nIn {steady} of {len(cells)} cells it picked the same in all draws."
+    steady = [len(picks(way)) == 1 for way in ways]
+    close = [not same and overlapping(way[AUTO], picks(way)) for way, same in zip(ways, steady, strict=True)]
+    yield (
+        f"\nIn {sum(steady)} of {len(cells)} cells it picked the same in all draws; in {sum(close)} of the "
+        "others the intervals of what was picked overlap in every draw."
+    )
+
+
+def picks(ways: Mapping[str, list[Line]]) -> set[str]:
+    """What `auto` took, in any draw."""
+    return {str(run["strategy"]) for run in ways[AUTO]}
+
+
+def overlapping(runs: list[Line], names: set[str]) -> bool:
+    """Whether in each run the expected accuracies of these strategies, give or take their errors, overlap."""
+    for run in runs:
+        expected = [score["expected"] for name, score in run["race"]["scores"].items() if name in names]
+        if max(e["value"] - e["error"] for e in expected) > min(e["value"] + e["error"] for e in expected):
+            return False
+    return True
 
 
 def complete(ways: Mapping[str, list[Line]]) -> bool:
