@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision import tv_tensors
 
 from finetune.data import DataError
 from finetune.dataset import ImageDataset, one_thread
@@ -29,6 +28,8 @@ class MaskedDataset(ImageDataset):
             return [self._pair(image, i) for image, i in zip(taken, indices, strict=True)]
 
     def _pair(self, image: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        from torchvision import tv_tensors
+
         mask = torch.from_numpy(self._mask(index))
         if self.augment is None:
             return image, mask

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import zoo
 from finetune.augment.sides import warn_flips
-from finetune.augment.steps import build_augment, default_calls, needs_statistics
+from finetune.augment.steps import LateAugment, default_calls, needs_statistics
 from finetune.data import Split, Splits
 from finetune.dataset import ImageDataset
 from finetune.preprocess import Preprocess
@@ -209,6 +209,6 @@ def _images(
         spec = zoo.override(spec, {"input.mean": list(mean), "input.std": list(std)})
     if statistics is not None and centred:
         mean_image = torch.from_numpy(statistics.centre(spec.input.channels))
-    train.augment = build_augment(calls, size=size, statistics=statistics) if calls else None
+    train.augment = LateAugment(tuple(calls), size, statistics) if calls else None
     preprocess = build_preprocess(spec.input, mean_image)
     return spec, preprocess, train, dataset(splits.val), dataset(splits.test)

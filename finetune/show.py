@@ -47,7 +47,7 @@ def show_plan(plan: Plan, console: Console) -> None:
         console.print(_compared(plan))
     for reason in plan.reasons:
         console.print(f"  • {reason}")
-    console.print(plan.summary)
+    console.print(f"\n{plan.summary}\n")
     what = ", ".join(part or "the whole network" for part in plan.trains)
     how = f", {plan.epochs} epochs at most, batches of {plan.batch_size}" if plan.learning_rate else ""
     console.print(f"[bold]plan: {plan.strategy}[/bold]: {what} learns{how}")
@@ -55,7 +55,7 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 def _compared(plan: Plan) -> Table:
     """Minutes and accuracy of every strategy that was looked at, the chosen one marked."""
-    names = ("", "strategy", "minutes here", "right in the trial", "expected of a whole run", "")
+    names = ("", "strategy", "minutes here", "right in the trial", "expected", "")
     table = Table(*names, box=box.SIMPLE, pad_edge=False)
     forecasts: Any = plan.evidence["forecast"]
     race: Any = plan.evidence.get("race", {"scores": {}})

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -30,6 +29,9 @@ from finetune.recipe.schedules import Schedule
 from finetune.seeds import derive_seed, make_generator
 from finetune.settings import FinetuneSettings
 from finetune.tasks import Loss
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from finetune.augment import colour, geometry, policy
 from finetune.augment.registry import AUGMENTS, Context, Transform
@@ -19,6 +21,7 @@ FAMILIES = (geometry, colour, policy)  # importing them fills the registry
 __all__ = [
     "AUGMENTS",
     "Context",
+    "LateAugment",
     "build_augment",
     "build_step",
     "default_calls",
@@ -46,6 +49,25 @@ def build_augment(
 
     composed: Callable[[Tensor], Tensor] = v2.Compose(steps)
     return composed
+
+
+@dataclass(frozen=True)
+class LateAugment:
+    """As build_augment, and built when the first image comes.
+
+    Importing torchvision takes longer than all else that a plan needs which was chosen before.
+    """
+
+    calls: tuple[Call, ...]
+    size: tuple[int, int]
+    statistics: Statistics | None = None
+
+    def __call__(self, *images: Tensor) -> Any:  # noqa: ANN401  one for one, several for several
+        return self._built(*images)
+
+    @cached_property
+    def _built(self) -> Callable[..., Any]:
+        return build_augment(self.calls, size=self.size, statistics=self.statistics)
 
 
 def build_step(call: Call, context: Context) -> Transform:

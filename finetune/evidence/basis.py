@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 Array = NDArray[np.float32]
 
@@ -60,6 +59,8 @@ def _axes(standard: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     """The principal axes (F, r) and the energy along each (r,), largest first; at least one axis."""
     count, features = standard.shape
     if min(count, features) > MAX_RANK:
+        from sklearn.utils.extmath import randomized_svd
+
         _, root, axes = randomized_svd(standard.astype(np.float32), MAX_RANK, n_iter=1, random_state=0)
         return axes.T.astype(np.float64), root.astype(np.float64) ** 2
     tall = features <= count

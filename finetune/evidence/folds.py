@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 
 from zoo.errors import GraftError
 
@@ -53,6 +52,8 @@ def stratified_sample(targets: Targets, limit: int, *, seed: int = 0) -> Rows:
 
 
 def _deal(shared: Rows, alone: Rows, targets: Targets, folds: int, seed: int) -> list[Fold]:
+    from sklearn.model_selection import StratifiedKFold
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # each has two: see deal_folds
         split = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(shared, targets[shared]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 from finetune.evidence.estimate import Estimate
 from finetune.evidence.folds import Targets
@@ -68,6 +67,8 @@ def _principal(features: Array) -> Matrix:
     if centred.shape[1] <= MAX_RANK:
         return centred
     rank = min(MAX_RANK, len(centred))
+    from sklearn.utils.extmath import randomized_svd
+
     _, _, axes = randomized_svd(centred.astype(np.float32), rank, n_iter=1, random_state=0)
     turned: Matrix = centred @ axes.T
     return turned

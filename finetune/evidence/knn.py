@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from finetune.evidence.estimate import Estimate, Hits, share
 from finetune.evidence.folds import Targets
@@ -57,6 +56,8 @@ def _nearest(features: NDArray[np.float32], most: int) -> tuple[NDArray[np.float
     centred = (features - features.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
     size = np.linalg.norm(centred, axis=1, keepdims=True)
     unit = centred / np.where(size > 0, size, 1.0)
+    from sklearn.neighbors import NearestNeighbors
+
     search = NearestNeighbors(n_neighbors=most, algorithm="brute", metric="sqeuclidean").fit(unit)
     distances, near = search.kneighbors()  # of the fitted images themselves: each is left out of its own
     return distances / 2, near

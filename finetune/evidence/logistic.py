@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from finetune.evidence.basis import Basis
 from finetune.evidence.folds import Rows, Targets
@@ -80,6 +79,8 @@ def fit_logistic(
         if exact
         else {"maxiter": 100, "ftol": 1e-5, "gtol": 1e-5}
     )
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
+
     found = minimize(loss, guess.ravel(), jac=True, method="L-BFGS-B", options=options)
     solution = found.x.reshape(rank + 1, classes) * unit[:, None]
     return Linear(solution[:-1], solution[-1])

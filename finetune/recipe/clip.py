@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import torch
-from timm.utils import dispatch_clip_grad
 from torch import Tensor, nn
 
 from finetune.settings.optim import Clip
@@ -28,8 +27,10 @@ def clip_gradients(
     if rule == "norm":
         torch.nn.utils.clip_grads_with_norm_(parameters, value, norm)
     elif rule == "value":
-        dispatch_clip_grad(parameters, value, mode="value")
+        torch.nn.utils.clip_grad_value_(parameters, value)
     else:
+        from timm.utils import dispatch_clip_grad
+
         spared = {id(parameter) for parameter in head}
         dispatch_clip_grad([p for p in parameters if id(p) not in spared], value, mode="agc")
     return norm

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from timm.data import Mixup
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +36,8 @@ class Mix:
         even = len(images) // 2 * 2
         if not even or not (self.mixup or self.cutmix):
             return mixed, rows
+        from timm.data import Mixup
+
         blend = Mixup(self.mixup, self.cutmix, label_smoothing=0.0, num_classes=self.classes)
         with _numpy_seeded(seed):
             # timm blends its argument in place

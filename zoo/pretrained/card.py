@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -89,7 +90,13 @@ def card_path(weights: Path) -> Path:
 def find_card(weights: Path) -> Card | None:
     """Read the card beside a file of weights, None where there is none. Raises GraftError, SpecError."""
     path = card_path(weights)
-    return read_card(path) if path.is_file() else None
+    return _known_card(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@cache
+def _known_card(path: Path, changed: int) -> Card:
+    """Read a card once for each time it `changed`: it is asked for at every turn, and is long."""
+    return read_card(path)
 
 
 def read_card(path: Path) -> Card:
