@@ -10,7 +10,7 @@ from accelerate import PartialState
 from finetune.evidence.measure import feature_cache
 from finetune.evidence.similarity import RULES
 from finetune.plan import Plan, plan_from
-from finetune.race.growth import CLEAR, GROWTH
+from finetune.race.growth import CLEAR, GROWTH, SPREAD
 from finetune.race.race import ASKED, SHARE
 from finetune.race.verdict import BEHIND, CLOSE
 from finetune.setup import Setup
@@ -40,7 +40,7 @@ def _name(setup: Setup, *, compare: bool) -> str:
     """Names all that the choice hangs on, the cache's own key (network, weights, preprocessing) aside."""
     train = setup.splits.train
     content = [
-        [VERSION, RULES, SHARE, ASKED, CLOSE, BEHIND, CLEAR, GROWTH],
+        [VERSION, RULES, SHARE, ASKED, CLOSE, BEHIND, CLEAR, GROWTH, SPREAD],
         PartialState().device.type,
         compare or setup.settings.strategy == "auto",
         setup.spec.to_yaml(),

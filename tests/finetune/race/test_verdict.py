@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from finetune.evidence.estimate import Estimate
 from finetune.plan import SIMILARITIES
-from finetune.race.growth import grown, usual_growth
+from finetune.race.growth import SPREAD, grown, usual_growth
 from finetune.race.verdict import Score, leader, still_running, winner
 
 RNG = np.random.default_rng(0)
@@ -72,15 +71,17 @@ def test_a_short_run_at_chance_promises_nothing_more() -> None:
     assert replace(at_chance, chance=0.1).promise.value > 0.6
 
 
-def test_growth_keeps_its_error_in_proportion() -> None:
+def test_a_promise_is_as_uncertain_as_the_short_run_and_the_growth() -> None:
     perfect = replace(score("tuned", 100), growth=1.0)
     assert perfect.promise.value == 1
     for right in (30, 60, 90):
         tried = replace(score("tuned", right), growth=1.0)
         assert tried.accuracy.value < tried.promise.value < 1
-        step = grown(Estimate(right / 100 + 1e-4, 0.01), 100, growth=1.0, chance=0.0).value
-        slope = (step - tried.promise.value) / 1e-4
-        assert tried.promise.error == pytest.approx(slope * tried.accuracy.error, rel=0.05)
+        after = tried.promise.value
+        from_growth = (grown(tried.accuracy, 100, growth=1.0 + SPREAD, chance=0.0).value, after)
+        assert tried.promise.error > 0.8 * (from_growth[0] - from_growth[1])
+        many = grown(replace(tried.accuracy, error=1e-9), 100, growth=1.0, chance=0.0)
+        assert many.error == pytest.approx(SPREAD * after * (1 - after), rel=1e-3)
 
 
 def test_growth_is_known_for_what_trains_from_weights() -> None:
