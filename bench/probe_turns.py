@@ -45,7 +45,7 @@ PARTS: dict[Callable[..., Any], str] = {
     zoo.load: "network built, weights loaded",
     module_digest: "network hashed",
     fastest_precision: "precisions tried",
-    FrozenPass.run: "frozen pass, decoding ahead",
+    FrozenPass.run: "frozen pass, decoding included",
     FeatureCache.write: "features written",
     measure_stages: "probes of all stages, for the plan",
     measure_similarity: "similarity, for the plan",

@@ -93,9 +93,16 @@ class FrozenPass:
         return join(parts)
 
     def _batches(self, rows: Rows) -> Iterator[Tensor]:
-        """Pixels batch by batch; the next batch is read while the network works on one."""
-        size = self.batch_size or (CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH)
+        """Pixels batch by batch; the next is read while the network works on one, if that is not here.
+
+        On a processor both would want all cores, and a network waits for the slowest of its threads.
+        """
+        here = self.device.type == "cpu"
+        size = self.batch_size or (CPU_BATCH if here else ACCELERATOR_BATCH)
         batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+        if here:
+            yield from (self._read(batch) for batch in batches)
+            return
         with ThreadPoolExecutor(1) as reader:
             coming = [reader.submit(self._read, batch) for batch in batches[:1]]
             for following in [*batches[1:], None]:

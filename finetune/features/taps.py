@@ -59,10 +59,9 @@ def tap_norms(norms: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     def norm_hook(stage: str) -> Callable[[nn.Module, object], None]:
         def hook(module: nn.Module, inputs: object) -> None:
             given = _first(inputs)
-            given = given.flatten(2) if given.ndim > ROW else given.unsqueeze(2)
-            mean = given.mean(2, dtype=torch.float32)
-            size = torch.linalg.vector_norm(given, dim=2, dtype=torch.float32)
-            caught[stage] = torch.stack([mean, size.square() / given.shape[2]], 1)
+            places = given.movedim(1, -1).flatten(1, -2) if given.ndim > ROW else given.unsqueeze(1)
+            values = places.float()  # (N, places, C): as it lies in memory, where channels come last
+            caught[stage] = torch.stack([values.mean(1), values.square().mean(1)], 1)
 
         return hook
 
