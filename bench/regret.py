@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from statistics import mean
 
@@ -17,9 +18,14 @@ Runs = Mapping[Cell, Mapping[str, list[Line]]]
 
 
 def by_cell(lines: list[Line]) -> Runs:
-    """The runs of each cell by what was run, in the order of draws."""
+    """The runs of each cell by what was run, in the order of draws; small cells of a data set first."""
     cells: dict[Cell, dict[str, list[Line]]] = {}
-    for line in sorted(lines, key=lambda line: int(line["draw"])):
+    places = {name: place for place, name in enumerate(dict.fromkeys(line["data"] for line in lines))}
+
+    def order(line: Line) -> tuple[float, ...]:
+        return places[line["data"]], line["images"] or math.inf, line["draw"]
+
+    for line in sorted(lines, key=order):
         cells.setdefault((line["data"], line["images"]), {}).setdefault(line["way"], []).append(line)
     return cells
 
@@ -61,7 +67,8 @@ def cost(ways: Mapping[str, list[Line]]) -> tuple[float, float]:
 def tables(lines: list[Line]) -> Iterator[str]:
     """Markdown: accuracy and seconds of all that ran in each cell, the picks, and the sums."""
     cells = {cell: ways for cell, ways in by_cell(lines).items() if complete(ways)}
-    names = list(dict.fromkeys(name for ways in cells.values() for name in ways))
+    found = {name for ways in cells.values() for name in ways}
+    names = [*STRATEGIES, *sorted(found - {*STRATEGIES, AUTO}), AUTO]
     rows = [
         f"| images a class | {' | '.join(names)} | picks of auto | regret |",
         "|---|" + "---:|" * len(names) + "---|---:|",
@@ -69,6 +76,8 @@ def tables(lines: list[Line]) -> Iterator[str]:
     for (data, images), ways in cells.items():
         shown = (
             f"{spread([100 * run['accuracy'] for run in ways[name]])}, {seconds(ways[name])}"
+            if name in ways
+            else "—"
             for name in names
         )
         picks = ", ".join(run["strategy"] for run in ways[AUTO])
