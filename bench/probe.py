@@ -19,7 +19,6 @@ from bench.document import machine, write_between
 from bench.probe_turns import Fastai, Floor, Probe, run_fastai, run_floor, run_probe, set_up
 from bench.textures import CLASSES, draw_texture, write_textures
 from finetune.data import Splits
-from finetune.evidence.measure import network_features
 from finetune.preprocess import Preprocess
 
 NETWORK = "resnet18"
@@ -65,16 +64,15 @@ def main() -> None:
 
 
 def measure(folder: str, scratch: Path, fastai: Path, turns: int) -> Measured:
-    """Floor and Graft in turn, then fastai, with each number of workers."""
+    """Graft and the floor in turn, in the precision that Graft chose; then fastai, with each loader."""
     spec = write_spec(scratch)
     setup = set_up(spec, folder, scratch)
     images = write_listing(scratch, setup.splits)
-    precision = network_features(setup).precision
     floors, probes, others = [], [], []
     for workers in WORKERS:
         for _ in range(turns):
-            floors.append(run_floor(setup, precision))
             probes.append(run_probe(spec, folder))
+            floors.append(run_floor(setup, probes[-1].precision))
         others.append(run_fastai(fastai, images, spec.with_suffix(".safetensors"), workers))
     learned, held_back = len(setup.splits.train), len(setup.splits.val)
     return Measured(learned + held_back, learned, floors, probes, others)
