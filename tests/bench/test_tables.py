@@ -13,6 +13,7 @@ import pytest
 
 from bench import recipe, transfer
 from bench.document import machine, spread, write_between
+from bench.draw import few
 from bench.pool import Line, read_log, run_all
 from bench.techniques import NOTHING
 from finetune.data import load_splits
@@ -83,13 +84,13 @@ def test_the_subset_has_every_tenth_class(tmp_path: Path) -> None:
 
 def test_few_images_are_drawn_and_some_held_back() -> None:
     splits = load_splits(DataSettings(builtin="digits"), 0)
-    drawn = transfer.few(splits, 10, seed=1)
+    drawn = few(splits, 10, seed=1)
     assert drawn.train.counts(10) == [8] * 10
     assert drawn.val.counts(10) == [2] * 10
     names = {image.key for image in drawn.train.images} | {image.key for image in drawn.val.images}
     assert len(names) == 100
     assert names <= {image.key for image in splits.train.images}
-    assert transfer.few(splits, None, seed=1) == splits
+    assert few(splits, None, seed=1) == splits
 
 
 def test_the_transfer_table_has_a_line_a_size() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from finetune.features import frozen_pass
 from finetune.features.cache import FeatureCache
 from finetune.features.extract import Features, extract_features, feature_key
+from finetune.features.frozen_pass import FrozenPass
 from finetune.precision import EXACT, Precision
 from finetune.preprocess import Preprocess
 from zoo.errors import GraftError
@@ -242,3 +243,14 @@ def test_damaged_weights_are_named() -> None:
     with pytest.raises(GraftError, match="not finite") as error:
         extract(net, Pictures(3))
     assert "its weights are damaged" in str(error.value)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batches_come_in_order_read_ahead_or_not(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [torch.full((3, 2, 2), number, dtype=torch.uint8) for number in range(11)]
+    monkeypatch.setattr(FrozenPass, "device", torch.device(device))
+    frozen = FrozenPass(torch.nn.Linear(1, 1), images, Preprocess(height=2, width=2), "head", batch_size=4)
+    batches = list(frozen._batches(np.arange(11)))
+    assert [len(batch) for batch in batches] == [4, 4, 3]
+    assert torch.cat(batches)[:, 0, 0, 0].tolist() == list(range(11))
+    assert not list(frozen._batches(np.arange(0)))
