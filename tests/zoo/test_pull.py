@@ -26,7 +26,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def spec_of(folder: Path, published: Path, url: str) -> Path:
     entries = (
-        f"{path.stem}: {{url: '{url}/{path.name}', sha256: {sha256(path)}}}"
+        f"{path.stem}: {{url: '{url}/{path.name}', sha256: '{sha256(path)}'}}"
         for path in sorted(published.glob("*.pth"))
     )
     return small_spec(folder, *entries)

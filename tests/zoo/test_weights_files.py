@@ -30,7 +30,8 @@ def make(folder: Path, name: str) -> Path:
 def fault_of(folder: Path, monkeypatch: pytest.MonkeyPatch, path: Path, known: str = "") -> str:
     """Load a file as a spec's weights; give what is said of it."""
     use_folder(monkeypatch, folder / "cache")
-    entry = f"mine: {{file: {path.name}{f', sha256: {known}' if known else ''}}}"
+    digest = f", sha256: '{known}'" if known else ""  # unquoted, one that begins with 0b reads as a number
+    entry = f"mine: {{file: {path.name}{digest}}}"
     spec = zoo.read_spec(small_spec(folder, entry))
     net = zoo.build(spec)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}

@@ -42,7 +42,7 @@ def names(folder: Path) -> list[str]:
 
 
 def by_url(folder: Path, url: str, known: str) -> zoo.Spec:
-    return zoo.read_spec(small_spec(folder, f"mine: {{url: '{url}', sha256: {known}}}"))
+    return zoo.read_spec(small_spec(folder, f"mine: {{url: '{url}', sha256: '{known}'}}"))
 
 
 def test_a_download_comes_once_and_then_nothing_touches_the_network(
