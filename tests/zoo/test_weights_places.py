@@ -123,9 +123,10 @@ def test_put_where_the_error_says_it_loads(
 ) -> None:
     known = sha256(published)
     spec = by_url(tmp_path, "http://127.0.0.1:9/small.pth", known)
-    published.rename(cache / f"small-{known[:8]}.pth")
+    path = published.rename(cache / f"small-{known[:8]}.pth")
     forbid_network(monkeypatch)
-    zoo.build(spec, weights="mine")
+    weights, net = torch.load(path, weights_only=True), zoo.build(spec, weights="mine")
+    assert torch.equal(net.state_dict()["conv.weight"], weights["conv.weight"])
 
 
 def test_a_server_that_never_answers_is_left_soon(
