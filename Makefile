@@ -13,7 +13,7 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-experience bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, int
 
 bench-strategy: $(READY) ## every strategy to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.strategy $(foreach folder,$(DATA),--data "$(folder)") $(near)
+
+bench-experience: $(READY) ## what the choice knows beforehand, from the runs of bench-strategy, into finetune/race/experience.csv (its DATA and NEAR; goes on)
+	$(BIN)/python -m bench.experience $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them
 	$(BIN)/python -m bench.partial

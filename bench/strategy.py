@@ -40,6 +40,7 @@ WAYS: dict[str, dict[str, object]] = {
 }
 """What is compared, and what it sets."""
 FOLDER = Path("runs/bench")
+LOG = FOLDER / "strategy.jsonl"
 DOCUMENT = Path("docs/strategy.md")
 
 
@@ -57,24 +58,37 @@ class Task:
 
 def main() -> None:
     """Run what is missing and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    given = parse(__doc__)
+    run_all(list(all_tasks(given.data, given.near)), train_one, LOG)
+    write_between(DOCUMENT, "strategy", "\n\n".join([machine(), *tables(read_log(LOG))]))
+
+
+def parse(words: str | None) -> argparse.Namespace:
+    """The folders that the command line names, as `data` and `near`."""
+    parser = argparse.ArgumentParser(description=words)
     parser.add_argument("--data", action="append", default=[], help="a folder of images; may be given again")
     parser.add_argument(
         "--near", help="folder of Tiny ImageNet's parquet files, for the tasks near the weights"
     )
-    given = parser.parse_args()
-    log = FOLDER / "strategy.jsonl"
-    run_all(list(all_tasks(given.data, given.near)), train_one, log)
-    write_between(DOCUMENT, "strategy", "\n\n".join([machine(), *tables(read_log(log))]))
+    return parser.parse_args()
+
+
+def sets(folders: list[str], tiny_imagenet: str | None) -> list[near.Set]:
+    """The data sets: the digits, the folders, and the tasks near the weights."""
+    far: list[near.Set] = [("digits", None, None), *((Path(folder).name, folder, None) for folder in folders)]
+    return far + (near.sets(tiny_imagenet, NEAR, FOLDER / "near") if tiny_imagenet else [])
+
+
+def values(draw: int, cache: str, *, near_weights: bool) -> dict[str, object]:
+    """What a run of the benchmark sets in its spec."""
+    own: dict[str, object] = {**QUIET, "finetune.seed": draw, "finetune.cache": cache}
+    return own | (near.SHARES if near_weights else {})
 
 
 def all_tasks(folders: list[str], tiny_imagenet: str | None) -> Iterator[Task]:
     """Every run; a draw of all before the next, and in it what is fixed before the choice."""
-    sets: list[near.Set] = [("digits", None, None)]
-    sets += [(Path(folder).name, folder, None) for folder in folders]
-    sets += near.sets(tiny_imagenet, NEAR, FOLDER / "near") if tiny_imagenet else []
     for draw, way in product(range(DRAWS), WAYS):
-        for (data, folder, classes), images in product(sets, SIZES):
+        for (data, folder, classes), images in product(sets(folders, tiny_imagenet), SIZES):
             if near.enough(classes, images) and (way not in HEADS or draw == 0):
                 yield Task(data, folder, classes, images, way, draw)
 
@@ -82,9 +96,8 @@ def all_tasks(folders: list[str], tiny_imagenet: str | None) -> Iterator[Task]:
 def train_one(task: Task) -> Line:
     """Draw the images, choose and train as a user would, and test on images that no choice saw."""
     with tempfile.TemporaryDirectory() as cache:
-        values = {**QUIET, "finetune.seed": task.draw, "finetune.cache": cache}
-        values |= WAYS[task.way] | (near.SHARES if task.classes else {})
-        recipe = read_recipe(SPEC, task.folder, values)
+        own = values(task.draw, cache, near_weights=task.classes is not None) | WAYS[task.way]
+        recipe = read_recipe(SPEC, task.folder, own)
         splits = draw_images(recipe, classes=task.classes, images=task.images, seed=task.draw)
         line, plan = measure_plan(recipe, splits)
     evidence: Any = plan.evidence

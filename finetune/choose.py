@@ -12,7 +12,9 @@ from finetune.forecast import Forecast, as_evidence, forecast_plan, within_budge
 from finetune.known_plan import keep_plan, recall_plan
 from finetune.plan import Plan
 from finetune.precision import Precision
-from finetune.race.race import Entry, run_race
+from finetune.race.experience import experience
+from finetune.race.race import Entry, Race, Say, run_race
+from finetune.race.verdict import ROUND_WORTH
 from finetune.race.words import as_record, verdict_in_words
 from finetune.rate_scale import rate_scale
 from finetune.settle import could_be, settle
@@ -88,16 +90,34 @@ def _without_weights(setup: Setup) -> Plan:
     return settle(setup, find_strategy("scratch"), None, (reason,), count_images(setup))
 
 
+def race_strategies(
+    setup: Setup, evidence: Evidence, cell: Cell, *, worth: float = ROUND_WORTH, say: Say = print
+) -> tuple[Race, dict[str, Plan], Forecasts]:
+    """The race of all that starts from weights; the plans of what trains by gradient; what each would take.
+
+    In: `worth` as run_race has it.
+    """
+    probes = [name for name in evidence.hits if could_be(setup, find_strategy(name))]
+    plans = _others(setup, cell, depth=evidence.depth)
+    forecasts = {name: evidence.forecasts[name] for name in probes}
+    forecasts |= {name: forecast_plan(setup, plan) for name, plan in plans.items()}
+    race = run_race(
+        evidence.sampled(setup),
+        experience(cell[1]),
+        evidence.hits,
+        [Entry(plan, forecasts[name]) for name, plan in plans.items() if find_strategy(name).pretrained],
+        probes=probes,
+        budget_minutes=setup.settings.budget_minutes,
+        worth=worth,
+        say=say,
+    )
+    return race, plans, forecasts
+
+
 def _by_race(setup: Setup, evidence: Evidence, cell: Cell, console: Console) -> tuple[Plan, Forecasts]:
     """The plan of the strategy that wins the race, and how long each would take."""
-    hits = {name: values for name, values in evidence.hits.items() if could_be(setup, find_strategy(name))}
-    plans = _others(setup, cell, depth=evidence.depth)
-    forecasts = {name: evidence.forecasts[name] for name in hits}
-    forecasts |= {name: forecast_plan(setup, plan) for name, plan in plans.items()}
-    entries = [Entry(plan, forecasts[name]) for name, plan in plans.items() if find_strategy(name).pretrained]
-    budget = setup.settings.budget_minutes
-    race = run_race(evidence.sampled(setup), hits, entries, budget_minutes=budget, say=console.print)
-    name = race.winner.name
+    race, plans, forecasts = race_strategies(setup, evidence, cell, say=console.print)
+    name = race.winner
     plan = plans[name] if name in plans else settle(setup, find_strategy(name), cell, (), {})
     words = verdict_in_words(race, TABLE[cell], cell)
     numbers = {**plan.evidence, **evidence.numbers, "race": as_record(race)}

@@ -10,12 +10,13 @@ from accelerate import PartialState
 from finetune.evidence.measure import feature_cache
 from finetune.evidence.similarity import RULES
 from finetune.plan import Plan, plan_from
-from finetune.race.growth import CLEAR, GROWTH, SPREAD
+from finetune.race.belief import CLEAR
+from finetune.race.experience import LEAST_SPREAD, SEEN, WIDER
 from finetune.race.race import ASKED, SHARE
-from finetune.race.verdict import BEHIND, CLOSE
+from finetune.race.verdict import CLOSE, ROUND_WORTH, WORTH
 from finetune.setup import Setup
 
-VERSION = 2
+VERSION = 3
 """Counts up when plans come to be chosen in another way, so that older ones are forgotten."""
 
 
@@ -40,7 +41,19 @@ def _name(setup: Setup, *, compare: bool) -> str:
     """Names all that the choice hangs on, the cache's own key (network, weights, preprocessing) aside."""
     train = setup.splits.train
     content = [
-        [VERSION, RULES, SHARE, ASKED, CLOSE, BEHIND, CLEAR, GROWTH, SPREAD],
+        [
+            VERSION,
+            RULES,
+            SHARE,
+            ASKED,
+            CLOSE,
+            WORTH,
+            ROUND_WORTH,
+            CLEAR,
+            WIDER,
+            LEAST_SPREAD,
+            SEEN.read_text(),
+        ],
         PartialState().device.type,
         compare or setup.settings.strategy == "auto",
         setup.spec.to_yaml(),

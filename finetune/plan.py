@@ -15,6 +15,8 @@ from zoo.errors import GraftError
 SIZES = ("very little data", "quite a lot of data")
 SIMILARITIES = ("similar", "different")
 
+NUMBERS = {"epochs": int, "batch_size": int, "learning_rate": int | float}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -46,7 +48,8 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """The plan that stands in a plan.json.
 
-    Raises: GraftError when the file is missing, is not JSON, or lacks a field or has one too many.
+    Raises: GraftError when the file is missing, is not JSON, lacks a field or has one too many, has one of
+    another kind, or holds a race without expected accuracies.
     """
     expected = [field.name for field in dataclasses.fields(Plan)]
     try:
@@ -56,7 +59,21 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(values, dict) or sorted(values) != sorted(expected):
         found = ", ".join(values) if isinstance(values, dict) else type(values).__name__
         raise GraftError(f"{path}: not a plan; found {found}; expected the fields {', '.join(expected)}")
-    return plan_from(values)
+    for name, kind in NUMBERS.items():
+        if not isinstance(values[name], kind) or isinstance(values[name], bool):
+            raise GraftError(f"{path}: {name} is {values[name]!r}; expected a number")
+    try:
+        scores = values["evidence"].get("race", {}).get("scores", {})
+        lacking = [name for name, score in scores.items() if "expected" not in score]
+        plan = plan_from(values)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise GraftError(f"{path}: not as `make plan` writes a plan: {error}") from error
+    if lacking:
+        raise GraftError(
+            f"{path}: its race expects nothing of {lacking[0]}, as older plans did; expected a plan that "
+            "`make plan` writes now, or one without `race` in its evidence"
+        )
+    return plan
 
 
 def plan_from(values: Mapping[str, Any]) -> Plan:

@@ -55,17 +55,20 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 def _compared(plan: Plan) -> Table:
     """Minutes and accuracy of every strategy that was looked at, the chosen one marked."""
-    names = ("", "strategy", "minutes here", "right in the trial", "expected", "")
+    names = ("", "strategy", "minutes here", "right in the trial", "expected")
     table = Table(*names, box=box.SIMPLE, pad_edge=False)
     forecasts: Any = plan.evidence["forecast"]
     race: Any = plan.evidence.get("race", {"scores": {}})
     for name, forecast in forecasts.items():
-        score = race["scores"].get(name)
-        tried, whole = (Estimate(**score[key]) if score else "—" for key in ("accuracy", "expected"))
-        note = "" if not score or score["finished"] else "fell out"
+        score = race["scores"].get(name, {})
+        tried, whole = (_estimate(score.get(key)) for key in ("accuracy", "expected"))
         mark, style = ("▶", "bold green") if name == plan.strategy else ("", "")
-        table.add_row(mark, name, f"{forecast['minutes']:g}", str(tried), str(whole), note, style=style)
+        table.add_row(mark, name, f"{forecast['minutes']:g}", tried, whole, style=style)
     return table
+
+
+def _estimate(found: dict[str, float] | None) -> str:
+    return str(Estimate(**found)) if found else "—"
 
 
 def show_report(report: Mapping[str, object], folder: RunFolder, console: Console) -> None:

@@ -41,8 +41,13 @@ def _race(plan: Plan) -> Iterator[str]:
     others = ", ".join(
         f"{name} {score['expected']['value']:.1%}" for name, score in scores.items() if name != plan.strategy
     )
+    basis = (
+        "After a trial on images that were kept from it"
+        if race["scores"][plan.strategy]["images"]
+        else "Going by the linear classifiers, and by what the benchmark saw on such data"
+    )
     yield (
-        f"After a trial on images that were kept from it, {plan.strategy} is expected to be right on "
+        f"{basis}, {plan.strategy} is expected to be right on "
         f"{won['value']:.1%}, give or take {won['error']:.1%}" + (f" (others: {others})." if others else ".")
     )
     if plan.cell is not None and plan.strategy != TABLE[plan.cell]:

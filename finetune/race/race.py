@@ -1,22 +1,24 @@
-"""The race: every strategy trains for a short while on the same folds, the clearly slower ones fall out."""
+"""The race: short trainings on the same folds, for as long as another round could change who wins."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune.evidence.estimate import Hits
+from finetune.evidence.estimate import Estimate, share
 from finetune.evidence.folds import deal_folds
 from finetune.forecast import Forecast
 from finetune.plan import Plan
+from finetune.race.belief import Belief, Seen, at_chance, believe
+from finetune.race.experience import Experience
 from finetune.race.fold import fold_hits
-from finetune.race.growth import usual_growth
-from finetune.race.verdict import Score, still_running, winner
+from finetune.race.verdict import ROUND_WORTH, winner, worth_of_a_round
 from finetune.setup import Setup
+from zoo.errors import GraftError
 
 SHARE = 0.2
 """Part of a strategy's epochs that it trains for in one round, its schedule of learning rates and all."""
@@ -38,35 +40,53 @@ class Entry:
 
 @dataclass(frozen=True)
 class Race:
-    """How a race went: `scores` of all, cheapest first; who `finished`; who `left_out` for the budget."""
+    """How a race went.
 
-    scores: tuple[Score, ...]
-    finished: tuple[str, ...]
+    `names` took part, cheapest first; `left_out` did not, for the budget. `seen` are the right answers,
+    `belief` what is expected from them, `chance` what guessing would get.
+    """
+
+    names: tuple[str, ...]
     left_out: tuple[str, ...]
+    seen: Seen
+    belief: Belief
+    chance: float
     rounds: int
     seconds: float
 
     @property
-    def winner(self) -> Score:
-        """The cheapest of those that finished, unless another is clearly better."""
-        return winner([score for score in self.scores if score.name in self.finished])
+    def blind(self) -> bool:
+        """Whether nothing that was asked is clearly better than guessing."""
+        return all(at_chance(hits, self.chance) for hits in self.seen.values())
+
+    @property
+    def winner(self) -> str:
+        """The cheapest, unless another is expected to be better; the cheapest in any case where all guess."""
+        return self.names[0] if self.blind else winner(self.names, self.belief)
+
+    def accuracy(self, name: str) -> Estimate | None:
+        """On the left-out images that a strategy was asked; None where it was not asked any."""
+        return share(self.seen[name]) if name in self.seen else None
 
 
 def run_race(
     setup: Setup,
-    probes: Mapping[str, Hits],
+    known: Experience,
+    probed: Seen,
     entries: Sequence[Entry],
     *,
+    probes: Sequence[str],
     budget_minutes: float | None = None,
+    worth: float = ROUND_WORTH,
     say: Say = print,
 ) -> Race:
     """Compare what probes scored by cross-validation with short trainings on the same left-out images.
 
-    In: for each probe its hits (N,) on the setup's N training images; the other strategies, cheapest first.
-    What counts is what a whole run promises (see growth). Rounds end after ASKED images, or when one strategy
-    is clear of all others. After every round those that are clearly behind fall out. A strategy of which
-    not even one epoch fits the budget does not take part.
-    Raises: GraftError as training does, and as deal_folds.
+    In: what is known from the benchmark on data like this; for each probe its hits (N,) on the setup's N
+    training images, and which of the `probes` could be chosen; the other strategies, cheapest first.
+    In a round those train of which it could change who wins, by `worth` of accuracy or more; and who would
+    win untried. A strategy of which not even one epoch fits the budget does not take part.
+    Raises: GraftError as training does, as deal_folds, and where nothing at all fits the budget.
     """
     start = time.monotonic()
     targets = setup.train.split.targets
@@ -78,27 +98,31 @@ def run_race(
         entry.plan.strategy: _shorten(entry, seconds / len(entries) / len(folds)) for entry in entries
     }
     plans = {name: plan for name, plan in shortened.items() if plan is not None}
-    scores = {name: Score(name, hits, chance=chance) for name, hits in probes.items()}
-    running, rounds = [*scores, *plans], 0
+    names, seen, rounds = (*probes, *plans), dict(probed), 0
+    belief = believe(known, seen, chance)
+    if not names:
+        raise GraftError(
+            f"finetune.budget_minutes: {budget_minutes:g}; expected more: not one epoch of any strategy fits"
+        )
     for fold in folds:
-        trained = [plans[name] for name in running if name in plans]
-        if not trained or (len(running) == 1 and rounds):
+        images = len(fold[1])
+        ahead = winner(names, belief)
+        trained = [
+            name
+            for name in plans
+            if worth_of_a_round(name, names, belief, seen, images) >= worth
+            or (name == ahead and name not in seen)
+        ]
+        if not trained:
             break
-        for plan in trained:
-            hits = fold_hits(setup, plan, fold)
-            if plan.strategy in scores:
-                hits = np.where(np.isnan(hits), scores[plan.strategy].hits, hits)
-            scores[plan.strategy] = Score(plan.strategy, hits, _growth(plan), chance)
-            say(_line(scores[plan.strategy], rounds + 1, len(folds), time.monotonic() - start))
+        for name in trained:
+            hits = fold_hits(setup, plans[name], fold)
+            seen[name] = np.where(np.isnan(hits), seen.get(name, hits), hits)
+            say(_line(name, share(seen[name]), rounds + 1, time.monotonic() - start))
         rounds += 1
-        running = [score.name for score in still_running([scores[name] for name in running])]
+        belief = believe(known, seen, chance)
     left_out = tuple(name for name in shortened if name not in plans)
-    return Race(tuple(scores.values()), tuple(running), left_out, rounds, time.monotonic() - start)
-
-
-def _growth(plan: Plan) -> float:
-    """What a whole run of the plan usually adds to a short one on such data."""
-    return 0.0 if plan.cell is None else usual_growth(plan.strategy, plan.cell[1])
+    return Race(names, left_out, seen, belief, chance, rounds, time.monotonic() - start)
 
 
 def _shorten(entry: Entry, seconds: float) -> Plan | None:
@@ -109,8 +133,5 @@ def _shorten(entry: Entry, seconds: float) -> Plan | None:
     return replace(plan, epochs=epochs) if epochs else None
 
 
-def _line(score: Score, done: int, rounds: int, seconds: float) -> str:
-    return (
-        f"  race, round {done} of at most {rounds}: {score.name} is right on {score.accuracy} "
-        f"of what was left out  ({seconds:.0f} s)"
-    )
+def _line(name: str, accuracy: Estimate, done: int, seconds: float) -> str:
+    return f"  race, round {done}: {name} is right on {accuracy} of what was left out  ({seconds:.0f} s)"

@@ -1,81 +1,54 @@
-"""Who wins a race: hits on the same images compared one by one, and the cheaper where they are too close."""
+"""Who wins a race, and whether another round could change that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from statistics import NormalDist
 
-import numpy as np
-from numpy.typing import NDArray
-
-from finetune.evidence.estimate import Estimate, Hits, gain, share
-from finetune.race.growth import grown
+from finetune.race.belief import Belief, Seen
 
 CLOSE = 0.25
 """Standard errors of the difference within which the cheaper of two strategies stays."""
-BEHIND = 2.0
-"""Standard errors behind the leader at which a strategy is dropped."""
+WORTH = 0.01
+"""Accuracy that is worth a dearer training."""
+ROUND_WORTH = 0.005
+"""Accuracy that another round has to bring on average, by a better choice, to be worth its time."""
+NORMAL = NormalDist()
 
 
-@dataclass(frozen=True)
-class Score:
-    """A strategy and its `hits` (N,) on the race's images, NaN where it was not asked.
+def winner(names: Sequence[str], belief: Belief) -> str:
+    """The first, and so the cheapest, that none is expected to beat by more than WORTH and CLOSE.
 
-    `growth` is what a whole run usually adds to these, in log-odds; `chance` what guessing would get.
+    In: at least one strategy, from the cheapest to the dearest.
     """
-
-    name: str
-    hits: Hits
-    growth: float = 0.0
-    chance: float = 0.0
-
-    @property
-    def accuracy(self) -> Estimate:
-        """On the images that it was asked."""
-        return share(self.hits)
-
-    @property
-    def promise(self) -> Estimate:
-        """The accuracy to expect of a whole run."""
-        asked: NDArray[np.bool_] = np.isfinite(self.hits)
-        return self.promise_on(asked)
-
-    def promise_on(self, asked: NDArray[np.bool_]) -> Estimate:
-        """The same, by some (N,) of the images."""
-        accuracy = share(self.hits[asked])
-        return grown(accuracy, int(asked.sum()), growth=self.growth, chance=self.chance)
-
-    def over(self, other: Score) -> Estimate:
-        """By how much more it promises, on the images that both were asked.
-
-        The error is that of what was measured: of the hits, image by image.
-        """
-        asked: NDArray[np.bool_] = np.isfinite(self.hits - other.hits)
-        ahead = self.promise_on(asked).value - other.promise_on(asked).value
-        return Estimate(ahead, gain(self.hits, other.hits).error)
+    best = leader(names, belief)
+    return next(name for name in names if name == best or not _beats(best, name, belief))
 
 
-def leader(scores: Sequence[Score]) -> Score:
-    """The one that promises most on the images that all of them were asked; of equals, the first."""
-    common: NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(score.hits) for score in scores])
-    return max(scores, key=lambda score: score.promise_on(common).value)
+def leader(names: Sequence[str], belief: Belief) -> str:
+    """The one of which most is expected; of equals, the first."""
+    return max(names, key=lambda name: belief.expected(name).value)
 
 
-def winner(scores: Sequence[Score]) -> Score:
-    """The first, and so the cheapest, that the leader does not beat by more than CLOSE standard errors.
+def worth_of_a_round(name: str, names: Sequence[str], belief: Belief, seen: Seen, images: int) -> float:
+    """Accuracy that asking a strategy for so many more images is expected to bring, by a better choice.
 
-    In: scores of at least one strategy, from the cheapest to the dearest.
+    That is how often the answer would turn around who is ahead, and by how much, were it to.
     """
-    best = leader(scores)
-    return next(score for score in scores if score is best or not _beats(best, score, CLOSE))
+    then, best = belief.after_a_round(name, seen, images), leader(names, belief)
+    rivals = [other for other in names if other != name] if name == best else [best]
+    return max((_turn(belief, name, rival, then) for rival in rivals), default=0.0)
 
 
-def still_running(scores: Sequence[Score]) -> list[Score]:
-    """Those that are not clearly behind the leader; the leader alone, where it is clear of all others."""
-    best = leader(scores)
-    return [score for score in scores if score is best or not _beats(best, score, BEHIND)]
+def _turn(belief: Belief, one: str, other: str, then: Belief) -> float:
+    """Mean of what lies beyond zero of a normal distribution around the lead of the one that is ahead."""
+    lead, error = abs(belief.gain(one, other).value), belief.learnt(one, other, then)
+    if not error:
+        return 0.0
+    away = lead / error
+    return error * (NORMAL.pdf(away) - away * (1 - NORMAL.cdf(away)))
 
 
-def _beats(one: Score, other: Score, errors: float) -> bool:
-    better = one.over(other)
-    return better.value > errors * better.error
+def _beats(one: str, other: str, belief: Belief) -> bool:
+    better = belief.gain(one, over=other)
+    return better.value > max(CLOSE * better.error, WORTH)

@@ -8,33 +8,26 @@ from dataclasses import asdict
 import numpy as np
 
 from finetune.race.race import SHARE, Race
-from finetune.race.verdict import CLOSE, Score
+from finetune.race.verdict import CLOSE, WORTH
 from finetune.strategies import find_strategy
 
 
 def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterator[str]:
     """Why this one won, and whether the table, which says `expected` for this cell, is of the same mind."""
     won, kind = race.winner, f"{cell[0]}, {cell[1]} data"
-    others = {score.name: score for score in race.scores if score is not won}
-    part = (
-        ""
-        if find_strategy(won.name).probe
-        else f", after a part of {SHARE:g} of its training; of all of it {won.promise} is to be expected"
-    )
-    yield f"race: on images left out of training {won.name} is right on {won.accuracy}{part}"
-    for score in others.values():
-        ahead = score.over(won)
-        if score.name in race.finished and ahead.value > 0:
-            yield (
-                f"{score.name} promises {ahead} more, within {CLOSE:g} standard errors: "
-                f"the cheaper {won.name} stays"
-            )
-    if won.name == expected:
-        yield f"{kind}: the table says {expected}, and what was measured agrees"
-    elif expected in others:
+    yield _found(race)
+    for name in race.names:
+        ahead = race.belief.gain(name, over=won)
+        if name != won and ahead.value > 0 and not race.blind:
+            margin = f"{CLOSE:g} standard errors" if ahead.value > WORTH else f"{WORTH:.1%}"
+            yield f"{name} promises {ahead} more, within {margin}: the cheaper {won} stays"
+    if won == expected:
+        basis = "what the benchmark saw" if race.accuracy(won) is None else "what was measured"
+        yield f"{kind}: the table says {expected}, and {basis} agrees"
+    elif expected in race.names:
         yield (
             f"{kind}: the table says {expected}, and the measurement goes against it: "
-            f"{won.name} is {_against(won, others[expected])}"
+            f"{won} is {_against(race, expected)}"
         )
     else:
         yield f"{kind}: the table says {expected}, which cannot be had here"
@@ -43,28 +36,41 @@ def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterat
 
 
 def as_record(race: Race) -> dict[str, object]:
-    """Accuracy of each on what was left out, what a whole run promises, and its lead on the winner."""
-    won = race.winner
+    """Accuracy of each on what was left out, what is expected of a whole run, and its lead on the winner."""
     return {
-        "winner": won.name,
+        "winner": race.winner,
         "rounds": race.rounds,
         "seconds": round(race.seconds, 1),
         "left_out": list(race.left_out),
-        "scores": {
-            score.name: {
-                "accuracy": asdict(score.accuracy),
-                "expected": asdict(score.promise),
-                "images": int((~np.isnan(score.hits)).sum()),
-                "over_winner": asdict(score.over(won)),
-                "finished": score.name in race.finished,
-            }
-            for score in race.scores
-        },
+        "scores": {name: _score(race, name) for name in race.names},
     }
 
 
-def _against(won: Score, other: Score) -> str:
-    difference = won.over(other)
-    if difference.value > CLOSE * difference.error:
+def _score(race: Race, name: str) -> dict[str, object]:
+    accuracy = race.accuracy(name)
+    return {
+        "accuracy": None if accuracy is None else asdict(accuracy),
+        "images": int(np.isfinite(race.seen[name]).sum()) if name in race.seen else 0,
+        "expected": asdict(race.belief.expected(name)),
+        "over_winner": asdict(race.belief.gain(name, over=race.winner)),
+    }
+
+
+def _found(race: Race) -> str:
+    won, accuracy = race.winner, race.accuracy(race.winner)
+    if race.blind:
+        return f"race: nothing is clearly better than guessing ({race.chance:.1%}), so the cheapest stays"
+    whole = f"of a whole run {race.belief.expected(won)} is to be expected"
+    if accuracy is None:
+        return f"race: no trial of {won} could have changed the choice by {WORTH:.1%} or more; {whole}"
+    part = "" if find_strategy(won).probe else f", after a part of {SHARE:g} of its training"
+    return f"race: on images left out of training {won} is right on {accuracy}{part}; {whole}"
+
+
+def _against(race: Race, other: str) -> str:
+    if race.blind:
+        return "cheaper"
+    difference = race.belief.gain(race.winner, over=other)
+    if difference.value > 0:
         return f"expected to be better by {difference}"
     return f"as good ({difference}) and cheaper"

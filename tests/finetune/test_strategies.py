@@ -165,6 +165,13 @@ def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> No
         ({"epochs": 0}, "epochs is 0; expected at least 1"),
         ({"strategy": "fulll"}, "strategy 'fulll' is unknown"),
         ({"more": 1}, "not a plan; found strategy, "),
+        ({"epochs": "ten"}, "epochs is 'ten'; expected a number"),
+        ({"trains": None}, "not as `make plan` writes a plan"),
+        ({"evidence": []}, "not as `make plan` writes a plan"),
+        (
+            {"evidence": {"race": {"scores": {"full": {}}}}},
+            "its race expects nothing of full, as older plans did",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_says_why(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted_kit import random_state, write_images, write_spec
+from race_kit import known
 
 from finetune.evidence.estimate import Hits
 from finetune.evidence.folds import Fold, deal_folds
@@ -15,12 +16,14 @@ from finetune.forecast import Forecast
 from finetune.plan import Plan
 from finetune.race import race
 from finetune.race.fold import fold_hits
-from finetune.race.race import ASKED, SHARE, Entry, run_race
+from finetune.race.race import ASKED, SHARE, Entry, Race, Say, run_race
+from finetune.race.verdict import WORTH
 from finetune.settings import DataSettings
 from finetune.settle import settle
 from finetune.setup import Setup, prepare, read_recipe, section
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
+from zoo.errors import GraftError
 
 CLASSES, IMAGES = 4, 12
 
@@ -68,55 +71,92 @@ def test_a_contender_whose_loss_runs_away_has_none_right(setup: Setup) -> None:
     assert np.nansum(fold_hits(setup, wild, fold)) == 0
 
 
-def test_losers_fall_out_and_the_rest_goes_on(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainings = Trainings({"partial": 0.0, "full": 0.9, "scratch": 0.9})
+def hold(
+    setup: Setup,
+    entries: list[Entry],
+    *,
+    probe: float,
+    probes: tuple[str, ...] = ("linear_probe",),
+    budget_minutes: float | None = None,
+    worth: float = WORTH,
+    say: Say = lambda _: None,
+) -> Race:
+    """A race against a linear probe that is right on such a share, where others may lead by more or less."""
+    probed = {"linear_probe": (np.arange(len(setup.train)) % 10 < 10 * probe).astype(float)}
+    like = known(lead=0.1, growth=0.1, spread=0.2)
+    return run_race(
+        setup, like, probed, entries, probes=probes, budget_minutes=budget_minutes, worth=worth, say=say
+    )
+
+
+def test_a_contender_that_cannot_win_any_more_is_not_asked_again(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = Trainings({"partial": 0.3, "full": 0.8})
     monkeypatch.setattr(race, "fold_hits", trainings)
-    found = run_race(setup, {}, [entry(setup, name) for name in trainings.shares], say=lambda _: None)
+    found = hold(setup, [entry(setup, name) for name in trainings.shares], probe=0.8, worth=1e-3)
     names = [name for name, _ in trainings.asked]
-    assert names.count("partial") == 1
-    assert names.count("full") == found.rounds > 1
-    assert found.winner.name == "full"
-    assert found.finished == ("full", "scratch")
+    assert 1 == names.count("partial") < names.count("full") == found.rounds
+    assert found.names == ("linear_probe", "partial", "full")
     assert {epochs for _, epochs in trainings.asked} == {round(SHARE * 20)}
 
 
-def test_a_race_ends_when_one_is_clear_of_all(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.0}))
-    found = run_race(
-        setup, {"linear_probe": np.ones(len(setup.train))}, [entry(setup, "full")], say=lambda _: None
-    )
-    assert (found.rounds, found.winner.name) == (1, "linear_probe")
+def test_no_round_is_run_that_could_not_change_the_choice(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = Trainings({"full": 0.5})
+    monkeypatch.setattr(race, "fold_hits", trainings)
+    found = hold(setup, [entry(setup, "full")], probe=0.99)
+    assert (found.rounds, found.accuracy("full")) == (0, None)
+    assert hold(setup, [entry(setup, "full")], probe=0.99, worth=-1.0).rounds > 1
+
+
+def test_who_would_win_is_tried_first(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    for share, winner in ((0.9, "full"), (0.3, "linear_probe")):
+        monkeypatch.setattr(race, "fold_hits", Trainings({"full": share}))
+        found = hold(setup, [entry(setup, "full")], probe=0.6, worth=1.0)
+        assert (found.rounds, found.winner) == (1, winner)
+
+
+def test_where_all_guess_the_cheapest_stays(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.3}))
+    found = hold(setup, [entry(setup, "full")], probe=0.2)
+    assert found.blind
+    assert found.winner == "linear_probe"
 
 
 def test_no_more_rounds_than_give_enough_images(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     trainings = Trainings({"full": 0.5})
     monkeypatch.setattr(race, "fold_hits", trainings)
-    monkeypatch.setattr(race, "ASKED", 10)
-    run_race(setup, {}, [entry(setup, "full")], say=lambda _: None)
+    monkeypatch.setattr(race, "ASKED", 5)
+    hold(setup, [entry(setup, "full")], probe=0.5, worth=-1.0)
     assert len(trainings.asked) == 1
-    assert ASKED > 10
+    assert ASKED > 5
 
 
 def test_what_does_not_fit_the_budget_stays_away(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     trainings = Trainings({"partial": 0.9, "full": 0.9})
     monkeypatch.setattr(race, "fold_hits", trainings)
     entries = [entry(setup, "partial", minutes=0.1), entry(setup, "full", minutes=600.0)]
-    probes = {"linear_probe": np.zeros(len(setup.train))}
-    found = run_race(setup, probes, entries, budget_minutes=1.0, say=lambda _: None)
+    found = hold(setup, entries, probe=0.5, budget_minutes=1.0, worth=-1.0)
     assert found.left_out == ("full",)
     assert {name for name, _ in trainings.asked} == {"partial"}
-    assert found.winner.name == "partial"
-    shorter = run_race(setup, probes, entries[:1], budget_minutes=0.1, say=lambda _: None)
+    assert found.winner == "partial"
+    shorter = hold(setup, entries[:1], probe=0.5, budget_minutes=0.1, worth=-1.0)
     assert shorter.rounds
     assert trainings.asked[-1][1] < round(SHARE * 20)
+
+
+def test_a_budget_that_holds_nothing_is_refused(setup: Setup) -> None:
+    with pytest.raises(GraftError, match=r"budget_minutes: 0.01; expected more: not one epoch"):
+        hold(setup, [entry(setup, "full", minutes=600.0)], probe=0.5, probes=(), budget_minutes=0.01)
 
 
 def test_each_contender_is_announced(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.5}))
     lines: list[str] = []
-    run_race(setup, {}, [entry(setup, "full")], say=lines.append)
-    assert lines[0].startswith("  race, round 1 of at most ")
-    assert "full is right on 0.5" in lines[0]
+    hold(setup, [entry(setup, "full")], probe=0.5, say=lines.append)
+    assert lines[0].startswith("  race, round 1: full is right on 0.5")
 
 
 def test_a_sample_is_what_is_raced_on(setup: Setup, tmp_path: Path) -> None:

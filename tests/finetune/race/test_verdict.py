@@ -1,4 +1,4 @@
-"""Who wins, who stays in and who falls out, from hits on the same images."""
+"""Who wins, and whether another round could change that."""
 
 from __future__ import annotations
 
@@ -7,85 +7,71 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from finetune.plan import SIMILARITIES
-from finetune.race.growth import SPREAD, grown, usual_growth
-from finetune.race.verdict import Score, leader, still_running, winner
+from finetune.race.belief import Belief
+from finetune.race.experience import RACERS, angle
+from finetune.race.verdict import leader, winner, worth_of_a_round
 
-RNG = np.random.default_rng(0)
-
-
-def score(name: str, right: int, of: int = 100) -> Score:
-    """Right on the first images, so that two scores differ as little as they can."""
-    return Score(name, np.repeat([1.0, 0.0], [right, of - right]))
+R = len(RACERS)
 
 
-def shuffled(name: str, right: int, of: int = 100) -> Score:
-    return Score(name, RNG.permutation(score(name, right, of).hits))
-
-
-def test_the_cheaper_stays_where_the_difference_is_noise() -> None:
-    assert winner([shuffled("cheap", 80), shuffled("dear", 81)]).name == "cheap"
+def belief(*accuracies: float, error: float = 0.05) -> Belief:
+    """Whole runs of these accuracies, their angles give or take `error`, and short ones much the same."""
+    angles = [angle(accuracy) for accuracy in accuracies]
+    whole = np.diag(np.full(R, error**2))
+    return Belief(np.array([*angles, *angles]), np.block([[whole, whole], [whole, whole + 1e-3 * np.eye(R)]]))
 
 
 def test_the_dearer_wins_where_it_is_clearly_better() -> None:
-    assert winner([shuffled("cheap", 60), shuffled("dear", 80)]).name == "dear"
+    assert winner(RACERS, belief(0.7, 0.7, 0.8, 0.9)) == "full"
 
 
-def test_few_images_that_never_disagree_the_other_way_tell_much() -> None:
-    assert winner([score("cheap", 90), score("dear", 91)]).name == "dear"
-    assert winner([shuffled("cheap", 50, 100), shuffled("dear", 51, 100)]).name == "cheap"
+def test_the_cheaper_stays_where_the_difference_is_within_its_error() -> None:
+    known = belief(0.70, 0.60, 0.60, 0.72, error=0.05)
+    assert winner(RACERS, known) == "full"
+    assert winner(RACERS, replace(known, spread=known.spread * 100)) == "linear_probe"
+
+
+def test_the_cheaper_stays_where_the_difference_is_not_worth_a_dearer_training() -> None:
+    assert winner(RACERS, belief(0.990, 0.9, 0.9, 0.994, error=1e-3)) == "linear_probe"
+    assert winner(RACERS, belief(0.980, 0.9, 0.9, 0.994, error=1e-3)) == "full"
 
 
 def test_the_order_decides_between_equals() -> None:
-    assert winner([score("first", 70), score("second", 70)]).name == "first"
-    assert leader([score("first", 70), score("second", 70)]).name == "first"
+    assert (
+        leader(RACERS, belief(0.8, 0.8, 0.8, 0.8)) == winner(RACERS, belief(0.8, 0.8, 0.8, 0.8)) == RACERS[0]
+    )
 
 
-def test_who_is_clearly_behind_falls_out() -> None:
-    names = [each.name for each in still_running([shuffled("a", 20), shuffled("b", 80), shuffled("c", 78)])]
-    assert names == ["b", "c"]
+def test_only_those_that_race_can_win() -> None:
+    assert winner(("linear_probe", "partial"), belief(0.7, 0.9, 0.8, 0.95)) == "partial"
 
 
-def test_strategies_are_compared_on_images_that_both_were_asked() -> None:
-    easy, hard = np.ones(50), np.zeros(50)
-    everywhere = Score("everywhere", np.concatenate([easy, hard]))
-    on_easy = Score("on easy", np.concatenate([np.r_[np.zeros(20), np.ones(30)], np.full(50, np.nan)]))
-    assert on_easy.accuracy.value > everywhere.accuracy.value
-    assert leader([on_easy, everywhere]).name == "everywhere"
-    assert winner([on_easy, everywhere]).name == "everywhere"
-    assert on_easy.over(everywhere).value == pytest.approx(-0.4)
+def test_a_round_is_worth_much_between_strategies_that_may_lie_far_apart() -> None:
+    open_race, settled = belief(0.8, 0.5, 0.5, 0.8, error=0.4), belief(0.8, 0.5, 0.5, 0.95, error=0.03)
+    seen = {"linear_probe": np.repeat([1.0, 0.0], [80, 20])}
+    assert worth_of_a_round("full", RACERS, open_race, seen, 50) > 0.02
+    assert worth_of_a_round("full", RACERS, settled, seen, 50) < 1e-4
+    assert worth_of_a_round("partial", RACERS, settled, seen, 50) < 1e-4
+    assert worth_of_a_round("full", ("full",), open_race, seen, 50) == 0
 
 
-def test_what_a_whole_run_adds_can_decide() -> None:
-    probe, tuned = score("probe", 80), score("tuned", 74)
-    assert winner([probe, tuned]).name == "probe"
-    grows = replace(tuned, growth=1.8)
-    assert grows.promise.value > 0.9 > grows.accuracy.value
-    assert winner([probe, grows]).name == "tuned"
-    assert grows.over(probe).value == pytest.approx(grows.promise.value - 0.8)
+def test_more_images_are_worth_more_and_a_known_answer_nothing() -> None:
+    doubt = belief(0.8, 0.5, 0.5, 0.8, error=0.4)
+    seen = {"linear_probe": np.repeat([1.0, 0.0], [80, 20])}
+    worth = [worth_of_a_round("full", RACERS, doubt, seen, images) for images in (5, 50, 500)]
+    assert worth == sorted(worth)
+    assert worth[0] > 0
+    known = replace(doubt, spread=doubt.spread * 1e-12)
+    assert worth_of_a_round("full", RACERS, known, seen, 50) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_short_run_at_chance_promises_nothing_more() -> None:
-    at_chance = Score("tuned", score("tuned", 28).hits, growth=1.8, chance=0.25)
-    assert at_chance.promise == at_chance.accuracy
-    assert replace(at_chance, chance=0.1).promise.value > 0.6
-
-
-def test_a_promise_is_as_uncertain_as_the_short_run_and_the_growth() -> None:
-    perfect = replace(score("tuned", 100), growth=1.0)
-    assert perfect.promise.value == 1
-    for right in (30, 60, 90):
-        tried = replace(score("tuned", right), growth=1.0)
-        assert tried.accuracy.value < tried.promise.value < 1
-        after = tried.promise.value
-        from_growth = (grown(tried.accuracy, 100, growth=1.0 + SPREAD, chance=0.0).value, after)
-        assert tried.promise.error > 0.8 * (from_growth[0] - from_growth[1])
-        many = grown(replace(tried.accuracy, error=1e-9), 100, growth=1.0, chance=0.0)
-        assert many.error == pytest.approx(SPREAD * after * (1 - after), rel=1e-3)
-
-
-def test_growth_is_known_for_what_trains_from_weights() -> None:
-    for similarity in SIMILARITIES:
-        assert usual_growth("full", similarity) > 0
-        assert usual_growth("partial", similarity) > 0
-        assert usual_growth("linear_probe", similarity) == 0
+def test_the_worth_of_a_round_is_what_looking_gains_on_average() -> None:
+    doubt = belief(0.8, 0.1, 0.1, 0.82, error=0.2)
+    seen = {"linear_probe": np.repeat([1.0, 0.0], [80, 20])}
+    then = doubt.after_a_round("full", seen, 100)
+    draws = np.random.default_rng(0).normal(
+        doubt.gain("full", over="linear_probe").value, doubt.learnt("full", "linear_probe", then), 400_000
+    )
+    by_looking = np.maximum(draws, 0).mean() - max(draws.mean(), 0)
+    worth = worth_of_a_round("full", RACERS, doubt, seen, 100)
+    assert worth == pytest.approx(by_looking, rel=0.02)
