@@ -12,9 +12,7 @@ from torch import Tensor, nn
 
 WARM_UP, TIMED = 1, 2
 CLEARLY_SLOWER = 1.5
-"""A candidate whose first run takes this many times the best time is not timed again."""
-
-
+"""A candidate whose run takes this many times the best time, cold or warm, is not run again."""
 GAIN = 1.2
 """bfloat16 must be this many times as fast as float32 to be chosen: it costs digits."""
 
@@ -94,12 +92,13 @@ def fastest_precision(
     outputs are not finite where those of float32 are, does not take part.
     """
     dtypes = [True, False] if autocast is None else [autocast]
-    speeds: dict[Precision, float] = {}
+    trial = _Trial(net, example, backward)
     with evaluating(net):
         for choice in dtypes:
-            _try(Precision(choice, channels_last=True), net, example, backward, speeds)
-        leader = max(speeds, key=speeds.__getitem__) if speeds else Precision(bool(autocast))
-        _try(Precision(leader.autocast, channels_last=False), net, example, backward, speeds)
+            trial.run(Precision(choice, channels_last=True))
+        leader = trial.fastest or Precision(bool(autocast))
+        trial.run(Precision(leader.autocast, channels_last=False))
+    speeds = trial.speeds
     if not speeds:
         return Precision(bool(autocast))
     best = max(speeds, key=lambda precision: speeds[precision] / (GAIN if precision.autocast else 1.0))
@@ -107,26 +106,41 @@ def fastest_precision(
     return Precision(best.autocast, best.channels_last, measured)
 
 
-def _try(
-    precision: Precision, net: nn.Module, example: Tensor, backward: bool, speeds: dict[Precision, float]
-) -> None:
-    """Add the images a second of this precision to `speeds`, unless it does not work here."""
-    best = max(speeds.values(), default=0.0)
-    images = precision.arrange(example)
-    with arranged(net, precision), torch.inference_mode(not backward):
-        try:
-            for run in range(WARM_UP + TIMED):
-                start = time.perf_counter()
-                finite = _step(net, images, precision, backward)
-                speed = len(example) / (time.perf_counter() - start)
-                if not finite:
-                    return
-                if run >= WARM_UP:
-                    speeds[precision] = max(speed, speeds.get(precision, 0.0))
-                if run and speed * CLEARLY_SLOWER < best:
-                    return
-        except (RuntimeError, NotImplementedError):  # this device lacks the type or an operator in it
-            speeds.pop(precision, None)
+@dataclass
+class _Trial:
+    """Images a second of each precision that works here and is not clearly slow."""
+
+    net: nn.Module
+    example: Tensor
+    backward: bool
+    speeds: dict[Precision, float] = field(default_factory=dict)
+    cold: float = 0.0
+    """Images a second of the fastest first run: the first one of a precision prepares what the others use."""
+
+    @property
+    def fastest(self) -> Precision | None:
+        return max(self.speeds, key=self.speeds.__getitem__, default=None)
+
+    def run(self, precision: Precision) -> None:
+        """Time this precision until it is seen to be clearly slow."""
+        best = max(self.speeds.values(), default=0.0)
+        images = precision.arrange(self.example)
+        with arranged(self.net, precision), torch.inference_mode(not self.backward):
+            try:
+                for run in range(WARM_UP + TIMED):
+                    start = time.perf_counter()
+                    finite = _step(self.net, images, precision, self.backward)
+                    speed = len(images) / (time.perf_counter() - start)
+                    if not finite:
+                        return
+                    if run < WARM_UP:
+                        self.cold = max(self.cold, speed)
+                    else:
+                        self.speeds[precision] = max(speed, self.speeds.get(precision, 0.0))
+                    if speed * CLEARLY_SLOWER < (self.cold if run < WARM_UP else best):
+                        return
+            except (RuntimeError, NotImplementedError):  # this device lacks the type or an operator in it
+                self.speeds.pop(precision, None)
 
 
 def _step(net: nn.Module, images: Tensor, precision: Precision, backward: bool) -> bool:
