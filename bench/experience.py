@@ -20,6 +20,7 @@ from bench.near import enough
 from bench.pool import Line, read_log, run_all
 from bench.strategy import FOLDER, LOG, SIZES, SPEC, parse, sets, values
 from finetune.choose import race_strategies
+from finetune.evidence.folds import deal_folds
 from finetune.evidence.measure import measure_evidence
 from finetune.race.belief import measure
 from finetune.race.experience import RACERS, SEEN
@@ -86,6 +87,7 @@ def race_once(task: Task) -> Line:
         cell = find_cell(evidence.images_a_class, evidence.similar)
         race, _, _ = race_strategies(setup, evidence, cell, worth=-math.inf)
     shares, _ = measure(race.seen)
+    folds = deal_folds(setup.train.split.targets, seed=setup.settings.seed)[0][: race.rounds]
     asked = int(np.isfinite(race.seen[RACERS[-1]]).sum())
     return {
         "similarity": cell[1],
@@ -93,6 +95,9 @@ def race_once(task: Task) -> Line:
         **{f"short_{name}": round(float(value), PLACES) for name, value in zip(RACERS, shares, strict=True)},
         "asked": asked,
         "seconds": round(race.seconds, 1),
+        "chance": race.chance,
+        "hits": {name: np.round(race.seen[name], PLACES).tolist() for name in RACERS},
+        "rounds": [left.tolist() for _, left in folds],
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune.evidence.estimate import Estimate, share
+from finetune.evidence.estimate import Estimate, Hits, share
 from finetune.evidence.folds import deal_folds
 from finetune.forecast import Forecast
 from finetune.plan import Plan
@@ -52,7 +52,7 @@ class Race:
     belief: Belief
     chance: float
     rounds: int
-    seconds: float
+    seconds: float = 0.0
 
     @property
     def blind(self) -> bool:
@@ -98,31 +98,57 @@ def run_race(
         entry.plan.strategy: _shorten(entry, seconds / len(entries) / len(folds)) for entry in entries
     }
     plans = {name: plan for name, plan in shortened.items() if plan is not None}
-    names, seen, rounds = (*probes, *plans), dict(probed), 0
-    belief = believe(known, seen, chance)
-    if not names:
+    left_out = tuple(name for name in shortened if name not in plans)
+    if not probes and not plans:
         raise GraftError(
             f"finetune.budget_minutes: {budget_minutes:g}; expected more: not one epoch of any strategy fits"
         )
-    for fold in folds:
-        images = len(fold[1])
+
+    def ask(name: str, number: int) -> Hits:
+        hits = fold_hits(setup, plans[name], folds[number])
+        say(_line(name, share(hits), number + 1, time.monotonic() - start))
+        return hits
+
+    rounds = [len(fold[1]) for fold in folds]
+    race = compete(
+        known, probed, ask, probes=probes, trained=tuple(plans), rounds=rounds, chance=chance, worth=worth
+    )
+    return replace(race, left_out=left_out, seconds=time.monotonic() - start)
+
+
+def compete(
+    known: Experience,
+    probed: Seen,
+    ask: Callable[[str, int], Hits],
+    *,
+    probes: Sequence[str],
+    trained: Sequence[str],
+    rounds: Sequence[int],
+    chance: float,
+    worth: float = ROUND_WORTH,
+) -> Race:
+    """The race itself, whoever trains: `ask` gives the hits of one of the `trained` in round 0, 1, and so on.
+
+    In: `rounds`, how many images are asked in each; the rest as run_race has it.
+    """
+    names, seen, done = (*probes, *trained), dict(probed), 0
+    belief = believe(known, seen, chance)
+    for images in rounds:
         ahead = winner(names, belief)
-        trained = [
+        asked = [
             name
-            for name in plans
+            for name in trained
             if worth_of_a_round(name, names, belief, seen, images) >= worth
             or (name == ahead and name not in seen)
         ]
-        if not trained:
+        if not asked:
             break
-        for name in trained:
-            hits = fold_hits(setup, plans[name], fold)
+        for name in asked:
+            hits = ask(name, done)
             seen[name] = np.where(np.isnan(hits), seen.get(name, hits), hits)
-            say(_line(name, share(seen[name]), rounds + 1, time.monotonic() - start))
-        rounds += 1
+        done += 1
         belief = believe(known, seen, chance)
-    left_out = tuple(name for name in shortened if name not in plans)
-    return Race(names, left_out, seen, belief, chance, rounds, time.monotonic() - start)
+    return Race(names, (), seen, belief, chance, done)
 
 
 def _shorten(entry: Entry, seconds: float) -> Plan | None:
