@@ -13,10 +13,10 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-experience bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-experience bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 	@printf '\nVariables: SPEC=file.yaml  DATA=folder  RUN=run-folder  SET="finetune.epochs=3 choices.norm=group_norm"\n'
 	@printf 'Examples:\n  make finetune SPEC=specs/resnet_small.yaml\n'
 	@printf '  make finetune SPEC=specs/resnet_small.yaml DATA=~/photos SET="finetune.strategy=partial"\n'
@@ -91,6 +91,9 @@ bench-strategy: $(READY) ## every strategy to its end and what auto picks, into 
 
 bench-experience: $(READY) ## what the choice knows beforehand, from the runs of bench-strategy, into finetune/race/experience.csv (its DATA and NEAR; goes on)
 	$(BIN)/python -m bench.experience $(foreach folder,$(DATA),--data "$(folder)") $(near)
+
+bench-hindsight: $(READY) ## the races of bench-experience again, each data set by what the others told, into docs/strategy.md
+	$(BIN)/python -m bench.hindsight
 
 bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them
 	$(BIN)/python -m bench.partial

@@ -27,6 +27,7 @@ from finetune.race.experience import RACERS, SEEN
 from finetune.setup import prepare, read_recipe
 from finetune.table import find_cell
 
+RECORD = FOLDER / "experience.jsonl"
 DRAW = 0
 """The others are not looked at: by these the choice is judged."""
 PLACES = 4
@@ -54,13 +55,12 @@ class Task:
 def main() -> None:
     """Run what is missing and write the file."""
     given = parse(__doc__)
-    log = FOLDER / "experience.jsonl"
     tasks = [
         Task(data, folder, classes, images)
         for (data, folder, classes), images in product(sets(given.data, given.near), SIZES)
         if enough(classes, images)
     ]
-    run_all(tasks, race_once, log)
+    run_all(tasks, race_once, RECORD)
     whole = {
         (line["data"], line["images"], line["way"]): line["accuracy"]
         for line in read_log(LOG)
@@ -69,7 +69,7 @@ def main() -> None:
     with SEEN.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        for line in read_log(log):
+        for line in read_log(RECORD):
             ran = {name: whole[line["data"], line["images"], name] for name in RACERS}
             found = {f"whole_{name}": round(value, PLACES) for name, value in ran.items()}
             row = {name: line[name] for name in COLUMNS if name in line} | found

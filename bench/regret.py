@@ -67,8 +67,7 @@ def cost(ways: Mapping[str, list[Line]]) -> tuple[float, float]:
 def tables(lines: list[Line]) -> Iterator[str]:
     """Markdown: accuracy and seconds of all that ran in each cell, the picks, and the sums."""
     cells = {cell: ways for cell, ways in by_cell(lines).items() if complete(ways)}
-    found = {name for ways in cells.values() for name in ways}
-    names = [*STRATEGIES, *sorted(found - {*STRATEGIES, AUTO}), AUTO]
+    names = [*STRATEGIES, AUTO]
     rows = [
         f"| images a class | {' | '.join(names)} | picks of auto | regret |",
         "|---|" + "---:|" * len(names) + "---|---:|",
@@ -76,8 +75,6 @@ def tables(lines: list[Line]) -> Iterator[str]:
     for (data, images), ways in cells.items():
         shown = (
             f"{spread([100 * run['accuracy'] for run in ways[name]])}, {seconds(ways[name])}"
-            if name in ways
-            else "—"
             for name in names
         )
         picks = ", ".join(run["strategy"] for run in ways[AUTO])

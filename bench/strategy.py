@@ -18,6 +18,8 @@ from bench.document import machine, write_between
 from bench.draw import draw_images
 from bench.pool import Line, read_log, run_all
 from bench.regret import tables
+from bench.switches import DRAW as SWITCHED
+from bench.switches import SWITCHES, switch_table
 from bench.trial import QUIET, measure_plan
 from finetune.setup import read_recipe
 from finetune.strategies import STRATEGIES
@@ -28,14 +30,9 @@ SIZES = (5, 20, 80, None)
 DRAWS = 3
 NEAR = (2, 5, 10)
 """Classes of the tasks that are drawn from Tiny ImageNet's validation images."""
-HEADS: dict[str, dict[str, object]] = {
-    f"{name}, probe's head": {"finetune.strategy": name, "finetune.head": "probe"}
-    for name in ("partial", "full")
-}
-"""Run in the first draw alone: where a head starts is a switch, and not among what `auto` chooses from."""
 WAYS: dict[str, dict[str, object]] = {
     **{name: {"finetune.strategy": name} for name in STRATEGIES},
-    **HEADS,
+    **{name: switch.ways for name, switch in SWITCHES.items()},
     "auto": {},
 }
 """What is compared, and what it sets."""
@@ -60,7 +57,9 @@ def main() -> None:
     """Run what is missing and write the tables."""
     given = parse(__doc__)
     run_all(list(all_tasks(given.data, given.near)), train_one, LOG)
-    write_between(DOCUMENT, "strategy", "\n\n".join([machine(), *tables(read_log(LOG))]))
+    lines = read_log(LOG)
+    write_between(DOCUMENT, "strategy", "\n\n".join([machine(), *tables(lines)]))
+    write_between(DOCUMENT, "switches", "\n\n".join([machine(), "\n".join(switch_table(lines))]))
 
 
 def parse(words: str | None) -> argparse.Namespace:
@@ -89,7 +88,7 @@ def all_tasks(folders: list[str], tiny_imagenet: str | None) -> Iterator[Task]:
     """Every run; a draw of all before the next, and in it what is fixed before the choice."""
     for draw, way in product(range(DRAWS), WAYS):
         for (data, folder, classes), images in product(sets(folders, tiny_imagenet), SIZES):
-            if near.enough(classes, images) and (way not in HEADS or draw == 0):
+            if near.enough(classes, images) and (way not in SWITCHES or draw == SWITCHED):
                 yield Task(data, folder, classes, images, way, draw)
 
 

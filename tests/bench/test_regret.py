@@ -16,7 +16,8 @@ from bench.regret import (
     regret_of_table,
     tables,
 )
-from bench.strategy import DRAWS, HEADS, NEAR, SIZES, WAYS, all_tasks
+from bench.strategy import DRAWS, NEAR, SIZES, WAYS, all_tasks
+from bench.switches import SWITCHES, switch_table
 from finetune.data import load_splits
 from finetune.settings import DataSettings
 from finetune.strategies import STRATEGIES
@@ -76,9 +77,20 @@ def test_a_cell_that_is_not_through_is_left_out() -> None:
     assert not complete(ways)
 
 
+def test_a_switch_is_measured_against_the_same_strategy_without_it() -> None:
+    name, switch = next((name, switch) for name, switch in SWITCHES.items() if switch.strategy == "full")
+    switched = [
+        line(name, draw, accuracy, cell=("", "different"), images=images)
+        for draw, accuracy, images in ((0, 0.90, 5), (0, 0.84, 20), (1, 0.10, 5))
+    ]
+    plain = [line("full", 0, 0.88, images=20)]
+    _, row = switch_table([*LINES, *switched, *plain])
+    assert row == f"| {name} | different | 2 | -1.0 | -4.0 | +2.0 |"
+
+
 def test_every_strategy_runs_in_every_cell() -> None:
     tasks = list(all_tasks(["/somewhere/flowers"], None))
-    assert len(tasks) == 2 * len(SIZES) * (DRAWS * (len(WAYS) - len(HEADS)) + len(HEADS))
+    assert len(tasks) == 2 * len(SIZES) * (DRAWS * (len(WAYS) - len(SWITCHES)) + len(SWITCHES))
     assert set(STRATEGIES) | {"auto"} <= set(WAYS)
     assert {task.data for task in tasks} == {"digits", "flowers"}
 
