@@ -13,7 +13,7 @@ from finetune.plan import Plan, plan_from
 from finetune.race.belief import CLEAR
 from finetune.race.experience import LEAST_SPREAD, SEEN, WIDER
 from finetune.race.race import ASKED, SHARE
-from finetune.race.verdict import CLOSE, ROUND_WORTH, WORTH
+from finetune.race.verdict import ROUND_WORTH, WORTH
 from finetune.setup import Setup
 
 VERSION = 3
@@ -46,7 +46,6 @@ def _name(setup: Setup, *, compare: bool) -> str:
             RULES,
             SHARE,
             ASKED,
-            CLOSE,
             WORTH,
             ROUND_WORTH,
             CLEAR,

@@ -7,22 +7,20 @@ from statistics import NormalDist
 
 from finetune.race.belief import Belief, Seen
 
-CLOSE = 0.25
-"""Standard errors of the difference within which the cheaper of two strategies stays."""
 WORTH = 0.01
-"""Accuracy that is worth a dearer training."""
+"""Accuracy that a dearer strategy has to be expected to bring."""
 ROUND_WORTH = 0.005
 """Accuracy that another round has to bring on average, by a better choice, to be worth its time."""
 NORMAL = NormalDist()
 
 
 def winner(names: Sequence[str], belief: Belief) -> str:
-    """The first, and so the cheapest, that none is expected to beat by more than WORTH and CLOSE.
+    """The first, and so the cheapest, that none is expected to beat by more than WORTH.
 
     In: at least one strategy, from the cheapest to the dearest.
     """
     best = leader(names, belief)
-    return next(name for name in names if name == best or not _beats(best, name, belief))
+    return next(name for name in names if belief.gain(best, over=name).value <= WORTH)
 
 
 def leader(names: Sequence[str], belief: Belief) -> str:
@@ -47,8 +45,3 @@ def _turn(belief: Belief, one: str, other: str, then: Belief) -> float:
         return 0.0
     away = lead / error
     return error * (NORMAL.pdf(away) - away * (1 - NORMAL.cdf(away)))
-
-
-def _beats(one: str, other: str, belief: Belief) -> bool:
-    better = belief.gain(one, over=other)
-    return better.value > max(CLOSE * better.error, WORTH)

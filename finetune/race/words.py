@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from finetune.race.race import SHARE, Race
-from finetune.race.verdict import CLOSE, WORTH
+from finetune.race.verdict import ROUND_WORTH, WORTH
 from finetune.strategies import find_strategy
 
 
@@ -19,8 +19,7 @@ def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterat
     for name in race.names:
         ahead = race.belief.gain(name, over=won)
         if name != won and ahead.value > 0 and not race.blind:
-            margin = f"{CLOSE:g} standard errors" if ahead.value > WORTH else f"{WORTH:.1%}"
-            yield f"{name} promises {ahead} more, within {margin}: the cheaper {won} stays"
+            yield f"{name} promises {ahead} more, not above {WORTH:g}: the cheaper {won} stays"
     if won == expected:
         basis = "what the benchmark saw" if race.accuracy(won) is None else "what was measured"
         yield f"{kind}: the table says {expected}, and {basis} agrees"
@@ -62,7 +61,7 @@ def _found(race: Race) -> str:
         return f"race: nothing is clearly better than guessing ({race.chance:.1%}), so the cheapest stays"
     whole = f"of a whole run {race.belief.expected(won)} is to be expected"
     if accuracy is None:
-        return f"race: no trial of {won} could have changed the choice by {WORTH:.1%} or more; {whole}"
+        return f"race: no trial of {won} could have changed the choice by {ROUND_WORTH:g} or more; {whole}"
     part = "" if find_strategy(won).probe else f", after a part of {SHARE:g} of its training"
     return f"race: on images left out of training {won} is right on {accuracy}{part}; {whole}"
 
