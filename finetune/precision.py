@@ -13,6 +13,8 @@ from torch import Tensor, nn
 WARM_UP, TIMED = 1, 2
 CLEARLY_SLOWER = 1.5
 """A candidate whose run takes this many times the best time, cold or warm, is not run again."""
+SHORT_S = 0.05
+"""Seconds below which a cold run says nothing, and running again costs nothing."""
 GAIN = 1.2
 """bfloat16 must be this many times as fast as float32 to be chosen: it costs digits."""
 
@@ -130,14 +132,17 @@ class _Trial:
                 for run in range(WARM_UP + TIMED):
                     start = time.perf_counter()
                     finite = _step(self.net, images, precision, self.backward)
-                    speed = len(images) / (time.perf_counter() - start)
+                    seconds = time.perf_counter() - start
+                    speed = len(images) / seconds
                     if not finite:
                         return
                     if run < WARM_UP:
                         self.cold = max(self.cold, speed)
+                        slow = seconds > SHORT_S and speed * CLEARLY_SLOWER < self.cold
                     else:
                         self.speeds[precision] = max(speed, self.speeds.get(precision, 0.0))
-                    if speed * CLEARLY_SLOWER < (self.cold if run < WARM_UP else best):
+                        slow = speed * CLEARLY_SLOWER < best
+                    if slow:
                         return
             except (RuntimeError, NotImplementedError):  # this device lacks the type or an operator in it
                 self.speeds.pop(precision, None)
