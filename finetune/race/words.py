@@ -70,6 +70,6 @@ def _against(race: Race, other: str) -> str:
     if race.blind:
         return "cheaper"
     difference = race.belief.gain(race.winner, over=other)
-    if difference.value > 0:
+    if difference.value > WORTH:
         return f"expected to be better by {difference}"
     return f"as good ({difference}) and cheaper"
