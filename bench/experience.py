@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import math
 import tempfile
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from bench.draw import draw_images
 from bench.near import enough
 from bench.pool import Line, read_log, run_all
-from bench.strategy import FOLDER, LOG, SIZES, SPEC, parse, sets, values
+from bench.strategy import FOLDER, LOG, SIZES, SPEC, Images, parse, sets, values
 from finetune.choose import race_strategies
 from finetune.evidence.folds import deal_folds
 from finetune.evidence.measure import measure_evidence
@@ -42,21 +41,11 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Task:
-    """One race. `folder` None: the builtin digits; `classes` None: all of them, else so many drawn ones."""
-
-    data: str
-    folder: str | None
-    classes: int | None
-    images: int | None
-
-
 def main() -> None:
     """Run what is missing and write the file."""
     given = parse(__doc__)
     tasks = [
-        Task(data, folder, classes, images)
+        Images(data, folder, classes, images)
         for (data, folder, classes), images in product(sets(given.data, given.near), SIZES)
         if enough(classes, images)
     ]
@@ -77,7 +66,7 @@ def main() -> None:
     print(f"wrote {SEEN}")
 
 
-def race_once(task: Task) -> Line:
+def race_once(task: Images) -> Line:
     """The whole race of one cell: what each strategy's short run got of the left-out images."""
     with tempfile.TemporaryDirectory() as cache:
         recipe = read_recipe(SPEC, task.folder, values(DRAW, cache, near_weights=task.classes is not None))

@@ -42,13 +42,19 @@ DOCUMENT = Path("docs/strategy.md")
 
 
 @dataclass(frozen=True)
-class Task:
-    """One run. `folder` None: the builtin digits; `classes` None: all of them, else so many drawn ones."""
+class Images:
+    """What a run is given. `folder` None: the builtin digits; `classes` None: all, else so many drawn ones."""
 
     data: str
     folder: str | None
     classes: int | None
     images: int | None
+
+
+@dataclass(frozen=True)
+class Task(Images):
+    """One run, a way in a draw."""
+
     way: str
     draw: int
 
