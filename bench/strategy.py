@@ -43,7 +43,7 @@ DOCUMENT = Path("docs/strategy.md")
 
 @dataclass(frozen=True)
 class Images:
-    """What a run is given. `folder` None: the builtin digits; `classes` None: all, else so many drawn ones."""
+    """What a run is given. `folder` None: the builtin digits; `classes` None: all, else so many, drawn."""
 
     data: str
     folder: str | None
