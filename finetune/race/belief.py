@@ -140,6 +140,6 @@ def at_chance(hits: Hits, chance: float) -> bool:
     return accuracy.value - CLEAR * accuracy.error <= chance
 
 
-def _slope(angle: float) -> float:
-    """Change of the share for a radian."""
-    return math.sin(2 * min(max(angle, LEAST_ANGLE), math.pi / 2 - LEAST_ANGLE))
+def _slope(at: float) -> float:
+    """Change of the share for a radian, at an angle."""
+    return math.sin(2 * min(max(at, LEAST_ANGLE), math.pi / 2 - LEAST_ANGLE))
