@@ -28,7 +28,7 @@ from finetune.table import find_cell
 
 RECORD = FOLDER / "experience.jsonl"
 DRAW = 0
-"""The others are not looked at: by these the choice is judged."""
+"""Of the others no row is taken: they show how the choice does on draws that it does not know."""
 PLACES = 4
 COLUMNS = (
     "data",
