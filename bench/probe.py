@@ -26,7 +26,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 """Of published weights; fastai's imagenet_stats are the same."""
 SETTLING = 32
 """Textures that the batch norms' statistics are taken of."""
-IMAGES = 400
+IMAGES = 1000
 TURNS = 2
 """Turns of the floor and of Graft before each one of fastai."""
 WORKERS = (None, 0)
