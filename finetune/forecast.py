@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,11 @@ from finetune.features.caching import count_views, reasons_against
 from finetune.features.lower import find_lower
 from finetune.plan import Plan
 from finetune.precision import Precision
+from finetune.recipe.adversarial import adversarial_loss
+from finetune.recipe.distill import load_teacher
 from finetune.recipe.freeze import freeze, set_training
+from finetune.recipe.recompute import enable_checkpointing
+from finetune.recipe.resizing import mean_area
 from finetune.setup import Setup
 
 WARM_UP, TIMED = 1, 2
@@ -27,7 +32,10 @@ LARGEST_BATCH = 32
 
 @dataclass(frozen=True)
 class Forecast:
-    """`minutes` of training for `epochs` at `images_per_s`, validation included."""
+    """`minutes` of training for `epochs`, of all members of a bag together, validation included.
+
+    `images_per_s` is the speed of a step on images of the network's full size.
+    """
 
     epochs: int
     images_per_s: float
@@ -37,23 +45,32 @@ class Forecast:
 def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
     """Time two steps of the plan, on a copy of the network, and reckon up the whole of it.
 
-    Where frozen stages are cached, their one pass over each view and the steps above them are timed apart.
+    Where frozen stages are cached, their one pass over each view and the steps above them are timed apart;
+    so are the answers of a teacher.
+    Raises: GraftError where the spec names a teacher that is none.
     """
     net, images = _trial(setup, plan)
-    epochs = plan.epochs * (len(setup.train) + len(setup.val) / 3)  # a forward pass is a third of a step
-    views = count_views(setup.settings.partial.views, plan.epochs, augmented=setup.train.augment is not None)
-    cached = not any(reasons_against(setup.settings, views))
+    settings, size = setup.settings, (setup.spec.input.height, setup.spec.input.width)
+    speed_of = partial(images_per_s, images=images, precision=plan.precision)
+    train = len(setup.train) * mean_area(settings.progressive_resizing, *size)
+    epoch = train + len(setup.val) / 3  # a forward pass is a third of a step
+    views = count_views(settings.partial.views, plan.epochs, augmented=setup.train.augment is not None)
+    cached = not any(reasons_against(settings, views))
     lower = find_lower(net, setup.anatomy.stages, images, plan.precision) if cached else None
     if lower is None:
-        speed = images_per_s(lambda: net(images), images, plan.precision)
-        seconds = epochs / speed
+        speed = speed_of(_answering(setup, net, images))
+        seconds = plan.epochs * epoch / speed
     else:
         with torch.no_grad(), plan.precision.context(images.device):
             stored = lower.outputs(net, images)
-        speed = images_per_s(lambda: lower.upper(net, stored), images, plan.precision)
-        below = images_per_s(lambda: lower.outputs(net, images), images, plan.precision, learning=False)
-        seconds = epochs / speed + (views * len(setup.train) + len(setup.val)) / below
-    return Forecast(plan.epochs, round(speed, 1), round(seconds / 60, 2))
+        speed = speed_of(lambda: lower.upper(net, stored))
+        below = speed_of(lambda: lower.outputs(net, images), learning=False)
+        seconds = plan.epochs * epoch / speed + (views * len(setup.train) + len(setup.val)) / below
+    if settings.distill is not None:
+        teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, images.device)
+        seconds += plan.epochs * train / speed_of(lambda: teacher.answer(images), learning=False)
+    members = (settings.ensemble and settings.ensemble.bagging) or 1
+    return Forecast(members * plan.epochs, round(speed, 1), round(members * seconds / 60, 2))
 
 
 def _trial(setup: Setup, plan: Plan) -> tuple[nn.Module, Tensor]:
@@ -62,11 +79,30 @@ def _trial(setup: Setup, plan: Plan) -> tuple[nn.Module, Tensor]:
     net = copy.deepcopy(setup.net).to(device)
     freeze(net, plan.trains)
     set_training(net)
+    if setup.settings.gradient_checkpointing:
+        enable_checkpointing(net, setup.anatomy.stages)
     if plan.precision.channels_last:
         net.to(memory_format=torch.channels_last)
     batch = min(plan.batch_size, LARGEST_BATCH)
     pixels = torch.zeros(batch, 3, shape.height, shape.width, dtype=torch.uint8, device=device)
     return net, plan.precision.arrange(setup.preprocess.to(device).normalise(pixels))
+
+
+def _answering(setup: Setup, net: nn.Module, images: Tensor) -> Callable[[], Any]:
+    """What a step computes of the images before its gradient: the answers, or how an attack changes them."""
+    adversarial = setup.settings.adversarial
+    if adversarial is None or adversarial.fgsm is None:
+        return partial(net, images)
+    low, high = setup.preprocess.bounds()
+    return partial(
+        adversarial_loss, net, lambda given: _scalar(net(given)), images, adversarial.fgsm, low=low, high=high
+    )
+
+
+def _scalar(answer: Any) -> Tensor:  # noqa: ANN401  (as the network's own forward)
+    """What costs as much as a loss to go back from; networks with an auxiliary head give two parts."""
+    parts = [answer] if isinstance(answer, Tensor) else answer
+    return torch.stack([part.float().square().mean() for part in parts]).sum()
 
 
 def images_per_s(
@@ -80,8 +116,7 @@ def images_per_s(
             with precision.context(device):
                 answer = forward()
             if learning:
-                parts = [answer] if isinstance(answer, Tensor) else answer  # two with an auxiliary head
-                torch.stack([part.float().square().mean() for part in parts]).sum().backward()  # type: ignore[no-untyped-call]
+                _scalar(answer).backward()  # type: ignore[no-untyped-call]
             _finish(device)
             if run >= WARM_UP:
                 best = max(best, len(images) / (time.perf_counter() - start))

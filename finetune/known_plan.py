@@ -16,8 +16,8 @@ from finetune.race.race import ASKED, SHARE
 from finetune.race.verdict import ROUND_WORTH, WORTH
 from finetune.setup import Setup
 
-VERSION = 3
-"""Counts up when plans come to be chosen in another way, so that older ones are forgotten."""
+VERSION = 4
+"""Counts up when plans come to be chosen or timed in another way, so that older ones are forgotten."""
 
 
 def recall_plan(setup: Setup, *, compare: bool) -> Plan | None:

@@ -154,7 +154,7 @@ def compete(
 def _shorten(entry: Entry, seconds: float) -> Plan | None:
     """The plan with as many epochs as a round has, and as take so many seconds; None where not one does."""
     plan, forecast = entry.plan, entry.forecast
-    fit = seconds / max(60 * forecast.minutes / plan.epochs, 1e-9)
+    fit = seconds / max(60 * forecast.minutes / forecast.epochs, 1e-9)
     epochs = min(max(round(SHARE * plan.epochs), 1), math.floor(min(fit, plan.epochs)))
     return replace(plan, epochs=epochs) if epochs else None
 

@@ -53,6 +53,15 @@ def scaled(side: int, scale: float) -> int:
     return min(max(round(side * scale / MULTIPLE), 1) * MULTIPLE, side)
 
 
+def mean_area(settings: ProgressiveResizing | None, height: int, width: int) -> float:
+    """The pixels of an image at the mean step of a run, as a share of those at full size."""
+    if settings is None:
+        return 1.0
+    run = Resizing(settings, steps=100)
+    areas = [scaled(height, run.scale(step)) * scaled(width, run.scale(step)) for step in range(run.steps)]
+    return sum(areas) / len(areas) / (height * width)
+
+
 def build_resizing(
     settings: ProgressiveResizing | None, steps: int, net: nn.Module, shape: zoo.Input, name: str
 ) -> Resizing | None:

@@ -19,6 +19,7 @@ from finetune.settle import settle
 from finetune.setup import Setup, prepare, read_recipe, section
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
+from zoo.errors import GraftError
 
 QUICK: dict[str, object] = {"data.val": 0.3, "data.test": 0.6, "finetune.precision": "float32"}
 
@@ -62,6 +63,47 @@ def test_cached_stages_are_reckoned_with(spec: Path) -> None:
         found[views] = forecast_plan(setup, settle(setup, find_strategy("partial"), None, (), {}))
     assert found[2].images_per_s > 1.3 * found["none"].images_per_s
     assert found[2].minutes < found["none"].minutes
+
+
+def test_small_images_are_reckoned_with() -> None:
+    small = {"initial_scale": 0.5, "delay_fraction": 0.5, "finetune_fraction": 0.5}
+    setup = set_up("specs/resnet_tiny.yaml", weights="none", epochs=6, progressive_resizing=small)
+    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    images = 6 * (len(setup.train) * (0.25 + 1) / 2 + len(setup.val) / 3)
+    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+
+
+def test_an_attack_takes_its_time() -> None:
+    found = {}
+    for attack in ("none", {"fgsm": {}}):
+        setup = set_up("specs/resnet_tiny.yaml", weights="none", adversarial=attack)
+        plan = settle(setup, find_strategy("scratch"), None, (), {})
+        found[str(attack)] = max(forecast_plan(setup, plan).images_per_s for _ in range(3))
+    plain, attacked = found.values()
+    assert plain > 1.8 * attacked
+
+
+def test_every_member_of_a_bag_is_counted() -> None:
+    setup = set_up("lenet5", weights="none", epochs=6, ensemble={"bagging": 3})
+    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    images = 18 * (len(setup.train) + len(setup.val) / 3)
+    assert forecast.epochs == 18
+    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+
+
+def test_a_teacher_is_asked_in_every_step(tmp_path: Path) -> None:
+    short = QUICK | {"finetune.weights": "none", "finetune.epochs": 1}
+    run("specs/resnet_tiny.yaml", set=short, run=tmp_path / "teacher", console=Console(quiet=True))
+    teacher = {"run": str(tmp_path / "teacher")}
+    setup = set_up("specs/resnet_tiny.yaml", weights="none", epochs=60, distill=teacher)
+    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    alone = 60 * (len(setup.train) + len(setup.val) / 3) / forecast.images_per_s / 60
+    assert forecast.minutes > alone + 0.01
+
+
+def test_no_plan_is_made_with_a_teacher_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match=r"finetune.distill.run: .* holds no trained network"):
+        choose_plan(set_up("lenet5", weights="none", distill={"run": str(tmp_path)}))
 
 
 def test_a_plan_compares_what_could_be_done(spec: Path) -> None:
