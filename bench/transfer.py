@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
 
@@ -85,10 +86,13 @@ def random_weights(spec: zoo.Spec, seed: int) -> Path:
     folder = FOLDER / "random"
     folder.mkdir(parents=True, exist_ok=True)
     weights, path = f"{spec.name}-{seed}.safetensors", folder / f"{spec.name}-{seed}.yaml"
-    save_file(zoo.build(spec, seed=seed).state_dict(), folder / weights)
-    path.write_text(
-        f"extends: {spec.path.resolve()}\nweights: {{default: null, random: {{file: {weights}}}}}\n"
-    )
+    with TemporaryDirectory(dir=folder) as place:  # a run beside this one may be reading them
+        save_file(zoo.build(spec, seed=seed).state_dict(), Path(place, weights))
+        Path(place, path.name).write_text(
+            f"extends: {spec.path.resolve()}\nweights: {{default: null, random: {{file: {weights}}}}}\n"
+        )
+        for name in (weights, path.name):
+            Path(place, name).replace(folder / name)
     return path
 
 

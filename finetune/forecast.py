@@ -32,7 +32,7 @@ LARGEST_BATCH = 32
 
 @dataclass(frozen=True)
 class Forecast:
-    """`minutes` of training for `epochs`, of all members of a bag together, validation included.
+    """`minutes` of training for `epochs`, validation included, in all the `trainings` that a run may hold.
 
     `images_per_s` is the speed of a step on images of the network's full size.
     """
@@ -40,6 +40,12 @@ class Forecast:
     epochs: int
     images_per_s: float
     minutes: float
+    trainings: int = 1
+
+    @property
+    def epoch_s(self) -> float:
+        """Seconds that an epoch of one training takes, more than none."""
+        return max(60 * self.minutes / self.trainings / self.epochs, 1e-9)
 
 
 def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
@@ -69,8 +75,10 @@ def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
     if settings.distill is not None:
         teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, images.device)
         seconds += plan.epochs * train / speed_of(lambda: teacher.answer(images), learning=False)
-    members = (settings.ensemble and settings.ensemble.bagging) or 1
-    return Forecast(members * plan.epochs, round(speed, 1), round(members * seconds / 60, 2))
+    trainings = (settings.ensemble and settings.ensemble.bagging) or 1
+    if settings.after_stopping != "keep":
+        trainings = 2  # the second is at most as long as the first
+    return Forecast(plan.epochs, round(speed, 1), round(trainings * seconds / 60, 2), trainings)
 
 
 def _trial(setup: Setup, plan: Plan) -> tuple[nn.Module, Tensor]:
@@ -127,7 +135,7 @@ def within_budget(plan: Plan, forecast: Forecast, minutes: float) -> Plan:
     """The plan with as many epochs as fit into so many minutes, at least one."""
     if forecast.minutes <= minutes or plan.epochs == 1:
         return plan
-    epochs = max(math.floor(plan.epochs * minutes / forecast.minutes), 1)
+    epochs = max(math.floor(60 * minutes / forecast.trainings / forecast.epoch_s), 1)
     reason = (
         f"finetune.budget_minutes leaves {max(minutes, 0):.2g} for training: {epochs} of {plan.epochs} "
         f"epochs fit, at {forecast.images_per_s:g} images/s"

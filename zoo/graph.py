@@ -35,6 +35,16 @@ class Graph(nn.Module):
         self._steps = tuple(steps)
         self._wiring = wiring
 
+    def extra_repr(self) -> str:
+        """The wires, such as `add(a, c)`; nothing where every child takes what the one before it gives."""
+        wiring = self._wiring
+        wires = [wiring.input] if wiring.keep_input or wiring.tap_input else []
+        for step in self._steps:
+            if step.reads is not None or step.keep or step.tap:
+                reads = "" if step.reads is None else f"({', '.join(step.reads)})"
+                wires.append(f"{step.name}{reads}" + (f" -> {step.id}" if step.keep or step.tap else ""))
+        return ", ".join([*wires, f"result={wiring.result}"] if wiring.result else wires)
+
     def forward(self, x: Tensor, taps: dict[str, Tensor] | None = None) -> Any:  # noqa: ANN401
         """Give the value of `result`. A root makes its own taps."""
         taps = {} if taps is None else taps

@@ -19,8 +19,8 @@ MAX_RANK = 512
 def measure_hscore(features: Array, targets: Targets) -> Estimate:
     """The shrinkage H-score over the number of classes less one: 0 for no class structure, at most 1.
 
-    In: (N, F) and (N,). The error is a jackknife over groups of images. Images of a class of its own count
-    towards the spread only.
+    In: (N, F) and (N,). The error is a jackknife over groups of images. A class of one image has that image
+    as its mean.
     Source: Ibrahim et al. 2021, arXiv:2110.06893, equation 6.
     """
     wide = features.shape[1]
@@ -45,7 +45,8 @@ def _score(scores: Matrix, targets: Targets, wide: int) -> float:
     covariance = centred.T @ centred / len(centred)
     shrinkage, scale = _shrink(centred, covariance, wide)
     shrunk = (1 - shrinkage) * covariance + shrinkage * scale * np.eye(len(covariance))
-    shrunk += np.finfo(np.float32).tiny * np.eye(len(covariance))
+    least = np.finfo(np.float32).eps * scale + np.finfo(np.float32).tiny  # two images alone shrink nothing
+    shrunk += least * np.eye(len(covariance))
     between = float((means.T * np.linalg.solve(shrunk, means.T) * (counts / len(targets))).sum())
     return float((1 - shrinkage) * between / (classes - 1))
 

@@ -45,12 +45,9 @@ class Features:
         )
 
 
-def feature_key(net: nn.Module, head: str, preprocess: nn.Module, *more: str) -> str:
-    """The hash under which features of this network with this preprocessing are cached.
-
-    `more` adds what the modules do not show, such as how a spec wires them.
-    """
-    parts = (module_digest(net, without=head), module_digest(preprocess), *more)
+def feature_key(net: nn.Module, head: str, preprocess: nn.Module) -> str:
+    """The hash under which features of this network with this preprocessing are cached."""
+    parts = (module_digest(net, without=head), module_digest(preprocess))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +42,12 @@ class Experience:
     lead_spread: Matrix
     growth: Vector
     growth_spread: Matrix
+
+    def left(self, parts: Mapping[str, float]) -> Experience:
+        """The same where only these parts of a racer's growth are left, all of it for those not named."""
+        part = np.array([parts.get(name, 1.0) for name in RACERS])
+        spread = self.growth_spread * np.outer(part, part)
+        return replace(self, growth=self.growth * part, growth_spread=spread)
 
 
 @cache

@@ -58,7 +58,8 @@ def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
     """Train as the plan says on the fold's images, and ask for the others.
 
     Out: (N,) for the N training images: 1 where the answer was right, 0 where not, NaN where not asked. A
-    training whose loss runs away has none right. The setup keeps its network.
+    training whose loss runs away has none right. The setup keeps its network. A head that is to start from a
+    probe starts as it is where the fold has one image a class, of which no probe can be fitted.
     """
     learned, left = fold
     hits = np.full(len(setup.train), np.nan)
@@ -70,7 +71,7 @@ def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
         train=sample(setup.train, learned, seed=setup.settings.seed),
         val=sample(replace(setup.train, augment=None), left, seed=setup.settings.seed),
     )
-    if plan.head == "probe":
+    if plan.head == "probe" and np.bincount(own.train.split.targets).max() > 1:
         fit_head(own)
     with tempfile.TemporaryDirectory() as place:
         loop = build_loop(own, plan, RunFolder(Path(place)), QUIET)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,11 +39,25 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A short run of a strategy, and the `epochs` of the whole one.
+
+    `left` is what is still to be learned after it, as a part of what it was in the benchmark's short runs:
+    less where the whole run, of one epoch or cut to the budget, is hardly longer.
+    """
+
+    plan: Plan
+    epochs: int
+    left: float
+
+
+@dataclass(frozen=True)
 class Race:
     """How a race went.
 
     `names` took part, cheapest first; `left_out` did not, for the budget. `seen` are the right answers,
-    `belief` what is expected from them, `chance` what guessing would get.
+    `belief` what is expected from them, `chance` what guessing would get. `trials` are the short runs of
+    those that train by gradient.
     """
 
     names: tuple[str, ...]
@@ -53,6 +67,7 @@ class Race:
     chance: float
     rounds: int
     seconds: float = 0.0
+    trials: Mapping[str, Trial] = field(default_factory=dict)
 
     @property
     def blind(self) -> bool:
@@ -94,26 +109,26 @@ def run_race(
     folds = deal_folds(targets, seed=setup.settings.seed)[0]
     folds = folds[: math.ceil(ASKED / len(folds[0][1]))]
     seconds = math.inf if budget_minutes is None else 60 * OF_BUDGET * budget_minutes
-    shortened = {
-        entry.plan.strategy: _shorten(entry, seconds / len(entries) / len(folds)) for entry in entries
-    }
-    plans = {name: plan for name, plan in shortened.items() if plan is not None}
-    left_out = tuple(name for name in shortened if name not in plans)
-    if not probes and not plans:
+    rest = math.inf if budget_minutes is None else 60 * (1 - OF_BUDGET) * budget_minutes
+    found = {entry.plan.strategy: _try(entry, seconds / len(entries) / len(folds), rest) for entry in entries}
+    trials = {name: trial for name, trial in found.items() if trial is not None}
+    left_out = tuple(name for name in found if name not in trials)
+    if not probes and not trials:
         raise GraftError(
             f"finetune.budget_minutes: {budget_minutes:g}; expected more: not one epoch of any strategy fits"
         )
 
     def ask(name: str, number: int) -> Hits:
-        hits = fold_hits(setup, plans[name], folds[number])
+        hits = fold_hits(setup, trials[name].plan, folds[number])
         say(_line(name, share(hits), number + 1, time.monotonic() - start))
         return hits
 
     rounds = [len(fold[1]) for fold in folds]
+    known = known.left({name: trial.left for name, trial in trials.items()})
     race = compete(
-        known, probed, ask, probes=probes, trained=tuple(plans), rounds=rounds, chance=chance, worth=worth
+        known, probed, ask, probes=probes, trained=tuple(trials), rounds=rounds, chance=chance, worth=worth
     )
-    return replace(race, left_out=left_out, seconds=time.monotonic() - start)
+    return replace(race, left_out=left_out, seconds=time.monotonic() - start, trials=trials)
 
 
 def compete(
@@ -148,15 +163,25 @@ def compete(
             seen[name] = np.where(np.isnan(hits), seen.get(name, hits), hits)
         done += 1
         belief = believe(known, seen, chance)
+    while (ahead := winner(names, belief)) not in seen:  # the last round brought an untried one forward
+        seen[ahead], done = ask(ahead, 0), max(done, 1)
+        belief = believe(known, seen, chance)
     return Race(names, (), seen, belief, chance, done)
 
 
-def _shorten(entry: Entry, seconds: float) -> Plan | None:
-    """The plan with as many epochs as a round has, and as take so many seconds; None where not one does."""
-    plan, forecast = entry.plan, entry.forecast
-    fit = seconds / max(60 * forecast.minutes / forecast.epochs, 1e-9)
-    epochs = min(max(round(SHARE * plan.epochs), 1), math.floor(min(fit, plan.epochs)))
-    return replace(plan, epochs=epochs) if epochs else None
+def _try(entry: Entry, seconds: float, rest: float) -> Trial | None:
+    """A run of as many epochs as a round has, and as take so many seconds; None where not one does.
+
+    In: `rest`, the seconds that there are for the whole run.
+    """
+    plan, epoch_s = entry.plan, entry.forecast.epoch_s
+    usual = round(SHARE * plan.epochs)
+    epochs = min(max(usual, 1), math.floor(min(seconds / epoch_s, plan.epochs)))
+    if not epochs:
+        return None
+    whole = max(math.floor(min(rest / epoch_s / entry.forecast.trainings, plan.epochs)), epochs)
+    left = (1 - epochs / whole) / (1 - usual / plan.epochs)
+    return Trial(replace(plan, epochs=epochs), whole, left)
 
 
 def _line(name: str, accuracy: Estimate, done: int, seconds: float) -> str:

@@ -7,9 +7,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from finetune.race.race import SHARE, Race
+from finetune.race.race import Race
 from finetune.race.verdict import ROUND_WORTH, WORTH
-from finetune.strategies import find_strategy
 
 
 def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterator[str]:
@@ -62,7 +61,8 @@ def _found(race: Race) -> str:
     whole = f"of a whole run {race.belief.expected(won)} is to be expected"
     if accuracy is None:
         return f"race: no trial of {won} could have changed the choice by {ROUND_WORTH:g} or more; {whole}"
-    part = "" if find_strategy(won).probe else f", after a part of {SHARE:g} of its training"
+    trial = race.trials.get(won)
+    part = "" if trial is None else f", after {trial.plan.epochs} of its {trial.epochs} epochs"
     return f"race: on images left out of training {won} is right on {accuracy}{part}; {whole}"
 
 

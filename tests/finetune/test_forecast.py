@@ -87,7 +87,14 @@ def test_every_member_of_a_bag_is_counted() -> None:
     setup = set_up("lenet5", weights="none", epochs=6, ensemble={"bagging": 3})
     forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
     images = 18 * (len(setup.train) + len(setup.val) / 3)
-    assert forecast.epochs == 18
+    assert (forecast.epochs, forecast.trainings) == (6, 3)
+    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+
+
+def test_training_again_after_stopping_is_counted() -> None:
+    setup = set_up("lenet5", weights="none", epochs=6, after_stopping="retrain")
+    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    images = 12 * (len(setup.train) + len(setup.val) / 3)
     assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
 
 
@@ -121,6 +128,8 @@ def test_epochs_are_cut_to_the_budget() -> None:
     assert within_budget(plan, forecast, 5.0) == plan
     assert within_budget(plan, forecast, 1.0).epochs == 5
     assert within_budget(plan, forecast, 0.001).epochs == 1
+    assert within_budget(plan, replace(forecast, trainings=2), 1.0).epochs == 5
+    assert within_budget(plan, replace(forecast, minutes=0.0), -1.0).epochs == 1
     assert "5 of 20 epochs fit" in within_budget(plan, forecast, 1.0).reasons[-1]
 
 

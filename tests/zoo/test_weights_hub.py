@@ -93,6 +93,18 @@ def test_a_file_damaged_in_the_cache_is_told_and_pulled_anew(
     zoo.load(spec, weights="mine")
 
 
+def test_a_damaged_file_put_by_hand_gives_way_to_the_one_pulled(hub: Server, tmp_path: Path) -> None:
+    spec = zoo.read_spec(small_spec(tmp_path, f"mine: {{hub: owner/net, sha256: {SHA256}}}"))
+    by_hand = tmp_path / "cache" / "owner--net" / "model.safetensors"
+    by_hand.parent.mkdir(parents=True)
+    by_hand.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(zoo.WeightsError, match="damaged"):
+        zoo.load(spec, weights="mine")
+    assert pull(spec, ("mine",))[0].fetched
+    zoo.load(spec, weights="mine")
+    assert not by_hand.exists()
+
+
 def test_a_hash_of_the_spec_s_own_is_held(hub: Server, tmp_path: Path) -> None:
     spec = zoo.read_spec(small_spec(tmp_path, "mine: {hub: owner/net, sha256: 0123abcd}"))
     with pytest.raises(zoo.WeightsError, match="what came is not the file that was published") as caught:

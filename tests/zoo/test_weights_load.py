@@ -55,12 +55,20 @@ def test_a_file_in_any_format_gives_the_same_answers(tmp_path: Path, name: str, 
     assert (origin.audit.missing, origin.audit.unexpected, origin.audit.fresh) == ((), (), ())
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model", "model_ema"])
-def test_a_checkpoint_is_opened_and_its_wrappers_taken_off(tmp_path: Path, key: str) -> None:
-    state = {f"module.{name}": tensor for name, tensor in small_state().items()}
+@pytest.mark.parametrize(
+    ("key", "wrappers"),
+    [
+        ("state_dict", "module."),
+        ("model", "_orig_mod."),
+        ("model_ema", "module._orig_mod."),
+        ("model", "_orig_mod.module."),
+    ],
+)
+def test_a_checkpoint_is_opened_and_its_wrappers_taken_off(tmp_path: Path, key: str, wrappers: str) -> None:
+    state = {f"{wrappers}{name}": tensor for name, tensor in small_state().items()}
     saved(tmp_path, {"epoch": 3, key: state})
     net, _ = zoo.load(small_spec(tmp_path, "mine: {file: small.pth}"), weights="mine")
-    assert torch.equal(net.state_dict()["fc.weight"], state["module.fc.weight"])
+    assert torch.equal(net.state_dict()["fc.weight"], state[f"{wrappers}fc.weight"])
 
 
 def test_half_precision_becomes_float32(tmp_path: Path) -> None:

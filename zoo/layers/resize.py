@@ -21,6 +21,9 @@ class ResizeTo(nn.Module):
         super().__init__()
         self.mode = mode
 
+    def extra_repr(self) -> str:
+        return f"mode={self.mode}"
+
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         align = None if self.mode == "nearest" else False
         return F.interpolate(x, size=like.shape[-2:], mode=self.mode, align_corners=align)

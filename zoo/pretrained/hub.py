@@ -64,6 +64,7 @@ class HubFile:
     def fetch(self, tell: Tell) -> Path:
         """Download into the hub's cache, its hash checked."""
         self._knock()
+        damaged = self._is_damaged()
         try:
             path = Path(
                 huggingface_hub.hf_hub_download(
@@ -72,13 +73,15 @@ class HubFile:
                     revision=self.revision,
                     cache_dir=constants.HF_HUB_CACHE,
                     etag_timeout=TIMEOUT_S,
-                    force_download=self._is_damaged(),
+                    force_download=damaged,
                     tqdm_class=_bar(tell),
                 )
             )
         except Exception as error:  # those of whichever HTTP library the hub's own is built on
             raise unavailable(self, str(error).strip().partition("\n")[0] or type(error).__name__) from error
         check_arrival(self, sha256_of(path), self.expected_sha256(path))
+        if damaged:
+            self.home.unlink(missing_ok=True)  # else it would be found before the one that has come
         return path
 
     def _knock(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not tensors:
         found = ", ".join(map(str, content)) or "nothing"
         raise WeightsError(f"{path}: holds no tensors by name, but {found}")
-    for wrapper in WRAPPERS:
-        if all(name.startswith(wrapper) for name in tensors):
-            tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
+    while (wrapper := _wrapper(tensors)) is not None:  # one may be wrapped in the other
+        tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def _wrapper(names: Iterable[str]) -> str | None:
+    """What stands before every name, if a wrapper put it there."""
+    return next((wrapper for wrapper in WRAPPERS if all(name.startswith(wrapper) for name in names)), None)
 
 
 def _load_safetensors(path: Path) -> Mapping[str, Any]:

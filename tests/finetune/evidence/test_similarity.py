@@ -165,6 +165,12 @@ def test_the_h_score_is_that_of_its_source() -> None:
     assert 0 < found.error < 0.1
 
 
+def test_the_h_score_of_a_few_images() -> None:
+    few = measure_hscore(noise(4, 0, images=3), np.array([0, 0, 1]))
+    assert 0 <= few.value <= 1
+    assert np.isfinite(few.error)
+
+
 def test_the_h_score_of_wide_features() -> None:
     wide = np.hstack([signal(6, 0, 4.0), 0.1 * noise(700, 1)])
     assert measure_hscore(wide, TARGETS).value > 0.6

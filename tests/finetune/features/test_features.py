@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import zoo
 from finetune.features import frozen_pass
 from finetune.features.cache import FeatureCache
 from finetune.features.extract import Features, extract_features, feature_key
@@ -213,8 +214,30 @@ def test_the_key_holds_all_that_decides_the_features() -> None:
     keys = [feature_key(net, "fc", PREPROCESS) for net in (other_weights, other_statistics, other_layer)]
     keys.append(feature_key(Net(), "fc", Preprocess(height=8, width=8, mean=[0.4] * 3)))
     keys.append(feature_key(Net(), "fc", Preprocess(height=8, width=8, resize="crop")))
-    keys.append(feature_key(Net(), "fc", PREPROCESS, "wired otherwise"))
-    assert len({key, *keys}) == 7
+    assert len({key, *keys}) == 6
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("z: {add: {}, from: [a, c]}", "z: {add: {}, from: [b, c]}"),
+        (
+            "sum: {resize_to: {mode: nearest}, from: [a, c]}",
+            "sum: {resize_to: {mode: bilinear}, from: [a, c]}",
+        ),
+    ],
+)
+def test_the_key_holds_how_a_spec_wires_its_layers(tmp_path: Path, one: str, other: str) -> None:
+    keys = []
+    for number, wired in enumerate((one, other)):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(
+            "name: wired\ninput: {height: 8, width: 8}\nclasses: 2\nlayers:\n"
+            "  a: {conv: {out: 3, kernel: 1}}\n  b: relu\n  c: sigmoid\n"
+            f"  {wired}\n  flatten: flatten\n  fc: {{linear: {{out: $classes}}}}\n"
+        )
+        keys.append(feature_key(zoo.build(path, seed=0), "fc", PREPROCESS))
+    assert keys[0] != keys[1]
 
 
 def test_progress_counts_images() -> None:

@@ -10,7 +10,7 @@ import pytest
 from planted_kit import random_state, write_images, write_spec
 from race_kit import known
 
-from finetune.evidence.estimate import Hits
+from finetune.evidence.estimate import Hits, share
 from finetune.evidence.folds import Fold, deal_folds
 from finetune.forecast import Forecast
 from finetune.plan import Plan
@@ -71,6 +71,14 @@ def test_a_contender_whose_loss_runs_away_has_none_right(setup: Setup) -> None:
     assert np.nansum(fold_hits(setup, wild, fold)) == 0
 
 
+def test_a_fold_too_small_for_a_probe_starts_from_a_fresh_head(setup: Setup) -> None:
+    targets = setup.train.split.targets
+    learned = np.array([np.flatnonzero(targets == label)[0] for label in range(CLASSES)])
+    left = np.setdiff1d(np.arange(len(targets)), learned)
+    plan = replace(entry(setup, "full", epochs=1).plan, head="probe")
+    assert np.isfinite(fold_hits(setup, plan, (learned, left))[left]).all()
+
+
 def hold(
     setup: Setup,
     entries: list[Entry],
@@ -112,10 +120,51 @@ def test_no_round_is_run_that_could_not_change_the_choice(
 
 
 def test_who_would_win_is_tried_first(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    for share, winner in ((0.9, "full"), (0.3, "linear_probe")):
-        monkeypatch.setattr(race, "fold_hits", Trainings({"full": share}))
+    for right, winner in ((0.9, "full"), (0.3, "linear_probe")):
+        monkeypatch.setattr(race, "fold_hits", Trainings({"full": right}))
         found = hold(setup, [entry(setup, "full")], probe=0.6, worth=1.0)
         assert (found.rounds, found.winner) == (1, winner)
+
+
+def test_who_comes_forward_untried_is_tried_after_the_last_round(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = Trainings({"partial": 0.6, "full": 0.7})
+    monkeypatch.setattr(race, "fold_hits", trainings)
+    monkeypatch.setattr(race, "worth_of_a_round", lambda name, *_: float(name == "partial"))
+    monkeypatch.setattr(race, "ASKED", 5)
+    probed = {"linear_probe": np.full(len(setup.train), 0.0) + (np.arange(len(setup.train)) % 2)}
+    like = replace(known(spread=0.2), lead=np.array([0, 0, 0, 0.3]))
+    entries = [entry(setup, name) for name in trainings.shares]
+    found = run_race(setup, like, probed, entries, probes=("linear_probe",), worth=0.5, say=lambda _: None)
+    assert {"partial", "full"} <= {name for name, _ in trainings.asked}
+    assert found.winner in found.seen
+
+
+def test_nothing_grows_after_a_trial_that_was_the_whole_run(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.6}))
+    long, short = (
+        hold(setup, [entry(setup, "full", epochs=epochs)], probe=0.5, worth=-1.0) for epochs in (20, 1)
+    )
+    came, expected = share(short.seen["full"]).value, short.belief.expected("full").value
+    assert expected == pytest.approx(came, abs=0.03)
+    assert long.belief.expected("full").value > expected + 0.02
+    assert (short.trials["full"].epochs, short.trials["full"].left) == (1, 0.0)
+    assert (long.trials["full"].epochs, long.trials["full"].left) == (20, 1.0)
+
+
+def test_a_run_that_the_budget_cuts_short_has_less_to_grow(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.6}))
+    one = entry(setup, "full", epochs=200, minutes=20.0)
+    bag = replace(one, forecast=replace(one.forecast, trainings=5))
+    for contender, epochs in ((one, 6), (bag, 30)):
+        trial = hold(setup, [contender], probe=0.5, budget_minutes=10.0, worth=-1.0).trials["full"]
+        assert (trial.plan.epochs, trial.epochs) == (epochs, 70)
+        assert trial.left == pytest.approx((1 - epochs / 70) / 0.8)
 
 
 def test_where_all_guess_the_cheapest_stays(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
