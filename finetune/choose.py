@@ -10,7 +10,7 @@ from rich.console import Console
 from finetune.evidence.measure import Evidence, count_images, measure_evidence
 from finetune.forecast import Forecast, as_evidence, forecast_plan, within_budget
 from finetune.known_plan import keep_plan, recall_plan
-from finetune.plan import Plan
+from finetune.plan import Cell, Plan
 from finetune.precision import Precision
 from finetune.race.experience import experience
 from finetune.race.race import Entry, Race, Say, run_race
@@ -30,7 +30,6 @@ NO_SCRATCH = (
     "never clearly behind it"
 )
 Forecasts = dict[str, Forecast]
-Cell = tuple[str, str]
 
 
 def choose_plan(setup: Setup, *, compare: bool = False, console: Console = QUIET) -> Plan:
@@ -46,21 +45,22 @@ def choose_plan(setup: Setup, *, compare: bool = False, console: Console = QUIET
     if known is not None:
         return known
     start = time.monotonic()
-    plan, forecasts = _choose(setup, console)
+    plan, forecasts = _choose(setup, compare, console)
     precision = None if find_strategy(plan.strategy).probe else plan.precision
     for other in [plan, *(_others(setup, plan.cell, precision=precision).values() if compare else ())]:
         if other.strategy not in forecasts and not find_strategy(other.strategy).probe:
             forecasts[other.strategy] = forecast_plan(setup, other)
     budget = setup.settings.budget_minutes
     if plan.strategy in forecasts and budget is not None:
-        plan = within_budget(plan, forecasts[plan.strategy], budget - (time.monotonic() - start) / 60)
+        spent = 0.0 if precision is None else (time.monotonic() - start) / 60  # a probe's forecast holds it
+        plan = within_budget(plan, forecasts[plan.strategy], budget - spent)
     plan = replace(plan, evidence={**plan.evidence, "forecast": as_evidence(forecasts)})
     plan = replace(plan, summary=summarise(plan))
     keep_plan(setup, plan, compare=compare)
     return plan
 
 
-def _choose(setup: Setup, console: Console) -> tuple[Plan, Forecasts]:
+def _choose(setup: Setup, compare: bool, console: Console) -> tuple[Plan, Forecasts]:
     wanted = setup.settings.strategy
     if setup.origin is None:
         return _without_weights(setup), {}
@@ -69,14 +69,16 @@ def _choose(setup: Setup, console: Console) -> tuple[Plan, Forecasts]:
         reason = f"{setup.task.name} has no frozen features to measure by; {usual} is what is usual"
         rates = _rates(setup, find_strategy(usual))
         return settle(setup, find_strategy(usual), None, (reason,), count_images(setup), rates=rates), {}
-    evidence = measure_evidence(setup, probes=wanted in ("auto", "partial"))
+    told = wanted in ("auto", "partial") or (compare and find_strategy(wanted).probe)
+    evidence = measure_evidence(setup, probes=told)
     cell = find_cell(evidence.images_a_class, evidence.similar)
     if wanted == "auto":
         return _by_race(setup, evidence, cell, console)
     said = f"the spec asks for {wanted}; for {cell[0]}, {cell[1]} data the table says {TABLE[cell]}"
     strategy, reasons = find_strategy(wanted), (*evidence.reasons, said)
     rates = _rates(setup, strategy)
-    return settle(setup, strategy, cell, reasons, evidence.numbers, depth=evidence.depth, rates=rates), {}
+    plan = settle(setup, strategy, cell, reasons, evidence.numbers, depth=evidence.depth, rates=rates)
+    return plan, {name: value for name, value in evidence.forecasts.items() if name == wanted}
 
 
 def _without_weights(setup: Setup) -> Plan:
@@ -101,17 +103,20 @@ def race_strategies(
     plans = _others(setup, cell, depth=evidence.depth)
     forecasts = {name: evidence.forecasts[name] for name in probes}
     forecasts |= {name: forecast_plan(setup, plan) for name, plan in plans.items()}
+    budget = setup.settings.budget_minutes
+    fitting = [name for name in probes if budget is None or forecasts[name].minutes <= budget] or probes[:1]
     race = run_race(
         evidence.sampled(setup),
         experience(cell[1]),
         evidence.hits,
         [Entry(plan, forecasts[name]) for name, plan in plans.items() if find_strategy(name).pretrained],
-        probes=probes,
-        budget_minutes=setup.settings.budget_minutes,
+        probes=fitting,
+        budget_minutes=budget,
         worth=worth,
         say=say,
     )
-    return race, plans, forecasts
+    dear = (name for name in probes if name not in fitting)
+    return replace(race, left_out=(*dear, *race.left_out)), plans, forecasts
 
 
 def _by_race(setup: Setup, evidence: Evidence, cell: Cell, console: Console) -> tuple[Plan, Forecasts]:

@@ -125,7 +125,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader finds the old text or the new, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 

@@ -132,15 +132,17 @@ def images_per_s(
 
 
 def within_budget(plan: Plan, forecast: Forecast, minutes: float) -> Plan:
-    """The plan with as many epochs as fit into so many minutes, at least one."""
-    if forecast.minutes <= minutes or plan.epochs == 1:
+    """The plan with as many epochs as fit into so many minutes; with one where none does."""
+    if forecast.minutes <= minutes:
         return plan
-    epochs = max(math.floor(60 * minutes / forecast.trainings / forecast.epoch_s), 1)
-    reason = (
-        f"finetune.budget_minutes leaves {max(minutes, 0):.2g} for training: {epochs} of {plan.epochs} "
-        f"epochs fit, at {forecast.images_per_s:g} images/s"
-    )
-    return replace(plan, epochs=epochs, reasons=(*plan.reasons, reason))
+    epochs = math.floor(60 * minutes / forecast.trainings / forecast.epoch_s)
+    left = f"finetune.budget_minutes leaves {max(minutes, 0):.2g} for training"
+    if epochs > 0:
+        reason = f"{left}: {epochs} of {plan.epochs} epochs fit, at {forecast.images_per_s:g} images/s"
+    else:
+        needed = forecast.trainings * forecast.epoch_s / 60
+        reason = f"{left}, and {plan.strategy} takes {needed:.2g} at least: the budget is exceeded"
+    return replace(plan, epochs=max(epochs, 1), reasons=(*plan.reasons, reason))
 
 
 def as_evidence(forecasts: Mapping[str, Forecast]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from finetune.evidence.estimate import Estimate
 from finetune.plan import Plan
+from finetune.strategies import find_strategy
 
 
 def compare_outcome(plan: Plan, report: Mapping[str, Any], minutes: float | None) -> dict[str, object]:
@@ -19,7 +20,8 @@ def compare_outcome(plan: Plan, report: Mapping[str, Any], minutes: float | None
     outcome: dict[str, object] = {}
     forecast = evidence.get("forecast", {}).get(plan.strategy)
     if forecast is not None and minutes is not None:
-        predicted = forecast["minutes"] * plan.epochs / forecast["epochs"]
+        part = 1 if find_strategy(plan.strategy).probe else plan.epochs / forecast["epochs"]
+        predicted = forecast["minutes"] * part
         outcome["minutes"] = {"predicted": round(predicted, 2), "came": round(minutes, 2)}
     raced = evidence.get("race", {}).get("scores", {}).get(plan.strategy)
     if raced is not None:

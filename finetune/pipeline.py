@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import entry_points
+from itertools import count
 from pathlib import Path
 
 from rich.console import Console
@@ -23,7 +24,8 @@ from finetune.folder import RunFolder, new_folder, unfinished, write_json, write
 from finetune.given_plan import given_plan
 from finetune.monitor.reading import read_run
 from finetune.outcome import compare_outcome
-from finetune.plan import Plan, read_plan
+from finetune.plan import Plan
+from finetune.plan_file import read_plan
 from finetune.preprocess import Preprocess
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import Setup, prepare, read_recipe, section, settled
@@ -135,6 +137,7 @@ def make_plan(
 ) -> Plan:
     """The plan that a run of the spec would follow, shown, and written to `root`/NAME/plan.json.
 
+    Another plan that stands there is kept beside it. A plan that the spec names is shown, and not written.
     Raises: GraftError for everything a user can mend.
     """
     console = console or Console(highlight=False, soft_wrap=True)
@@ -143,12 +146,32 @@ def make_plan(
     seed = section(recipe, FinetuneSettings).seed
     setup = prepare(recipe, find_task(recipe.task).load(settings, seed))
     show_setup(setup, console)
+    given = setup.settings.plan
+    if given is not None:
+        show_plan(plan := given_plan(setup, given), console)
+        console.print(f"{given}: as it stands, nothing was measured")
+        return plan
     chosen = choose_plan(setup, compare=True, console=console)
     show_plan(chosen, console)
     written = root / recipe.name / "plan.json"
+    if (kept := _keep_other(written, chosen.to_json())) is not None:
+        console.print(f"{kept}: the plan that stood there before")
     write_text(written, chosen.to_json())
     console.print(f"{written}: edit it, and have it carried out with SET=finetune.plan={written}")
     return chosen
+
+
+def _keep_other(path: Path, text: str) -> Path | None:
+    """A file that holds another text goes on under a name with the time, perhaps edited; else None."""
+    if not path.exists() or path.read_text() == text:
+        return None
+    stem = f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    kept = next(
+        name
+        for number in count(1)
+        if not (name := path.with_stem(stem + f"-{number}" * (number > 1))).exists()
+    )
+    return path.rename(kept)
 
 
 def load_run(path: str | Path) -> FinishedRun:

@@ -6,16 +6,22 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
 
 from finetune.precision import Precision
-from zoo.errors import GraftError
 
 SIZES = ("very little data", "quite a lot of data")
 SIMILARITIES = ("similar", "different")
 
-NUMBERS = {"epochs": int, "batch_size": int, "learning_rate": int | float}
+Cell = tuple[str, str]
+
+
+def _check_cell(cell: Cell | None) -> Cell | None:
+    if cell is not None and (cell[0] not in SIZES or cell[1] not in SIMILARITIES):
+        raise ValueError(f"found {', '.join(cell)}; expected one of {SIZES} and one of {SIMILARITIES}")
+    return cell
 
 
 @dataclass(frozen=True)
@@ -28,52 +34,23 @@ class Plan:
     `summary` says it all in a paragraph.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     strategy: str
     trains: tuple[str, ...]
-    head: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
+    head: Literal["fresh", "probe"]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     precision: Precision
-    cell: tuple[str, str] | None
+    cell: Annotated[Cell | None, AfterValidator(_check_cell)]
     reasons: tuple[str, ...]
     evidence: Mapping[str, object]
     summary: str = ""
 
     def to_json(self) -> str:
         """The plan as the text of plan.json."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-
-
-def read_plan(path: Path) -> Plan:
-    """The plan that stands in a plan.json.
-
-    Raises: GraftError when the file is missing, is not JSON, lacks a field or has one too many, has one of
-    another kind, or holds a race without expected accuracies.
-    """
-    expected = [field.name for field in dataclasses.fields(Plan)]
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise GraftError(f"{path}: cannot be read as a plan: {error}") from error
-    if not isinstance(values, dict) or sorted(values) != sorted(expected):
-        found = ", ".join(values) if isinstance(values, dict) else type(values).__name__
-        raise GraftError(f"{path}: not a plan; found {found}; expected the fields {', '.join(expected)}")
-    for name, kind in NUMBERS.items():
-        if not isinstance(values[name], kind) or isinstance(values[name], bool):
-            raise GraftError(f"{path}: {name} is {values[name]!r}; expected a number")
-    try:
-        scores = values["evidence"].get("race", {}).get("scores", {})
-        lacking = [name for name, score in scores.items() if "expected" not in score]
-        plan = plan_from(values)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise GraftError(f"{path}: not as `make plan` writes a plan: {error}") from error
-    if lacking:
-        raise GraftError(
-            f"{path}: its race expects nothing of {lacking[0]}, as older plans did; expected a plan that "
-            "`make plan` writes now, or one without `race` in its evidence"
-        )
-    return plan
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
 def plan_from(values: Mapping[str, Any]) -> Plan:

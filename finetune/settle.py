@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from accelerate import PartialState
@@ -14,6 +15,7 @@ from finetune.plan import Plan
 from finetune.precision import EXACT, Precision, fastest_precision
 from finetune.setup import Setup
 from finetune.strategies import Strategy
+from zoo.errors import GraftError
 
 STEPS = {"scratch": 400, "full": 300, "partial": 300}
 """Optimiser steps that a run aims at when `epochs` is auto; kept between the two bounds below."""
@@ -59,6 +61,11 @@ def settle(
             numbers = {**numbers, "rates": rates}
     stages = list(zoo.stage_parts(setup.net, setup.anatomy).values())
     wanted = settings.partial.stages
+    if strategy.name == "partial" and wanted != "auto" and wanted > len(stages):
+        raise GraftError(
+            f"finetune.partial.stages: {wanted}; {setup.spec.name} has {len(stages)} stages\n"
+            f"  expected: at most {len(stages)}, or finetune.strategy full, which trains everything"
+        )
     deep = wanted if wanted != "auto" else depth or max(len(stages) // 2, 1)
     return Plan(
         strategy=strategy.name,
@@ -96,7 +103,7 @@ def _clamp(epochs: int) -> int:
     return min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)
 
 
-def _head(setup: Setup, strategy: Strategy) -> str:
+def _head(setup: Setup, strategy: Strategy) -> Literal["fresh", "probe"]:
     """Where the head starts: `probe` or `fresh`."""
     if strategy.probe or not strategy.pretrained:
         return "probe" if strategy.probe else "fresh"

@@ -18,7 +18,8 @@ from finetune.evidence.folds import stratified_sample
 from finetune.features.extract import extract_features
 from finetune.folder import RunFolder
 from finetune.pipeline import RUNS, reopen, run
-from finetune.plan import Plan, read_plan
+from finetune.plan import Plan
+from finetune.plan_file import read_plan
 from finetune.settings import AugmentSettings, CardSettings
 from finetune.setup import Setup, section
 from zoo.errors import GraftError

@@ -15,6 +15,7 @@ from finetune.folder import RunFolder
 from finetune.outcome import outcome_in_words
 from finetune.plan import Plan
 from finetune.setup import Setup
+from finetune.strategies import find_strategy
 from finetune.table import draw_table
 from finetune.tasks import find_task
 
@@ -46,10 +47,11 @@ def show_plan(plan: Plan, console: Console) -> None:
     if plan.evidence.get("forecast"):
         console.print(_compared(plan))
     for reason in plan.reasons:
-        console.print(f"  • {reason}")
-    console.print(f"\n{plan.summary}\n")
+        console.print(f"  • {reason}", markup=False)
+    console.print(f"\n{plan.summary}\n", markup=False)
     what = ", ".join(part or "the whole network" for part in plan.trains)
-    how = f", {plan.epochs} epochs at most, batches of {plan.batch_size}" if plan.learning_rate else ""
+    probe = find_strategy(plan.strategy).probe
+    how = "" if probe else f", {plan.epochs} epochs at most, batches of {plan.batch_size}"
     console.print(f"[bold]plan: {plan.strategy}[/bold]: {what} learns{how}")
 
 

@@ -34,7 +34,13 @@ def _data(plan: Plan) -> Iterator[str]:
 
 def _race(plan: Plan) -> Iterator[str]:
     race: Any = plan.evidence.get("race")
-    if race is None:
+    if race is None or plan.strategy not in race["scores"]:
+        return
+    if race.get("blind"):
+        yield (
+            "Nothing that was tried is clearly better than guessing, so the cheapest stays; look whether the "
+            "labels are right, and whether the images show what they say."
+        )
         return
     scores: Mapping[str, Any] = race["scores"]
     won = scores[plan.strategy]["expected"]

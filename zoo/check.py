@@ -40,6 +40,8 @@ EXPECTED = {
     "string_pattern_mismatch": "a text like {pattern}",
     "unknown_call": "NAME or {{NAME: {{arguments}}}}, one of {names}",
 }
+UNKNOWN = frozenset({"extra_forbidden", "unexpected_keyword_argument"})  # of a model, of a dataclass
+MISSING = frozenset({"missing"})
 SAID_BY_VALIDATOR = frozenset({"value_error", "assertion_error", "call_needs"})
 
 
@@ -85,7 +87,7 @@ def _locate(details: ErrorDetails, node: Node, at: Mark, where: str) -> _Located
 def _tell(found: Sequence[_Located], adapter: TypeAdapter[Any]) -> list[Problem]:
     """Turn errors into problems: one for a value, however many branches of a union refused it."""
     by_node: dict[int, list[_Located]] = {}
-    unknown, missing = _keys_of_type("extra_forbidden", found), _keys_of_type("missing", found)
+    unknown, missing = _keys_of_type(UNKNOWN, found), _keys_of_type(MISSING, found)
     problems = [_unknown_problem(located, adapter) for located in unknown]
     misspelt = {(problem.where, problem.suggestion) for problem in problems}
     problems += [
@@ -108,8 +110,8 @@ def _has_deeper(located: _Located, found: Sequence[_Located]) -> bool:
     return any(len(other.path) > depth and other.path[:depth] == located.path for other in found)
 
 
-def _keys_of_type(kind: str, found: Sequence[_Located]) -> list[_Located]:
-    return [located for located in found if located.details["type"] == kind]
+def _keys_of_type(kinds: frozenset[str], found: Sequence[_Located]) -> list[_Located]:
+    return [located for located in found if located.details["type"] in kinds]
 
 
 def _missing_problem(located: _Located, adapter: TypeAdapter[Any]) -> Problem:

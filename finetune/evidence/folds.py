@@ -31,7 +31,10 @@ def deal_folds(targets: Targets, *, seed: int = 0, folds: int = FOLDS) -> list[l
     if np.count_nonzero(counts) < 2:  # noqa: PLR2004
         raise GraftError(f"a classifier needs two classes; the images have {np.count_nonzero(counts)}")
     if counts.max() < 2:  # noqa: PLR2004
-        raise GraftError("no class has more than one image, so nothing can be left out to measure with")
+        raise GraftError(
+            "no class has more than one image to learn from, so nothing can be left out to measure with\n"
+            "  expected: two images in some class, or finetune.strategy full, which measures nothing"
+        )
     shared = np.flatnonzero(counts[targets] >= 2)  # noqa: PLR2004
     alone = np.flatnonzero(counts[targets] == 1)
     repeats = min(REPEATS, -(-ASKED // len(shared)))

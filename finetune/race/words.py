@@ -9,6 +9,7 @@ import numpy as np
 
 from finetune.race.race import Race
 from finetune.race.verdict import ROUND_WORTH, WORTH
+from finetune.strategies import find_strategy
 
 
 def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterator[str]:
@@ -30,13 +31,15 @@ def verdict_in_words(race: Race, expected: str, cell: tuple[str, str]) -> Iterat
     else:
         yield f"{kind}: the table says {expected}, which cannot be had here"
     for name in race.left_out:
-        yield f"{name} did not race: not one epoch of it fits the budget"
+        what = "it" if find_strategy(name).probe else "a trial of it"
+        yield f"{name} did not race: the budget leaves no time for {what}"
 
 
 def as_record(race: Race) -> dict[str, object]:
     """Accuracy of each on what was left out, what is expected of a whole run, and its lead on the winner."""
     return {
         "winner": race.winner,
+        "blind": race.blind,
         "rounds": race.rounds,
         "seconds": round(race.seconds, 1),
         "left_out": list(race.left_out),

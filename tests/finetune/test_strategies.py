@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from finetune.tasks import find_task
 from zoo.errors import GraftError
 
 QUIET = Console(quiet=True)
+SIZES = {"images": 360, "median_class": 36}
 SPEC = """
 extends: resnet_tiny
 name: pretrained
@@ -108,6 +110,25 @@ def test_a_head_may_start_from_a_probe(spec: Path) -> None:
     assert float(str(found["accuracy"])) > 0.6
 
 
+def test_a_probe_that_the_spec_asks_for_is_timed_in_its_plan(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, set={"finetune.strategy": "stage_probe"}, root=tmp_path, console=QUIET)
+    assert plan.evidence["forecast"].keys() == {"stage_probe", "partial", "full", "scratch"}  # type: ignore[attr-defined]
+
+
+def test_more_stages_than_there_are_is_told(spec: Path, tmp_path: Path) -> None:
+    keys = {"finetune.strategy": "partial", "finetune.partial.stages": 9}
+    with pytest.raises(
+        GraftError, match="stages: 9; pretrained has 3 stages\n  expected: at most 3, or finetune"
+    ):
+        make_plan(spec, set=keys, root=tmp_path, console=QUIET)
+
+
+def test_a_probe_beyond_the_budget_stays_away(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, set={"finetune.budget_minutes": 1e-4}, root=tmp_path, console=QUIET)
+    assert plan.strategy == "linear_probe"
+    assert any(reason.endswith("at least: the budget is exceeded") for reason in plan.reasons)
+
+
 def test_auto_measures_how_similar_the_images_are(spec: Path, tmp_path: Path) -> None:
     plan = make_plan(spec, root=tmp_path, console=QUIET)
     assert plan.cell is not None
@@ -158,20 +179,64 @@ def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> No
     assert all(name.startswith(("layer3.1", "fc")) for name in changed)
 
 
+def test_a_plan_given_back_says_what_it_was_not_made_for(spec: Path, tmp_path: Path) -> None:
+    made = make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    edited = json.dumps(
+        json.loads(path.read_text()) | {"strategy": "full", "trains": [""], "learning_rate": 0.1}
+    )
+    path.write_text(edited)
+    keys = {"finetune.plan": str(path), "finetune.strategy": "partial", "finetune.budget_minutes": 1}
+    given = make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET)
+    assert path.read_text() == edited
+    images, *others = given.reasons[: len(given.reasons) - len(made.reasons)]
+    assert images.startswith("the plan was made for 360 training images, and here are 180")
+    assert others == [
+        "the spec says partial, the plan full: the plan counts",
+        "the plan is carried out as it stands: finetune.budget_minutes has no say in it",
+    ]
+    assert "The plan is full: every stage fine-tuned" in given.summary
+
+
+def test_a_plan_that_was_edited_is_kept_when_another_is_made(spec: Path, tmp_path: Path) -> None:
+    make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    fresh, edited = path.read_text(), path.read_text().replace('"epochs": ', '"epochs": 1')
+    make_plan(spec, root=tmp_path, console=QUIET)
+    assert [kept.name for kept in path.parent.iterdir()] == ["plan.json"]
+    for _ in range(2):
+        path.write_text(edited)
+        make_plan(spec, root=tmp_path, console=QUIET)
+    assert path.read_text() == fresh
+    kept = [other for other in path.parent.iterdir() if other != path]
+    assert [other.read_text() for other in kept] == [edited, edited]
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
         ({"trains": ["layer9"]}, "trains names 'layer9', and pretrained has no module of that path"),
-        ({"epochs": 0}, "epochs is 0; expected at least 1"),
+        ({"epochs": 0}, r"plan.json:\d+:\d+: epochs: found the number 0"),
+        ({"epochs": 2.5}, r"plan.json:\d+:\d+: epochs: found the number 2.5"),
         ({"strategy": "fulll"}, "strategy 'fulll' is unknown"),
-        ({"more": 1}, "not a plan; found strategy, "),
-        ({"epochs": "ten"}, "epochs is 'ten'; expected a number"),
-        ({"trains": None}, "not as `make plan` writes a plan"),
-        ({"evidence": []}, "not as `make plan` writes a plan"),
+        ({"strategy": ["full"]}, "strategy: found a list"),
+        ({"more": 1}, "unknown key 'more'"),
+        ({"epochs": "ten"}, "epochs: found the text 'ten'"),
+        ({"trains": None}, "trains: found nothing"),
+        ({"trains": []}, "trains holds nothing"),
+        ({"head": "frsh"}, "head: found the text 'frsh'\n(.*\n)*.*did you mean 'fresh'"),
+        ({"cell": ["little", "different"]}, "found little, different; expected one of"),
+        ({"learning_rate": math.nan}, "learning_rate: found the text 'NaN'"),
+        ({"summary": 5}, "summary: found the number 5"),
+        ({"evidence": []}, "evidence: found a list"),
+        ({"evidence": SIZES | {"race": {"scores": {"full": {}}}}}, "scores.full: missing key 'expected'"),
+        ({"evidence": SIZES | {"forecast": {"full": {}}}}, "forecast.full: missing key 'minutes'"),
         (
-            {"evidence": {"race": {"scores": {"full": {}}}}},
-            "its race expects nothing of full, as older plans did",
+            {"strategy": "full", "trains": ["fc"]},
+            "strategy is full, and trains holds 'fc'\n  expected: '', the",
         ),
+        ({"strategy": "partial", "trains": [""]}, "strategy is partial, and trains holds '', the whole"),
+        ({"strategy": "full", "trains": [""], "learning_rate": 0}, "learning_rate is 0, with which nothing"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_says_why(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from rich.console import Console
+
 from finetune.outcome import compare_outcome, outcome_in_words
 from finetune.plan import SIMILARITIES, SIZES, Plan
 from finetune.precision import EXACT
+from finetune.show import show_plan
 from finetune.summary import summarise
 
 SCORES = {
@@ -32,6 +37,24 @@ def test_a_plan_that_agrees_does_not() -> None:
     assert "against" not in text
 
 
+def test_where_nothing_beats_guessing_that_is_said() -> None:
+    text = summarise(plan("full", (SIZES[0], SIMILARITIES[0]), race={"scores": SCORES, "blind": True}))
+    assert "Nothing that was tried is clearly better than guessing" in text
+    assert "expected to be right" not in text
+    assert "against the rule" not in text
+
+
+def test_reasons_are_shown_as_they_are() -> None:
+    console = Console(width=200)
+    with console.capture() as captured:
+        show_plan(replace(plan("full", None), reasons=("see [/bold] and [red]",), summary="[/x]"), console)
+    assert "• see [/bold] and [red]" in captured.get()
+    assert "10 epochs at most" in captured.get()
+    with console.capture() as captured:
+        show_plan(plan("linear_probe", None), console)
+    assert "epochs" not in captured.get()
+
+
 def test_without_weights_there_is_nothing_to_compare() -> None:
     forecast = {"scratch": {"epochs": 10, "images_per_s": 300.0, "minutes": 12.3}}
     text = summarise(plan("scratch", None, forecast=forecast))
@@ -50,6 +73,12 @@ def test_a_prediction_stands_beside_what_came() -> None:
     assert outcome_in_words(outcome) == (
         "predicted: accuracy 0.930 ± 0.010 (came 0.950), 1 minutes of training (came 1.25)"
     )
+
+
+def test_epochs_are_nothing_to_a_probe() -> None:
+    forecast = {"linear_probe": {"epochs": 1, "images_per_s": 300.0, "minutes": 0.5}}
+    made = plan("linear_probe", None, forecast=forecast)
+    assert compare_outcome(made, {"metrics": {}}, 0.4) == {"minutes": {"predicted": 0.5, "came": 0.4}}
 
 
 def test_what_was_not_predicted_is_not_compared() -> None:

@@ -155,6 +155,18 @@ def test_weights_without_a_card_are_shown_by_what_their_publisher_tells(weights:
     assert "no weights are declared" in words(render_weights(zoo.read_spec("lenet5")))
 
 
+def test_a_card_is_not_shown_of_a_damaged_or_missing_file(weights: Path) -> None:
+    spec = zoo.read_spec(small_spec(weights.parent, "mine: {file: small.safetensors}"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    shown = " ".join(words(render_weights(spec)).replace("│", "").split())
+    assert "damaged, or another file" in shown
+    assert "put the file in its place that has the expected hash" in shown
+    assert "top-1" not in shown
+    weights.unlink()
+    gone = " ".join(words(render_weights(spec)).replace("│", "").split())
+    assert "these weights are not on this machine: no such file" in gone
+
+
 def test_describe_prints_the_card(
     weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,7 +49,7 @@ def test_a_wrong_hash_tells_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert fault_of(tmp_path, monkeypatch, path, "0123456789abcdef") == (
         f"{path}: damaged, or another file than the one published.\n"
         f"  expected: sha256 beginning with 0123456789abcdef\n  found:    sha256 {found}, {size} bytes\n"
-        "  delete it, or fetch it again with `python -m zoo pull SPEC`"
+        "  put the file in its place that has the expected hash, or state the hash of this one"
     )
 
 

@@ -67,15 +67,13 @@ def _pull(name: str, source: Source) -> Pulled:
         return Pulled(name, path, sha256, path.stat().st_size, fetched=False)
     with showing_progress(place.home.name) as tell:
         path = place.fetch(tell)
-    return Pulled(
-        name, path, check_hash(path, place.expected_sha256(path)), path.stat().st_size, fetched=True
-    )
+    return Pulled(name, path, check_hash(path, place), path.stat().st_size, fetched=True)
 
 
 def _good_hash(place: Place, path: Path) -> str | None:
     """Give the file's hash if it is the right one; a wrong one with nowhere to fetch from is an error."""
     try:
-        return check_hash(path, place.expected_sha256(path))
+        return check_hash(path, place)
     except WeightsError:
         if place.origin == str(place.home):
             raise

@@ -10,8 +10,10 @@ from rich.text import Text
 from zoo.errors import WeightsError
 from zoo.header import TrainedInput
 from zoo.pretrained.card import Card, StageStatistics, find_card
+from zoo.pretrained.load import obtain
 from zoo.pretrained.place import LocalFile, hash_in_words
 from zoo.pretrained.sources import Source, find_source
+from zoo.pretrained.tensors import check_hash
 from zoo.spec import Spec
 
 
@@ -41,8 +43,10 @@ def render_weights(spec: Spec) -> RenderableType:
     for names in _alike(spec):
         title = ", ".join(names)
         try:
-            card = card_of(spec, names[0])
-            parts.append(render_card(card) if card else _render_source(title, find_source(spec, names[0])))
+            source, card = find_source(spec, names[0]), card_of(spec, names[0])
+            if card:
+                check_hash(obtain(source), source.place)  # what a card says is of that file alone
+            parts.append(render_card(card) if card else _render_source(title, source))
         except WeightsError as error:
             parts.append(Panel(str(error), title=title, title_align="left", expand=False))
     return Group(*parts)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import WeightsError
-from zoo.pretrained.place import hash_in_words, sha256_of
+from zoo.pretrained.place import Place, hash_in_words, sha256_of
 
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
 WRAPPERS = ("_orig_mod.", "module.")  # what torch.compile and DataParallel put before every name
@@ -26,19 +26,19 @@ BROKEN_OFF = ("EOF", "truncated", "central directory", "not a ZIP", "Invalid arg
 CODE = re.compile(r"Weights only load failed.*(?:GLOBAL|class|function) ([\w.]+\.\w+)", re.DOTALL)
 
 
-def check_hash(path: Path, expected: str) -> str:
-    """Hash a file and compare with what is known, be it the first digits; give the whole hash.
+def check_hash(path: Path, place: Place) -> str:
+    """Hash the file found at a place and compare with what is known, be it the first digits; give the hash.
 
     Raises WeightsError where they differ.
     """
-    found = sha256_of(path)
+    found, expected = sha256_of(path), place.expected_sha256(path)
     if found.startswith(expected):
         return found
     cut = " It is cut short." if _is_cut_short(path) else ""
     raise WeightsError(
         f"{path}: damaged, or another file than the one published.{cut}\n"
         f"  expected: {hash_in_words(expected)}\n  found:    sha256 {found}, {path.stat().st_size} bytes\n"
-        "  delete it, or fetch it again with `python -m zoo pull SPEC`"
+        f"  {_way_out(place)}"
     )
 
 
@@ -70,6 +70,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def _wrapper(names: Iterable[str]) -> str | None:
     """What stands before every name, if a wrapper put it there."""
     return next((wrapper for wrapper in WRAPPERS if all(name.startswith(wrapper) for name in names)), None)
+
+
+def _way_out(place: Place) -> str:
+    if place.origin == str(place.home):
+        return "put the file in its place that has the expected hash, or state the hash of this one"
+    return "delete it, or fetch it again with `python -m zoo pull SPEC`"
 
 
 def _load_safetensors(path: Path) -> Mapping[str, Any]:

@@ -1,0 +1,61 @@
+"""Reading a plan.json, which a user may have edited: everything wrong in it is told, with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NotRequired
+
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
+from finetune.evidence.estimate import Estimate
+from finetune.forecast import Forecast
+from finetune.plan import Plan
+from zoo.check import check
+from zoo.errors import Problem, SpecError
+from zoo.reader import read_file
+
+OPEN = ConfigDict(extra="allow")
+
+
+class _Score(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    images: int
+    accuracy: Estimate | None
+    expected: Estimate
+
+
+class _Race(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    scores: dict[str, _Score]
+
+
+class _Evidence(TypedDict):
+    """What is read again of a plan's evidence; the rest is for people."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    images: int
+    median_class: float
+    forecast: NotRequired[dict[str, Forecast]]
+    race: NotRequired[_Race]
+
+
+PLAN, EVIDENCE = TypeAdapter(Plan), TypeAdapter(_Evidence)
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan that stands in a plan.json.
+
+    Raises: GraftError when the file is missing or is no text; SpecError, with all that is wrong, when it is
+    not JSON, lacks a field or has one too many, or has one of another kind.
+    """
+    node = read_file(path, str(path))
+    problems: list[Problem] = []
+    plan: Any = check(PLAN, node, node.mark, "", problems)
+    evidence = node.get("evidence")
+    if evidence is not None:
+        check(EVIDENCE, evidence, evidence.mark, "evidence", problems)
+    if problems:
+        raise SpecError(problems)
+    assert isinstance(plan, Plan)
+    return plan
