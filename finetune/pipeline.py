@@ -154,10 +154,11 @@ def make_plan(
     chosen = choose_plan(setup, compare=True, console=console)
     show_plan(chosen, console)
     written = root / recipe.name / "plan.json"
-    if (kept := _keep_other(written, chosen.to_json())) is not None:
-        console.print(f"{kept}: the plan that stood there before")
+    kept = _keep_other(written, chosen.to_json())
     write_text(written, chosen.to_json())
     console.print(f"{written}: edit it, and have it carried out with SET=finetune.plan={written}")
+    if kept is not None:
+        console.print(f"{kept}: the other plan that stood there")
     return chosen
 
 
