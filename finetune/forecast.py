@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from accelerate import PartialState
+from pydantic import Field
 from torch import Tensor, nn
 
 from finetune.features.caching import count_views, reasons_against
@@ -24,6 +25,7 @@ from finetune.recipe.freeze import freeze, set_training
 from finetune.recipe.recompute import enable_checkpointing
 from finetune.recipe.resizing import mean_area
 from finetune.setup import Setup
+from finetune.strategies import find_strategy
 
 WARM_UP, TIMED = 1, 2
 LARGEST_BATCH = 32
@@ -32,15 +34,16 @@ LARGEST_BATCH = 32
 
 @dataclass(frozen=True)
 class Forecast:
-    """`minutes` of training for `epochs`, validation included, in all the `trainings` that a run may hold.
+    """`minutes` of training for `epochs`, validation included, in all that a run may hold.
 
-    `images_per_s` is the speed of a step on images of the network's full size.
+    `images_per_s` is the speed of a step on images of the network's full size; `trainings` tells how many
+    times the first training's time a run takes at most: more than once with a bag, or on after stopping.
     """
 
-    epochs: int
+    epochs: Annotated[int, Field(ge=1)]
     images_per_s: float
-    minutes: float
-    trainings: int = 1
+    minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    trainings: Annotated[float, Field(ge=1)] = 1.0
 
     @property
     def epoch_s(self) -> float:
@@ -75,9 +78,11 @@ def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
     if settings.distill is not None:
         teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, images.device)
         seconds += plan.epochs * train / speed_of(lambda: teacher.answer(images), learning=False)
-    trainings = (settings.ensemble and settings.ensemble.bagging) or 1
-    if settings.after_stopping != "keep":
-        trainings = 2  # the second is at most as long as the first
+    trainings = float((settings.ensemble and settings.ensemble.bagging) or 1)
+    if settings.after_stopping == "retrain":
+        trainings += 1
+    elif settings.after_stopping == "continue":  # on training and validation images, validated all the while
+        trainings += (train + 4 / 3 * len(setup.val)) / epoch
     return Forecast(plan.epochs, round(speed, 1), round(trainings * seconds / 60, 2), trainings)
 
 
@@ -143,6 +148,16 @@ def within_budget(plan: Plan, forecast: Forecast, minutes: float) -> Plan:
         needed = forecast.trainings * forecast.epoch_s / 60
         reason = f"{left}, and {plan.strategy} takes {needed:.2g} at least: the budget is exceeded"
     return replace(plan, epochs=max(epochs, 1), reasons=(*plan.reasons, reason))
+
+
+def planned_minutes(plan: Plan) -> float | None:
+    """How long a plan is predicted to take, with the epochs that it has now; None where nothing was."""
+    forecasts: Any = plan.evidence.get("forecast", {})
+    forecast = forecasts.get(plan.strategy)
+    if forecast is None:
+        return None
+    part = 1 if find_strategy(plan.strategy).probe else plan.epochs / forecast["epochs"]
+    return float(forecast["minutes"] * part)
 
 
 def as_evidence(forecasts: Mapping[str, Forecast]) -> dict[str, object]:

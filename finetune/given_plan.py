@@ -14,6 +14,8 @@ from finetune.summary import summarise
 from zoo.errors import GraftError
 
 WHOLE = ("",)
+GIVEN = "a plan given back: "
+"""Begins the reasons that are not the plan's own."""
 
 
 def given_plan(setup: Setup, path: str) -> Plan:
@@ -28,6 +30,10 @@ def given_plan(setup: Setup, path: str) -> Plan:
         raise GraftError(
             f"{where}: strategy {plan.strategy!r} is unknown; expected one of: {', '.join(STRATEGIES)}"
         )
+    if find_strategy(plan.strategy).probe and not setup.task.probes:
+        raise GraftError(
+            f"{where}: {plan.strategy} classifies images, and the spec's task is {setup.task.name}"
+        )
     if find_strategy(plan.strategy).pretrained and setup.origin is None:
         raise GraftError(
             f"{where}: {plan.strategy} needs pretrained weights, and there are none: {setup.no_weights}"
@@ -40,7 +46,8 @@ def given_plan(setup: Setup, path: str) -> Plan:
             f"  expected: paths such as {', '.join((*setup.anatomy.stages[-2:], setup.anatomy.head))}"
         )
     _check_strategy(setup, plan, where)
-    plan = replace(plan, reasons=(*_reservations(setup, plan), *plan.reasons))
+    own = (reason for reason in plan.reasons if not reason.startswith(GIVEN))
+    plan = replace(plan, reasons=(*(GIVEN + said for said in _reservations(setup, plan)), *own))
     return replace(plan, summary=summarise(plan))
 
 
@@ -77,8 +84,8 @@ def _reservations(setup: Setup, plan: Plan) -> Iterator[str]:
     """What the plan was not made for, and what the spec says that it goes over."""
     settings, images, here = setup.settings, plan.evidence.get("images"), len(setup.splits.train)
     if images is not None and images != here:
-        yield f"the plan was made for {images} training images, and here are {here}: its numbers are of those"
+        yield f"it was made for {images} training images, and here are {here}: its numbers are of those"
     if settings.strategy not in ("auto", plan.strategy):
         yield f"the spec says {settings.strategy}, the plan {plan.strategy}: the plan counts"
     if settings.budget_minutes is not None:
-        yield "the plan is carried out as it stands: finetune.budget_minutes has no say in it"
+        yield "it is carried out as it stands: finetune.budget_minutes has no say in it"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from finetune.evidence.estimate import Estimate
+from finetune.forecast import planned_minutes
 from finetune.plan import Plan
-from finetune.strategies import find_strategy
 
 
 def compare_outcome(plan: Plan, report: Mapping[str, Any], minutes: float | None) -> dict[str, object]:
@@ -18,13 +18,11 @@ def compare_outcome(plan: Plan, report: Mapping[str, Any], minutes: float | None
     """
     evidence: Mapping[str, Any] = plan.evidence
     outcome: dict[str, object] = {}
-    forecast = evidence.get("forecast", {}).get(plan.strategy)
-    if forecast is not None and minutes is not None:
-        part = 1 if find_strategy(plan.strategy).probe else plan.epochs / forecast["epochs"]
-        predicted = forecast["minutes"] * part
+    predicted = planned_minutes(plan)
+    if predicted is not None and minutes is not None:
         outcome["minutes"] = {"predicted": round(predicted, 2), "came": round(minutes, 2)}
     raced = evidence.get("race", {}).get("scores", {}).get(plan.strategy)
-    if raced is not None:
+    if raced is not None and "accuracy" in report["metrics"]:
         outcome["accuracy"] = {"predicted": raced["expected"], "came": report["metrics"]["accuracy"]}
     return outcome
 

@@ -164,7 +164,7 @@ def make_plan(
 
 def _keep_other(path: Path, text: str) -> Path | None:
     """A file that holds another text goes on under a name with the time, perhaps edited; else None."""
-    if not path.exists() or path.read_text() == text:
+    if not path.exists() or path.read_bytes() == text.encode():
         return None
     stem = f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     kept = next(

@@ -27,6 +27,7 @@ class _Score(TypedDict):
 
 class _Race(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
+    winner: str
     scores: dict[str, _Score]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from finetune.forecast import planned_minutes
 from finetune.plan import SIZES, Plan
 from finetune.strategies import find_strategy
 from finetune.table import TABLE
@@ -36,7 +37,8 @@ def _race(plan: Plan) -> Iterator[str]:
     race: Any = plan.evidence.get("race")
     if race is None or plan.strategy not in race["scores"]:
         return
-    if race.get("blind"):
+    chosen = race["winner"] == plan.strategy  # else the plan was edited
+    if race.get("blind") and chosen:
         yield (
             "Nothing that was tried is clearly better than guessing, so the cheapest stays; look whether the "
             "labels are right, and whether the images show what they say."
@@ -56,13 +58,12 @@ def _race(plan: Plan) -> Iterator[str]:
         f"{basis}, {plan.strategy} is expected to be right on "
         f"{won['value']:.1%}, give or take {won['error']:.1%}" + (f" (others: {others})." if others else ".")
     )
-    if plan.cell is not None and plan.strategy != TABLE[plan.cell]:
+    if chosen and plan.cell is not None and plan.strategy != TABLE[plan.cell]:
         yield "That goes against the rule, and what was measured counts."
 
 
 def _work(plan: Plan) -> Iterator[str]:
-    forecast: Any = plan.evidence.get("forecast", {})
-    minutes = forecast.get(plan.strategy, {}).get("minutes")
+    minutes = planned_minutes(plan)
     time = "" if minutes is None else f"; here that takes {_time(minutes)}"
     yield f"The plan is {plan.strategy}: {_words(plan.strategy)}{time}."
 

@@ -33,7 +33,8 @@ def deal_folds(targets: Targets, *, seed: int = 0, folds: int = FOLDS) -> list[l
     if counts.max() < 2:  # noqa: PLR2004
         raise GraftError(
             "no class has more than one image to learn from, so nothing can be left out to measure with\n"
-            "  expected: two images in some class, or finetune.strategy full, which measures nothing"
+            "  expected: two images in some class; or data.similarity stated and finetune.strategy full, "
+            "for which nothing is measured"
         )
     shared = np.flatnonzero(counts[targets] >= 2)  # noqa: PLR2004
     alone = np.flatnonzero(counts[targets] == 1)

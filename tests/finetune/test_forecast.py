@@ -92,10 +92,15 @@ def test_every_member_of_a_bag_is_counted() -> None:
 
 
 def test_training_again_after_stopping_is_counted() -> None:
-    setup = set_up("lenet5", weights="none", epochs=6, after_stopping="retrain")
-    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
-    images = 12 * (len(setup.train) + len(setup.val) / 3)
-    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+    found = {}
+    for way in ("keep", "retrain", "continue"):
+        setup = set_up("lenet5", weights="none", epochs=600, after_stopping=way)
+        found[way] = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    assert (found["keep"].trainings, found["retrain"].trainings) == (1, 2)
+    images = 600 * (len(setup.train) + len(setup.val) / 3)
+    both = 600 * (len(setup.train) + len(setup.val) * (1 + 1 / 3))
+    for way, shown in (("keep", images), ("retrain", 2 * images), ("continue", images + both)):
+        assert found[way].minutes == pytest.approx(shown / found[way].images_per_s / 60, rel=0.02)
 
 
 def test_a_teacher_is_asked_in_every_step(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from zoo.errors import GraftError
 
 QUIET = Console(quiet=True)
 SIZES = {"images": 360, "median_class": 36}
+NO_EPOCHS = {"epochs": 0, "images_per_s": 100.0, "minutes": 1.0}
 SPEC = """
 extends: resnet_tiny
 name: pretrained
@@ -190,11 +191,14 @@ def test_a_plan_given_back_says_what_it_was_not_made_for(spec: Path, tmp_path: P
     given = make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET)
     assert path.read_text() == edited
     images, *others = given.reasons[: len(given.reasons) - len(made.reasons)]
-    assert images.startswith("the plan was made for 360 training images, and here are 180")
+    assert images.startswith("a plan given back: it was made for 360 training images, and here are 180")
     assert others == [
-        "the spec says partial, the plan full: the plan counts",
-        "the plan is carried out as it stands: finetune.budget_minutes has no say in it",
+        "a plan given back: the spec says partial, the plan full: the plan counts",
+        "a plan given back: it is carried out as it stands: finetune.budget_minutes has no say in it",
     ]
+    assert "against the rule" not in given.summary
+    path.write_text(given.to_json())
+    assert make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET) == given
     assert "The plan is full: every stage fine-tuned" in given.summary
 
 
@@ -229,7 +233,11 @@ def test_a_plan_that_was_edited_is_kept_when_another_is_made(spec: Path, tmp_pat
         ({"learning_rate": math.nan}, "learning_rate: found the text 'NaN'"),
         ({"summary": 5}, "summary: found the number 5"),
         ({"evidence": []}, "evidence: found a list"),
-        ({"evidence": SIZES | {"race": {"scores": {"full": {}}}}}, "scores.full: missing key 'expected'"),
+        (
+            {"evidence": SIZES | {"race": {"winner": "full", "scores": {"full": {}}}}},
+            "scores.full: missing key 'expected'",
+        ),
+        ({"evidence": SIZES | {"forecast": {"full": NO_EPOCHS}}}, "full.epochs: found the number 0"),
         ({"evidence": SIZES | {"forecast": {"full": {}}}}, "forecast.full: missing key 'minutes'"),
         (
             {"strategy": "full", "trains": ["fc"]},
