@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -127,6 +128,15 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def keep_other(path: Path, text: str) -> Path | None:
+    """A file that holds another text goes on under a name with the time: it may be edited. Out: that name."""
+    if not path.exists() or path.read_bytes() == text.encode():
+        return None
+    stem = f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = (path.with_stem(f"{stem}-{number}" if number > 1 else stem) for number in count(1))
+    return path.rename(next(name for name in names if not name.exists()))
 
 
 def write_json(path: Path, values: Mapping[str, object]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import entry_points
-from itertools import count
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +19,7 @@ from finetune.data import Split, Splits
 from finetune.ensembles.views import with_views
 from finetune.evaluate import by_class, evaluate_artifact
 from finetune.execute import Trained, execute_plan, rebuild
-from finetune.folder import RunFolder, new_folder, unfinished, write_json, write_text
+from finetune.folder import RunFolder, keep_other, new_folder, unfinished, write_json, write_text
 from finetune.given_plan import given_plan
 from finetune.monitor.reading import read_run
 from finetune.outcome import compare_outcome
@@ -154,25 +153,12 @@ def make_plan(
     chosen = choose_plan(setup, compare=True, console=console)
     show_plan(chosen, console)
     written = root / recipe.name / "plan.json"
-    kept = _keep_other(written, chosen.to_json())
+    kept = keep_other(written, chosen.to_json())
     write_text(written, chosen.to_json())
     console.print(f"{written}: edit it, and have it carried out with SET=finetune.plan={written}")
     if kept is not None:
         console.print(f"{kept}: the other plan that stood there")
     return chosen
-
-
-def _keep_other(path: Path, text: str) -> Path | None:
-    """A file that holds another text goes on under a name with the time, perhaps edited; else None."""
-    if not path.exists() or path.read_bytes() == text.encode():
-        return None
-    stem = f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    kept = next(
-        name
-        for number in count(1)
-        if not (name := path.with_stem(stem + f"-{number}" * (number > 1))).exists()
-    )
-    return path.rename(kept)
 
 
 def load_run(path: str | Path) -> FinishedRun:
