@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter
 
 from finetune.evidence.estimate import Estimate
 from finetune.forecast import Forecast
@@ -15,30 +15,28 @@ from zoo.check import check
 from zoo.errors import Problem, SpecError
 from zoo.reader import read_file
 
-OPEN = ConfigDict(extra="allow")
 
-
-class _Score(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
+@dataclass(frozen=True)
+class _Score:
     images: int
     accuracy: Estimate | None
     expected: Estimate
 
 
-class _Race(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
+@dataclass(frozen=True)
+class _Race:
     winner: str
     scores: dict[str, _Score]
 
 
-class _Evidence(TypedDict):
+@dataclass(frozen=True)
+class _Evidence:
     """What is read again of a plan's evidence; the rest is for people."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     images: int
     median_class: float
-    forecast: NotRequired[dict[str, Forecast]]
-    race: NotRequired[_Race]
+    forecast: dict[str, Forecast] = field(default_factory=dict)
+    race: _Race = field(default_factory=lambda: _Race("", {}))
 
 
 PLAN, EVIDENCE = TypeAdapter(Plan), TypeAdapter(_Evidence)
