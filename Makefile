@@ -87,7 +87,7 @@ bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, int
 	$(BIN)/python -m bench.transfer "$(SPEC)" $(data) $(near)
 
 bench-strategy: $(READY) ## every strategy to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
-	$(BIN)/python -m bench.strategy $(foreach folder,$(DATA),--data "$(folder)") $(near)
+	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-experience: $(READY) ## what the choice knows beforehand, from the runs of bench-strategy, into finetune/race/experience.csv (its DATA and NEAR; goes on)
 	$(BIN)/python -m bench.experience $(foreach folder,$(DATA),--data "$(folder)") $(near)

@@ -36,6 +36,14 @@ def write_between(path: Path, name: str, text: str) -> None:
     print(f"wrote {path}")
 
 
+def write_or_print(path: Path, name: str, text: str) -> None:
+    """As `write_between`; where the file has no such marks, print the text instead."""
+    if f"<!-- {name} -->" in path.read_text():
+        write_between(path, name, text)
+    else:
+        print(text)
+
+
 def spread(values: list[float]) -> str:
     """`93.1 ± 0.4`."""
     if not values:

@@ -17,7 +17,7 @@ import numpy as np
 from bench.draw import draw_images
 from bench.near import enough
 from bench.pool import Line, read_log, run_all
-from bench.strategy import FOLDER, LOG, SIZES, SPEC, Images, parse, sets, values
+from bench.strategy import FOLDER, SIZES, SPEC, Images, arguments, log_of, sets, values
 from finetune.choose import race_strategies
 from finetune.evidence.folds import deal_folds
 from finetune.evidence.measure import measure_evidence
@@ -43,16 +43,16 @@ COLUMNS = (
 
 def main() -> None:
     """Run what is missing and write the file."""
-    given = parse(__doc__)
+    given = arguments(__doc__).parse_args()
     tasks = [
-        Images(data, folder, classes, images)
+        Images(SPEC, data, folder, classes, images)
         for (data, folder, classes), images in product(sets(given.data, given.near), SIZES)
         if enough(classes, images)
     ]
     run_all(tasks, race_once, RECORD)
     whole = {
         (line["data"], line["images"], line["way"]): line["accuracy"]
-        for line in read_log(LOG)
+        for line in read_log(log_of(SPEC))
         if line["draw"] == DRAW
     }
     with SEEN.open("w", newline="") as file:
@@ -69,7 +69,9 @@ def main() -> None:
 def race_once(task: Images) -> Line:
     """The whole race of one cell: what each strategy's short run got of the left-out images."""
     with tempfile.TemporaryDirectory() as cache:
-        recipe = read_recipe(SPEC, task.folder, values(DRAW, cache, near_weights=task.classes is not None))
+        recipe = read_recipe(
+            task.spec, task.folder, values(DRAW, cache, near_weights=task.classes is not None)
+        )
         splits = draw_images(recipe, classes=task.classes, images=task.images, seed=DRAW)
         setup = prepare(recipe, splits)
         evidence = measure_evidence(setup)

@@ -17,7 +17,7 @@ from bench.experience import RECORD
 from bench.pool import Line, read_log
 from bench.regret import Cell, Runs, best, by_cell
 from bench.regret import accuracy as mean_accuracy
-from bench.strategy import DOCUMENT, LOG
+from bench.strategy import DOCUMENT, SPEC, log_of
 from finetune.evidence.estimate import Hits
 from finetune.race.experience import RACERS, Row, learn, read_seen
 from finetune.race.race import Race, compete
@@ -41,7 +41,7 @@ class Replay:
 
 def main() -> None:
     """Race all again and write the table."""
-    cells, lines = by_cell(read_log(LOG)), read_log(RECORD)
+    cells, lines = by_cell(read_log(log_of(SPEC))), read_log(RECORD)
     rows = [
         "| the choice knows | mean regret | worst cell | races held | expected accuracy, off by |",
         "|---|---:|---:|---:|---:|",

@@ -1,4 +1,4 @@
-"""`make bench-strategy`: every strategy to its end, and what `auto` picks, on images near and far.
+"""`make bench-strategy`: every strategy of a spec to its end, and what `auto` picks, on images near and far.
 
 Runs that stand in the log are not repeated, so that the same command goes on where it was stopped.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import near
-from bench.document import machine, write_between
+from bench.document import machine, write_or_print
 from bench.draw import draw_images
 from bench.pool import Line, read_log, run_all
 from bench.regret import tables
@@ -24,7 +24,8 @@ from bench.trial import QUIET, measure_plan
 from finetune.setup import read_recipe
 from finetune.strategies import STRATEGIES
 
-SPEC = "resnet_small"
+SPEC = "specs/resnet_small.yaml"
+"""Whose runs the experience is taken from."""
 SIZES = (5, 20, 80, None)
 """Labelled images a class, those held back for validation included; None for all."""
 DRAWS = 3
@@ -37,7 +38,6 @@ WAYS: dict[str, dict[str, object]] = {
 }
 """What is compared, and what it sets."""
 FOLDER = Path("runs/bench")
-LOG = FOLDER / "strategy.jsonl"
 DOCUMENT = Path("docs/strategy.md")
 
 
@@ -45,6 +45,7 @@ DOCUMENT = Path("docs/strategy.md")
 class Images:
     """What a run is given. `folder` None: the builtin digits; `classes` None: all, else so many, drawn."""
 
+    spec: str
     data: str
     folder: str | None
     classes: int | None
@@ -60,22 +61,30 @@ class Task(Images):
 
 
 def main() -> None:
-    """Run what is missing and write the tables."""
-    given = parse(__doc__)
-    run_all(list(all_tasks(given.data, given.near)), train_one, LOG)
-    lines = read_log(LOG)
-    write_between(DOCUMENT, "strategy", "\n\n".join([machine(), *tables(lines)]))
-    write_between(DOCUMENT, "switches", "\n\n".join([machine(), "\n".join(switch_table(lines))]))
+    """Run what is missing; write the tables, or print them where the document has no place for the spec."""
+    parser = arguments(__doc__)
+    parser.add_argument("spec", nargs="?", default=SPEC, help=f"whose strategies are compared; else {SPEC}")
+    given = parser.parse_args()
+    log, name = log_of(given.spec), Path(given.spec).stem
+    run_all(list(all_tasks(given.spec, given.data, given.near)), train_one, log)
+    lines = read_log(log)
+    write_or_print(DOCUMENT, f"strategy {name}", "\n\n".join([machine(), *tables(lines)]))
+    write_or_print(DOCUMENT, f"switches {name}", "\n\n".join([machine(), "\n".join(switch_table(lines))]))
 
 
-def parse(words: str | None) -> argparse.Namespace:
-    """The folders that the command line names, as `data` and `near`."""
+def log_of(spec: str) -> Path:
+    """Where the runs of that spec stand."""
+    return FOLDER / f"strategy-{Path(spec).stem}.jsonl"
+
+
+def arguments(words: str | None) -> argparse.ArgumentParser:
+    """Takes the folders that the command line names, as `data` and `near`."""
     parser = argparse.ArgumentParser(description=words)
     parser.add_argument("--data", action="append", default=[], help="a folder of images; may be given again")
     parser.add_argument(
         "--near", help="folder of Tiny ImageNet's parquet files, for the tasks near the weights"
     )
-    return parser.parse_args()
+    return parser
 
 
 def sets(folders: list[str], tiny_imagenet: str | None) -> list[near.Set]:
@@ -90,19 +99,19 @@ def values(draw: int, cache: str, *, near_weights: bool) -> dict[str, object]:
     return own | (near.SHARES if near_weights else {})
 
 
-def all_tasks(folders: list[str], tiny_imagenet: str | None) -> Iterator[Task]:
+def all_tasks(spec: str, folders: list[str], tiny_imagenet: str | None) -> Iterator[Task]:
     """Every run; a draw of all before the next, and in it what is fixed before the choice."""
     for draw, way in product(range(DRAWS), WAYS):
         for (data, folder, classes), images in product(sets(folders, tiny_imagenet), SIZES):
             if near.enough(classes, images) and (way not in SWITCHES or draw == SWITCHED):
-                yield Task(data, folder, classes, images, way, draw)
+                yield Task(spec, data, folder, classes, images, way, draw)
 
 
 def train_one(task: Task) -> Line:
     """Draw the images, choose and train as a user would, and test on images that no choice saw."""
     with tempfile.TemporaryDirectory() as cache:
         own = values(task.draw, cache, near_weights=task.classes is not None) | WAYS[task.way]
-        recipe = read_recipe(SPEC, task.folder, own)
+        recipe = read_recipe(task.spec, task.folder, own)
         splits = draw_images(recipe, classes=task.classes, images=task.images, seed=task.draw)
         line, plan = measure_plan(recipe, splits)
     evidence: Any = plan.evidence
