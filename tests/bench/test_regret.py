@@ -89,10 +89,11 @@ def test_a_switch_is_measured_against_the_same_strategy_without_it() -> None:
 
 
 def test_every_strategy_runs_in_every_cell() -> None:
-    tasks = list(all_tasks(["/somewhere/flowers"], None))
+    tasks = list(all_tasks("my.yaml", ["/somewhere/flowers"], None))
     assert len(tasks) == 2 * len(SIZES) * (DRAWS * (len(WAYS) - len(SWITCHES)) + len(SWITCHES))
     assert set(STRATEGIES) | {"auto"} <= set(WAYS)
     assert {task.data for task in tasks} == {"digits", "flowers"}
+    assert {task.spec for task in tasks} == {"my.yaml"}
 
 
 def test_near_tasks_ask_for_no_more_images_than_there_are() -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench import recipe, transfer
-from bench.document import machine, spread, write_between
+from bench.document import machine, spread, write_between, write_or_print
 from bench.draw import few
 from bench.pool import Line, read_log, run_all
 from bench.techniques import NOTHING
@@ -44,6 +44,15 @@ def test_text_goes_between_its_marks(tmp_path: Path) -> None:
     assert path.read_text() == "before\n<!-- table -->\nnew\n<!-- /table -->\nafter\n"
     with pytest.raises(ValueError, match="expected <!-- other -->"):
         write_between(path, "other", "new")
+
+
+def test_text_without_a_place_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("before\n<!-- table -->\nold\n<!-- /table -->\nafter\n")
+    write_or_print(path, "another", "new")
+    assert capsys.readouterr().out == "new\n" and "old" in path.read_text()
+    write_or_print(path, "table", "new")
+    assert path.read_text() == "before\n<!-- table -->\nnew\n<!-- /table -->\nafter\n"
 
 
 def test_figures_carry_their_machine() -> None:
