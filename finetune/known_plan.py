@@ -1,4 +1,7 @@
-"""A plan that was chosen once is not chosen again for the same images, labels, weights and spec."""
+"""A plan that was chosen once is not chosen again for the same images, labels, weights and spec.
+
+Where the images lie does not count: a folder that was moved, or a link to it, is the same.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 
 from accelerate import PartialState
 
+import zoo
 from finetune.evidence.measure import feature_cache
 from finetune.evidence.similarity import RULES
 from finetune.plan import Plan, plan_from
@@ -14,6 +18,7 @@ from finetune.race.belief import CLEAR
 from finetune.race.experience import LEAST_SPREAD, SEEN, WIDER
 from finetune.race.race import ASKED, SHARE
 from finetune.race.verdict import ROUND_WORTH, WORTH
+from finetune.settings.data import WHERE
 from finetune.setup import Setup
 
 VERSION = 4
@@ -55,7 +60,8 @@ def _name(setup: Setup, *, compare: bool) -> str:
         ],
         PartialState().device.type,
         compare or setup.settings.strategy == "auto",
-        setup.spec.to_yaml(),
+        zoo.override(setup.spec, {f"data.{key}": None for key in WHERE}).to_yaml(),
+        len(setup.val),
         [image.digest() for image in train.images],
         train.targets.tolist(),
     ]

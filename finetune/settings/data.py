@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SOURCES = ("builtin", "folder", "parquet", "hub")
 COMPANIONS = {"parquet": ("parquet_val", "parquet_test"), "hub": ("hub_config", "hub_revision")}
+WHERE = {*SOURCES, *(key for keys in COMPANIONS.values() for key in keys), "class_names"}
+"""The keys that say where images lie, and nothing about how they are read."""
 
 Normalise = Literal["auto", "weights", "training_set", "mean_image"]
 Similarity = Literal["auto", "similar", "different"]
@@ -98,8 +100,7 @@ def with_source(settings: DataSettings, path: str | Path) -> DataSettings:
         source = found
     else:
         source = {"folder": str(path)}
-    companions = {key for keys in COMPANIONS.values() for key in keys}
-    kept = settings.model_dump(exclude={*SOURCES, *companions, "class_names"})
+    kept = settings.model_dump(exclude=WHERE)
     return DataSettings.model_validate({**kept, **source})
 
 

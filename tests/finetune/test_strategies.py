@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
+from search_kit import write_digits
 
 import finetune.choose
 import zoo
@@ -155,6 +156,22 @@ def test_a_second_plan_measures_nothing(spec: Path, tmp_path: Path, monkeypatch:
     assert make_plan(spec, set=own, root=tmp_path, console=QUIET) == first
     with pytest.raises(AssertionError, match="measured again"):  # other images are another question
         make_plan(spec, set=own | {"finetune.seed": 1}, root=tmp_path, console=QUIET)
+
+
+def test_a_folder_that_was_moved_has_the_same_plan(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_digits(tmp_path / "digits", each=20)
+    first = make_plan(spec, str(folder), root=tmp_path, console=QUIET)
+    monkeypatch.setattr(finetune.choose, "measure_evidence", None)
+    (tmp_path / "link").symlink_to(folder)
+    assert make_plan(spec, str(tmp_path / "link"), root=tmp_path, console=QUIET) == first
+    moved = folder.rename(tmp_path / "moved")
+    assert make_plan(spec, str(moved), root=tmp_path, console=QUIET) == first
+    for image in sorted(moved.glob("0/*.png"))[:10]:
+        image.unlink()
+    with pytest.raises(TypeError):  # other images are another question
+        make_plan(spec, str(moved), root=tmp_path, console=QUIET)
 
 
 def test_of_many_images_a_sample_is_looked_at(spec: Path, tmp_path: Path) -> None:
