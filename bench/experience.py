@@ -17,7 +17,8 @@ import numpy as np
 from bench.draw import draw_images
 from bench.near import enough
 from bench.pool import Line, read_log, run_all
-from bench.strategy import FOLDER, SIZES, SPEC, Images, arguments, log_of, sets, values
+from bench.strategy import FOLDER, SIZES, SPEC, arguments, log_of, sets, values
+from bench.task import Images
 from finetune.choose import race_strategies
 from finetune.evidence.folds import deal_folds
 from finetune.evidence.measure import measure_evidence

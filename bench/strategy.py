@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from bench.pool import Line, read_log, run_all
 from bench.regret import tables
 from bench.switches import DRAW as SWITCHED
 from bench.switches import SWITCHES, switch_table
+from bench.task import Task
 from bench.trial import QUIET, measure_plan
 from finetune.setup import read_recipe
 from finetune.strategies import STRATEGIES
@@ -39,25 +39,6 @@ WAYS: dict[str, dict[str, object]] = {
 """What is compared, and what it sets."""
 FOLDER = Path("runs/bench")
 DOCUMENT = Path("docs/strategy.md")
-
-
-@dataclass(frozen=True)
-class Images:
-    """What a run is given. `folder` None: the builtin digits; `classes` None: all, else so many, drawn."""
-
-    spec: str
-    data: str
-    folder: str | None
-    classes: int | None
-    images: int | None
-
-
-@dataclass(frozen=True)
-class Task(Images):
-    """One run, a way in a draw."""
-
-    way: str
-    draw: int
 
 
 def main() -> None:

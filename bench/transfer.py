@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +12,10 @@ from safetensors.torch import save_file
 
 import zoo
 from bench import near
-from bench.document import machine, spread, write_between
+from bench.document import machine, spread, write_or_print
 from bench.draw import draw_images
 from bench.pool import Line, read_log, run_all
+from bench.task import Task
 from bench.trial import QUIET, measure
 from finetune.setup import read_recipe
 
@@ -33,21 +33,8 @@ WAYS = {
 FOLDER = Path("runs/bench")
 
 
-@dataclass(frozen=True)
-class Task:
-    """One run. `folder` None: the builtin digits; `classes` None: all of them; `images` None: all."""
-
-    spec: str
-    data: str
-    folder: str | None
-    classes: int | None
-    images: int | None
-    way: str
-    draw: int
-
-
 def main() -> None:
-    """Run what is missing and write the table."""
+    """Run what is missing; write the table, or print it where the document has no place for the spec."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("spec", help="the spec whose weights are tried")
     parser.add_argument("--data", help="a folder of images beside the digits")
@@ -57,7 +44,7 @@ def main() -> None:
     log = FOLDER / f"transfer-{spec.name}.jsonl"
     run_all(list(all_tasks(given.spec, given.data, given.near)), train_one, log)
     text = "\n\n".join([machine(), *tables(read_log(log))])
-    write_between(Path("docs/pretraining.md"), "transfer", text)
+    write_or_print(Path("docs/pretraining.md"), f"transfer {spec.name}", text)
 
 
 def all_tasks(spec: str, folder: str | None, tiny_imagenet: str | None) -> Iterator[Task]:
