@@ -92,7 +92,8 @@ def _of_paths(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
 
 
 def _of_sizes(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
-    """Images that grow, where black and white are told pixel by pixel of the full size."""
+    """Images that grow, where black and white are told pixel by pixel of the full size; crops beyond one."""
+    yield from _of_crops(spec)
     data = spec.sections["data"]
     assert isinstance(data, DataSettings)
     attacked = settings.adversarial is not None and settings.adversarial.fgsm is not None
@@ -100,6 +101,19 @@ def _of_sizes(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
         mark = _mark(spec, "finetune", "progressive_resizing")
         message = "cannot be joined with finetune.adversarial.fgsm and data.normalise: mean_image"
         yield Problem(mark, "finetune.progressive_resizing", message, "a spec without one of the three")
+
+
+def _of_crops(spec: zoo.Spec) -> Iterator[Problem]:
+    """What a crop mirrors at the edges has to be there."""
+    steps, side = spec.sections["augment"], min(spec.input.height, spec.input.width)
+    assert isinstance(steps, AugmentSettings)
+    most = {"reflect": side - 1, "symmetric": side}
+    for index, call in enumerate(steps.calls or ()):
+        fill = call.args.get("fill")
+        if call.op == "crop" and fill in most and call.args.get("padding", 0) > most[fill]:
+            mark, place = _mark(spec, "augment", index), f"augment.{index}.crop.padding"
+            message = f"{call.args['padding']} pixels of images of {side} cannot be filled by fill: {fill}"
+            yield Problem(mark, place, message, f"{most[fill]} at most")
 
 
 def _mark(spec: zoo.Spec, section: str, key: str | int) -> Mark:

@@ -1,6 +1,6 @@
 """Image files to RGB pixels: the one decoder of training and serving."""
 
-from pixels.decode import MAX_PIXELS, decode_rgb
+from pixels.decode import MAX_PIXELS, decode_rgb, read_orientation
 from pixels.errors import ImageError
 
-__all__ = ["MAX_PIXELS", "ImageError", "decode_rgb"]
+__all__ = ["MAX_PIXELS", "ImageError", "decode_rgb", "read_orientation"]

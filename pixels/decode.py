@@ -67,6 +67,12 @@ def _decode(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
     return as_array(rgb if turn is None else rgb.transpose(turn))
 
 
+def read_orientation(content: bytes) -> int:
+    """The EXIF orientation, 1 to 8, that `decode_rgb` turns an encoded image upright by; 1 for none."""
+    with quiet_pillow(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        return _orientation(image)
+
+
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 (upright) where there is none or the metadata is damaged."""
     try:

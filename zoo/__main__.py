@@ -58,7 +58,10 @@ def schema(
     """Write the JSON Schema of specs, for editors."""
     from zoo.schema import schema_text
 
-    output.write_text(schema_text(), encoding="utf-8")
+    try:
+        output.write_text(schema_text(), encoding="utf-8")
+    except OSError as error:
+        raise GraftError(f"{output}: the schema cannot be written: {error.strerror}") from error
     typer.echo(str(output))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from finetune.data.errors import DataError
+from finetune.data.images import ImageSource
 from finetune.data.pool import Labelled, Pool
 
 SHOWN = 5
@@ -16,7 +17,7 @@ SHOWN = 5
 def cut_splits(pool: Pool, shares: Mapping[str, float], seed: int) -> dict[str, list[Labelled]]:
     """The given splits and those in `shares`, of about that share of each class and one image at least.
 
-    Which image goes where depends on the seed and on the class's images alone. Copies of one image stay
+    Which image goes where depends on the seed, and on the class's place and images. Copies of one image stay
     together, so that no validation image has been trained on. Every split keeps the order of the source.
     Raises: DataError where a class has too few images.
     """
@@ -24,27 +25,36 @@ def cut_splits(pool: Pool, shares: Mapping[str, float], seed: int) -> dict[str, 
     train = pool.given["train"]
     for i, labelled in enumerate(train):
         by_class[labelled.target].append(i)
-    groups = {target: _copies([train[i] for i in by_class[target]]) for target in range(len(pool.classes))}
+    groups = {
+        target: group_copies([train[i].image for i in by_class[target]])
+        for target in range(len(pool.classes))
+    }
     _check_counts(pool, groups, shares)
     taken: dict[int, str] = {}
     for target, members in by_class.items():
-        for local, split in _draw(groups[target], shares, np.random.default_rng([seed, target])).items():
+        rng = np.random.default_rng([seed, target])
+        for local, split in draw_groups(groups[target], shares, rng).items():
             taken[members[local]] = split
     parts = {name: [item for i, item in enumerate(train) if taken.get(i) == name] for name in shares}
     rest = [item for i, item in enumerate(train) if i not in taken]
     return {**pool.given, **parts, "train": rest}
 
 
-def _copies(items: Sequence[Labelled]) -> list[list[int]]:
-    """Positions of the items, those with one content together."""
+def group_copies(images: Sequence[ImageSource]) -> list[list[int]]:
+    """Positions of the images, those with one content together."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for i, labelled in enumerate(items):
-        groups[labelled.image.digest()].append(i)
+    for i, image in enumerate(images):
+        groups[image.digest()].append(i)
     return list(groups.values())
 
 
-def _draw(groups: list[list[int]], shares: Mapping[str, float], rng: np.random.Generator) -> dict[int, str]:
-    """Which positions go to which split in `shares`; every split, train too, gets one group at least."""
+def draw_groups(
+    groups: list[list[int]], shares: Mapping[str, float], rng: np.random.Generator
+) -> dict[int, str]:
+    """Which positions go to which split in `shares`; every split, train too, gets one group at least.
+
+    Copies in numbers beyond a whole share stay in train, as long as other images are left.
+    """
     total = sum(map(len, groups))
     order = [groups[i] for i in rng.permutation(len(groups))]
     taken: dict[int, str] = {}
@@ -52,10 +62,17 @@ def _draw(groups: list[list[int]], shares: Mapping[str, float], rng: np.random.G
         wanted = max(1, round(share * total))
         count = 0
         while count < wanted and len(order) > 1 + still_to_come:
-            group = order.pop()
+            fitting = [i for i, group in enumerate(order) if len(group) <= wanted]
+            if not fitting and count:
+                break
+            group = order.pop(fitting[-1] if fitting else _smallest(order))
             taken.update(dict.fromkeys(group, split))
             count += len(group)
     return taken
+
+
+def _smallest(groups: list[list[int]]) -> int:
+    return min(range(len(groups)), key=lambda i: len(groups[i]))
 
 
 def _check_counts(pool: Pool, groups: Mapping[int, list[list[int]]], shares: Mapping[str, float]) -> None:

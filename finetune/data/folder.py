@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from finetune.data.errors import DataError
 from finetune.data.images import FileImage, ImageSource
@@ -43,6 +44,8 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 IGNORED = frozenset(["__MACOSX", "__pycache__"])
+SURROGATES = frozenset(map(chr, range(0xD800, 0xE000)))
+"""What Python makes of bytes in file names that are not UTF-8."""
 SHOWN = 5
 
 
@@ -112,6 +115,12 @@ def _class_names(root: Path, parts: dict[str, Path]) -> tuple[str, ...]:
     }
     if not names:
         raise DataError(_describe_nothing(root, parts))
+    garbled = [name for name in names if any(letter in SURROGATES for letter in name)]
+    if garbled:
+        raise DataError(
+            f"{root}: the name of the class folder {garbled[0]!a} is not UTF-8, as files unpacked from "
+            "zips of other systems often are; rename it"
+        )
     if len(names) == 1:
         (name,) = names
         raise DataError(
@@ -151,7 +160,10 @@ def _left_out(root: Path, parts: dict[str, Path]) -> Iterator[str]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    found = [each for each in folder.iterdir() if each.is_dir() and _visible(each.name)]
+    try:
+        found = [each for each in folder.iterdir() if each.is_dir() and _visible(each.name)]
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror}") from error
     return sorted(found, key=lambda each: natural_key(each.name))
 
 
@@ -164,8 +176,12 @@ def _images_below(folder: Path) -> Iterator[Path]:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Every visible file, in natural order, whatever order the disk gives."""
-    for where, folders, files in os.walk(folder):
+    """Every visible file, in natural order, whatever order the disk gives. Raises: DataError."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    for where, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(filter(_visible, folders), key=natural_key)
         yield from (Path(where, name) for name in sorted(filter(_visible, files), key=natural_key))
 

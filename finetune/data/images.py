@@ -76,6 +76,8 @@ class TableImage(ImageSource):
             raise ImageError("no image in this row", self.name)
         if cell["bytes"] is not None:
             return bytes(cell["bytes"])
+        if cell["path"] is None:
+            raise ImageError("no image in this row", self.name)
         return read_file(Path(cell["path"]), self.name)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune.data.errors import DataError
+from finetune.data.names import check_distinct
 from finetune.data.natural import natural_key
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ def read_labels(
     `names` name the labels 0, 1, 2 …; without them the table's own names are taken, or the labels themselves.
     Raises: DataError for labels that are missing, of another type, or outside the names.
     """
-    named = names or _own_names(tables["train"], column)
+    own = {f"{where}, {split}": own_names(table.features[column]) for split, table in tables.items()}
+    named = names or agreed_names(own)
     values = {split: _values(f"{where}, {split}", table, column) for split, table in tables.items()}
     warnings = []
     for split in [s for s, labels in values.items() if s != "train" and _unlabelled(labels)]:
         warnings.append(f"{where}: the {split} split has no labels and was left out")
         del values[split]
+    _check_kinds(where, values)
     used = sorted({label for labels in values.values() for label in labels.tolist()}, key=_order)
     if named is not None:
         _check_names(where, named, used)
@@ -58,13 +61,27 @@ def read_labels(
     return Labels(classes, targets, tuple(warnings))
 
 
-def _own_names(table: Dataset, column: str) -> tuple[str, ...] | None:
-    names = getattr(table.features[column], "names", None)
+def own_names(feature: object) -> tuple[str, ...] | None:
+    """The names that a column of labels carries itself, in the order of their numbers."""
+    names = getattr(feature, "names", None)
     return tuple(names) if names else None
 
 
+def agreed_names(found: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    """The names that files or splits give their labels, those that give any. Raises: DataError."""
+    given = [(where, names) for where, names in found.items() if names]
+    for where, names in given[1:]:
+        if names != given[0][1]:
+            (first, others), shown = given[0], slice(SHOWN)
+            raise DataError(
+                f"{first}: the labels 0, 1, 2 … are {', '.join(others[shown])}; in {where} they are "
+                f"{', '.join(names[shown])}; expected: one order of names, or data.class_names"
+            )
+    return given[0][1] if given else None
+
+
 def _values(where: str, table: Dataset, column: str) -> NDArray[np.generic]:
-    kind = table.features[column].dtype
+    kind = getattr(table.features[column], "dtype", None) or str(table.features[column])
     if not kind.lstrip("u").startswith(("int", "bool", "string", "large_string")):
         raise DataError(f"{where}: labels are {kind}; whole numbers or strings are understood")
     cells = table.data.column(column)
@@ -72,6 +89,13 @@ def _values(where: str, table: Dataset, column: str) -> NDArray[np.generic]:
         raise DataError(f"{where}: {cells.null_count} rows have no label")
     values: NDArray[np.generic] = cells.to_numpy()
     return values
+
+
+def _check_kinds(where: str, values: Mapping[str, NDArray[np.generic]]) -> None:
+    kinds = {split: "strings" if labels.dtype.kind == "O" else "numbers" for split, labels in values.items()}
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{split} has {kind}" for split, kind in kinds.items())
+        raise DataError(f"{where}: labels of one kind are wanted in all splits; {told}")
 
 
 def _unlabelled(labels: NDArray[np.generic]) -> bool:
@@ -83,9 +107,7 @@ def _order(label: object) -> tuple[object, ...]:
 
 
 def _check_names(where: str, names: tuple[str, ...], used: list[object]) -> None:
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(f"{where}: class names must differ; twice: {', '.join(twice[:SHOWN])}")
+    check_distinct(where, names)
     wrong = [label for label in used if not (isinstance(label, int) and 0 <= label < len(names))]
     if wrong:
         raise DataError(

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from finetune.data.checks import find_copies
+from finetune.data.cut import draw_groups, group_copies
 from finetune.data.errors import DataError
 from finetune.data.images import FileImage
+from finetune.data.names import read_names
 from finetune.data.natural import natural_key
+from finetune.data.pool import Labelled
 from finetune.data.splits import SPLITS, Broken, Split, Splits
 from finetune.settings.data import DataSettings
-from pixels import ImageError
+from pixels import ImageError, read_orientation
 
 IGNORED = 255
 """The value of pixels that are neither trained nor measured on."""
 SHOWN = 5
 NAMES = "classes.json"
+MODES = ("P", "L", "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,13 @@ class MaskFile:
         """Out: uint8 (H, W). Raises: ImageError when it is no such picture."""
         try:
             with Image.open(self.path) as picture:
-                if picture.mode not in ("P", "L", "1"):
-                    raise ImageError(
-                        f"a mask holds class numbers (mode P or L); found mode {picture.mode}", str(self.path)
-                    )
-                return np.asarray(
-                    picture if picture.mode != "1" else picture.convert("L").point(bool)
-                ).astype(np.uint8)
-        except (OSError, UnidentifiedImageError) as error:
+                mode = picture.mode
+                values = np.asarray(picture if mode != "1" else picture.convert("L").point(bool))
+        except Exception as error:  # on a damaged file, Pillow raises whatever its parsing trips over
             raise ImageError(f"cannot be read as a mask: {error}", str(self.path)) from error
+        if mode not in MODES:
+            raise ImageError(f"a mask holds class numbers (mode P or L); found mode {mode}", str(self.path))
+        return values.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,24 @@ def load_masked_splits(settings: DataSettings, seed: int) -> Splits:
     root = Path(settings.folder).expanduser()
     parts = _parts(root)
     found = {split: _pairs(part, root) for split, part in parts.items()}
+    for split, pairs in found.items():
+        if not pairs:
+            raise DataError(f"{parts[split] / 'images'}: no images; expected some, or no such folder")
     values: set[int] = set()
     broken: list[Broken] = []
     kept = {split: [pair for pair in pairs if _sound(pair, values, broken)] for split, pairs in found.items()}
     total = sum(map(len, found.values()))
-    if not kept["train"] or len(broken) > settings.max_broken * total:
+    if not all(kept.values()) or len(broken) > settings.max_broken * total:
         listed = "\n".join(f"  {each.path}: {each.reason}" for each in broken[:SHOWN])
         raise DataError(f"{root}: {len(broken)} of {total} images or masks are broken:\n{listed}")
     classes = _class_names(root, values)
     shares = {"test": settings.test, "val": settings.val}
-    cut = _cut(kept, {name: share for name, share in shares.items() if share and name not in kept}, seed)
+    wanted = {name: share for name, share in shares.items() if share and name not in kept}
+    cut = _cut(root, kept, wanted, seed)
     train, val, test = (_split(cut.get(name, [])) for name in SPLITS)
-    return Splits(classes, train, val, test, broken=tuple(broken))
+    labelled = {name: [Labelled(pair.image, 0) for pair in pairs] for name, pairs in cut.items()}
+    told = (*_turned(root, cut), *find_copies(str(root), labelled, classes))
+    return Splits(classes, train, val, test, broken=tuple(broken), warnings=told)
 
 
 def read_masked_splits(record: Mapping[str, Any], settings: DataSettings) -> Splits:
@@ -127,35 +135,52 @@ def _sound(pair: Pair, values: set[int], broken: list[Broken]) -> bool:
         reason = f"its size is {image.shape[1]}x{image.shape[0]}, its mask's {mask.shape[1]}x{mask.shape[0]}"
         broken.append(Broken(pair.image.name, reason))
         return False
-    values |= set(np.unique(mask).tolist()) - {IGNORED}
+    values |= set(np.unique(mask).tolist())
     return True
 
 
 def _class_names(root: Path, values: set[int]) -> tuple[str, ...]:
-    highest = max(values, default=0)
+    highest = max(values - {IGNORED}, default=0)
     if (root / NAMES).is_file():
-        names = json.loads((root / NAMES).read_text())
-        if not isinstance(names, list) or len(names) <= highest:
+        names = read_names(root / NAMES, "names of the masks' values 0, 1, 2 …")
+        if len(names) <= highest:
             raise DataError(
                 f"{root / NAMES}: a list of {highest + 1} names or more is wanted, for values 0 to {highest}"
             )
-        return tuple(map(str, names))
+        return names
+    if highest == 0 and IGNORED in values:
+        raise DataError(
+            f"{root}: the masks hold the values 0 and {IGNORED} alone, and {IGNORED} marks pixels to leave "
+            "out; expected: the second class as 1, or masks of one bit"
+        )
     if highest == 0:
         raise DataError(f"{root}: every mask holds the value 0 alone; two classes or more are needed")
     return tuple(str(value) for value in range(highest + 1))
 
 
-def _cut(kept: dict[str, list[Pair]], shares: Mapping[str, float], seed: int) -> dict[str, list[Pair]]:
-    """Take the shares from the training images, one image each at least."""
+def _turned(root: Path, parts: Mapping[str, list[Pair]]) -> Iterator[str]:
+    """A sentence on images that a tag turns: whether their masks were drawn on them upright is not known."""
+    images = [pair.image for pairs in parts.values() for pair in pairs]
+    turned = [image.name for image in images if read_orientation(image.content()) != 1]
+    if turned:
+        yield (
+            f"{root}: images turned upright by their EXIF tag: {len(turned)}, such as {turned[0]}; their "
+            "masks are taken as they are, drawn on the upright image"
+        )
+
+
+def _cut(
+    root: Path, kept: dict[str, list[Pair]], shares: Mapping[str, float], seed: int
+) -> dict[str, list[Pair]]:
+    """Take the shares from the training images, copies together, one image each at least."""
     train = kept["train"]
-    if len(train) <= len(shares):
-        raise DataError(f"{len(train)} images are too few for train and {' and '.join(shares)}; add images")
-    order = [train[i] for i in np.random.default_rng(seed).permutation(len(train))]
-    parts = dict(kept)
-    for name, share in shares.items():
-        count = max(1, round(share * len(train)))
-        parts[name], order = order[:count], order[count:]
-    return parts | {"train": order}
+    groups = group_copies([pair.image for pair in train])
+    if len(groups) <= len(shares):
+        splits = " and ".join(["train", *shares])
+        raise DataError(f"{root}: {len(groups)} different images are too few for {splits}; add images")
+    taken = draw_groups(groups, shares, np.random.default_rng(seed))
+    parts = {name: [pair for i, pair in enumerate(train) if taken.get(i) == name] for name in shares}
+    return {**kept, **parts, "train": [pair for i, pair in enumerate(train) if i not in taken]}
 
 
 def _split(pairs: list[Pair]) -> Split:

@@ -10,4 +10,4 @@ def natural_key(name: str) -> tuple[Any, ...]:
     """Sort key: text without regard to case, digits by value, the name itself to settle ties."""
     parts = re.split(r"(\d+)", name)
     values = [int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)]
-    return (*values, "", name)
+    return tuple(values), name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from finetune.data.errors import DataError
 from finetune.data.images import ImageSource, TableImage
-from finetune.data.labels import read_labels
+from finetune.data.labels import agreed_names, own_names, read_labels
+from finetune.data.names import read_names
 from finetune.data.pool import Labelled, Pool, Source
 from finetune.settings.data import DataSettings
 
@@ -88,12 +88,15 @@ def _read_parquet(settings: DataSettings) -> dict[str, Table]:
             continue
         files = _filled(_matches(split, pattern), settings)
         with _as_data_error(pattern), _no_progress_bars():
-            rows = _undecoded(Dataset.from_parquet(files, columns=columns), settings)
+            literal = [glob.escape(file) for file in files]  # the library reads patterns, too
+            rows = _undecoded(Dataset.from_parquet(literal, columns=columns), settings)
         tables[split] = Table(pattern, rows)
     return tables
 
 
 def _matches(split: str, pattern: str) -> list[str]:
+    if Path(pattern).expanduser().is_file():
+        return [str(Path(pattern).expanduser())]  # even where its name reads as a pattern
     files = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207  may be absolute
     if not files:
         key = "parquet" if split == "train" else f"parquet_{split}"
@@ -102,19 +105,27 @@ def _matches(split: str, pattern: str) -> list[str]:
 
 
 def _filled(files: list[str], settings: DataSettings) -> list[str]:
-    """The files that hold a row, which the library needs of each one. Raises: DataError."""
+    """The files that hold a row, which the library needs of each one; one naming of labels in all.
+
+    Raises: DataError.
+    """
+    from datasets import Features
     from pyarrow.parquet import read_metadata
 
-    filled = []
+    filled, names = [], {}
     for file in files:
         with _as_data_error(file):
             metadata = read_metadata(file)
-            names = metadata.schema.to_arrow_schema().names
-        _check_columns(file, names, settings)
+            schema = metadata.schema.to_arrow_schema()
+        _check_columns(file, schema.names, settings)
         if metadata.num_rows:
             filled.append(file)
+            with _as_data_error(file):
+                names[file] = own_names(Features.from_arrow_schema(schema)[settings.label_column])
     if not filled:
         raise DataError(f"no rows in {', '.join(files)}")
+    if settings.class_names is None:
+        agreed_names(names)
     return filled
 
 
@@ -152,18 +163,8 @@ def _check_columns(where: str, found: list[str], settings: DataSettings) -> None
 
 
 def _class_names(settings: DataSettings) -> tuple[str, ...] | None:
-    """The names in the JSON file: a list of strings, or of objects with a `name`."""
-    if settings.class_names is None:
-        return None
-    path = Path(settings.class_names).expanduser()
-    try:
-        items = json.loads(path.read_text(encoding="utf-8"))
-        names = [item["name"] if isinstance(item, dict) else item for item in items]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} (data.class_names): not a JSON list of names: {error}") from error
-    if not all(isinstance(name, str) for name in names):
-        raise DataError(f"{path} (data.class_names): a list of strings is wanted, one a class")
-    return tuple(names)
+    given = settings.class_names
+    return None if given is None else read_names(Path(given).expanduser(), "data.class_names")
 
 
 @contextlib.contextmanager

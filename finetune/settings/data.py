@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -109,9 +110,10 @@ def _parquet_files(folder: Path) -> dict[str, str]:
     if not folder.is_dir() or not any(folder.glob("*.parquet")):
         return {}
     names = {"parquet": "train*.parquet", "parquet_val": "val*.parquet", "parquet_test": "test*.parquet"}
-    found = {key: str(folder / name) for key, name in names.items() if any(folder.glob(name))}
+    place = Path(glob.escape(str(folder)))
+    found = {key: str(place / name) for key, name in names.items() if any(folder.glob(name))}
     if "parquet" not in found:
-        found = {"parquet": str(folder / "*.parquet")}
+        found = {"parquet": str(place / "*.parquet")}
     if (folder / "classes.json").is_file():
         found["class_names"] = str(folder / "classes.json")
     return found

@@ -63,7 +63,9 @@ class FinetuneSettings(OptimSettings):
     """Epochs without a better validation score before training stops."""
     partial: PartialSettings = PartialSettings()
     head: Literal["auto", "fresh", "probe"] = "auto"
-    """Where a fine-tuned head starts: random weights, or a linear probe (arXiv:2202.10054); auto: `fresh`."""
+    """Where a fine-tuned head starts: `fresh`, random weights, or a linear probe (arXiv:2202.10054); `auto`
+    is `fresh`. Where a file of weights has as many classes as the data, fresh is the file's own head.
+    """
     distill: Off[Distill] = None
     checks: Literal["none", "brief", "full"] = "brief"
     """Sanity checks before the first step; `brief` takes about as long as a few steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+import zoo
 from finetune.data import DataError
 from finetune.data.masks import load_masked_splits
 from finetune.masked_dataset import MaskedDataset, shrink_mask
@@ -108,6 +110,13 @@ def test_a_mask_is_read_at_the_middles_of_the_new_pixels() -> None:
     [
         (lambda root: (root / "masks" / "3.png").unlink(), "no mask NAME.png for 3.png"),
         (lambda root: (root / "classes.json").write_text('["one"]'), "a list of 2 names or more is wanted"),
+        (lambda root: (root / "classes.json").write_text("one"), "not a JSON list of names"),
+        (lambda root: (root / "classes.json").write_text('["a", "a"]'), "must differ; twice: a"),
+        (lambda root: (root / "classes.json").write_bytes('["é", "a"]'.encode("latin-1")), "not a JSON list"),
+        (
+            lambda root: [m.write_bytes(m.read_bytes()[:40]) for m in (root / "masks").iterdir()],
+            "images or masks are broken",
+        ),
         (
             lambda root: [m.write_bytes(b"no picture") for m in (root / "masks").iterdir()],
             "images or masks are broken",
@@ -115,13 +124,69 @@ def test_a_mask_is_read_at_the_middles_of_the_new_pixels() -> None:
     ],
 )
 def test_bad_folders_are_told(spoil: object, message: str, discs: Path, tmp_path: Path) -> None:
-    import shutil
-
     root = tmp_path / "copy"
     shutil.copytree(discs, root)
     spoil(root)  # type: ignore[operator]
     with pytest.raises(DataError, match=message):
         load_masked_splits(DataSettings(folder=str(root)), seed=0)
+
+
+def test_a_split_without_images_is_told(discs: Path, tmp_path: Path) -> None:
+    shutil.copytree(discs, tmp_path / "train")
+    (tmp_path / "val" / "images").mkdir(parents=True)
+    with pytest.raises(DataError, match="val/images: no images; expected some, or no such folder"):
+        load_masked_splits(DataSettings(folder=str(tmp_path)), seed=0)
+
+
+def test_masks_of_0_and_255_are_told_what_255_means(tmp_path: Path) -> None:
+    write_pairs(tmp_path, count=4, value=255)
+    with pytest.raises(DataError, match="values 0 and 255 alone, and 255 marks pixels to leave out"):
+        load_masked_splits(DataSettings(folder=str(tmp_path)), seed=0)
+
+
+def test_copies_stay_together_and_every_split_has_images(tmp_path: Path) -> None:
+    write_pairs(tmp_path, count=4, value=1)
+    for i in range(10):
+        for kind in ("images", "masks"):
+            shutil.copy(tmp_path / kind / "0.png", tmp_path / kind / f"copy{i}.png")
+    splits = load_masked_splits(DataSettings(folder=str(tmp_path), val=0.45, test=0.5), seed=0)
+    assert all(len(part) for part in (splits.train, splits.val, splits.test))
+    assert not splits.warnings
+    shutil.rmtree(tmp_path)
+    write_pairs(tmp_path / "train", count=4, value=1)
+    write_pairs(tmp_path / "val", count=4, value=1)
+    [warning] = load_masked_splits(DataSettings(folder=str(tmp_path), test=0), seed=0).warnings
+    assert "images found in more than one split" in warning
+
+
+def test_images_that_a_tag_turns_are_told(tmp_path: Path) -> None:
+    write_pairs(tmp_path, count=6, value=1)
+    place = tmp_path / "images" / "0.png"
+    with Image.open(place) as picture:
+        tag = picture.getexif()
+        tag[274] = 3
+        picture.save(place, exif=tag)
+    [warning] = load_masked_splits(DataSettings(folder=str(tmp_path)), seed=0).warnings
+    assert "turned upright by their EXIF tag: 1, such as" in warning
+
+
+@pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s", "fcn_resnet50"])
+def test_no_weights_crop_what_a_mask_covers(name: str) -> None:
+    spec = zoo.read_spec(name)
+    for weights in spec.weights:
+        assert zoo.trained_input(spec, weights).resize is None
+
+
+def write_pairs(root: Path, *, count: int, value: int) -> None:
+    """Pictures of noise, the left half of each masked with the value."""
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, :4] = value
+    for i in range(count):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(root / "images" / f"{i}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{i}.png")
 
 
 def test_what_has_no_meaning_for_masks_is_refused(discs: Path, tmp_path: Path) -> None:

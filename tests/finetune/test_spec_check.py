@@ -32,6 +32,11 @@ MISTAKES = [
         "5:3: finetune.progressive_resizing: cannot be joined",
         "a spec without one of the three",
     ),
+    (
+        TINY + "  epochs: 1\naugment:\n  - crop: {padding: 32, fill: reflect}\n",
+        "6:5: augment.0.crop.padding: 32 pixels of images of 32 cannot be filled",
+        "31 at most",
+    ),
 ]
 
 

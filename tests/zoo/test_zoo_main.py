@@ -52,6 +52,7 @@ def test_validate_tells_all_mistakes_of_all_specs(
         (["validate", "resnet81"], "resnet81: no such spec; did you mean 'specs/resnet18.yaml'?\n"),
         (["validate", "lenet5", "--set", "classes"], "--set classes: expected KEY=VALUE, such as"),
         (["validate", "lenet5", "--set", "clases=3"], "SET: unknown key 'clases'\n"),
+        (["schema", "--output", "/no/x.json"], "/no/x.json: the schema cannot be written: No such file"),
     ],
 )
 def test_mistake_at_the_command_line(

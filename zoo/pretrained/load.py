@@ -87,9 +87,13 @@ def weights_to_hand(spec: Spec) -> tuple[str, ...]:
 
 
 def trained_input(spec: Spec, name: str) -> TrainedInput:
-    """Give the preprocessing that weights were trained with, save what the spec's `input` says itself."""
+    """Give the preprocessing that weights were trained with, save what the spec's `input` says itself.
+
+    For segmentation an image is never cropped, whatever its weights saw: its mask has to cover it.
+    """
     given = spec.document.get("input")
     said = set(given.items) if isinstance(given, MapNode) else set()
+    said |= {"resize"} if spec.task == "segmentation" else set()
     known = find_source(spec, name).input
     return TrainedInput(**{key: value for key, value in known if key not in said})
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from finetune.data import DataError, load_splits, read_splits
-from finetune.settings.data import DataSettings
+from finetune.settings.data import DataSettings, with_source
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,10 @@ def test_classes_that_differ_between_files(tmp_path: Path) -> None:
         ('["cat", "cat"]', "class names must differ; twice: cat"),
         ("[1, 2]", "a list of strings is wanted"),
         ("{", "not a JSON list of names"),
-        ('[{"label": "cat"}]', "not a JSON list of names"),
+        ("[]", "not a JSON list of names, one a class: found \\[\\]"),
+        ('{"0": "cat", "1": "dog"}', 'not a JSON list of names, one a class: found {"0": "cat"'),
+        ('"ab"', 'not a JSON list of names, one a class: found "ab"'),
+        ('[{"label": "cat"}]', 'a list of strings is wanted, one a class; found {"label": "cat"}'),
     ],
 )
 def test_wrong_class_names(names: str, message: str, tmp_path: Path) -> None:
@@ -195,6 +198,58 @@ def test_wrong_class_names(names: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "names.json").write_text(names)
     with pytest.raises(DataError, match=message):
         load_splits(settings(parquet=tmp_path / "a.parquet", class_names=tmp_path / "names.json"), 0)
+
+
+def named(path: Path, names: list[str], start: int = 0) -> Path:
+    """A parquet file whose labels carry their names."""
+    features = datasets.Features(
+        {"image": datasets.Image(decode=False), "label": datasets.ClassLabel(names=names)}
+    )
+    cells = [{"bytes": png(start + i), "path": None} for i in range(10)]
+    datasets.Dataset.from_dict({"image": cells, "label": [0, 1] * 5}, features=features).to_parquet(path)
+    return path
+
+
+def test_names_in_another_order_are_told(tmp_path: Path) -> None:
+    train = named(tmp_path / "train-a.parquet", ["cat", "dog"])
+    val = named(tmp_path / "val.parquet", ["dog", "cat"], start=20)
+    with pytest.raises(DataError, match=r"train: the labels .* are cat, dog; in .*val they are dog, cat"):
+        load_splits(settings(parquet=train, parquet_val=val), 0)
+    named(tmp_path / "train-b.parquet", ["dog", "cat"], start=40)
+    several = settings(parquet=tmp_path / "train-*.parquet")
+    with pytest.raises(DataError, match=r"train-a.parquet: .* in .*train-b.parquet they are dog, cat"):
+        load_splits(several, 0)
+    (tmp_path / "names.json").write_text('["one", "two"]')
+    own = several.model_copy(update={"class_names": str(tmp_path / "names.json")})
+    assert load_splits(own, 0).classes == ("one", "two")
+
+
+def test_labels_of_another_kind_are_told(tmp_path: Path) -> None:
+    train, val = (
+        write(tmp_path / "a.parquet", ["x", "y"] * 5),
+        write(tmp_path / "b.parquet", [0, 1], start=50),
+    )
+    with pytest.raises(
+        DataError, match="one kind are wanted in all splits; train has strings, val has numbers"
+    ):
+        load_splits(settings(parquet=train, parquet_val=val), 0)
+    lists = write(tmp_path / "c.parquet", [[0], [1]] * 5)
+    with pytest.raises(DataError, match=r"labels are List.*; whole numbers or strings"):
+        load_splits(settings(parquet=lists), 0)
+
+
+def test_an_image_without_bytes_and_path_is_broken(tmp_path: Path) -> None:
+    cells = [{"bytes": png(i), "path": None} for i in range(40)]
+    cells[3]["bytes"] = None  # type: ignore[index]
+    pq.write_table(pa.table({"image": cells, "label": [0, 1] * 20}), tmp_path / "a.parquet")
+    [broken] = load_splits(settings(parquet=tmp_path / "a.parquet"), 0).broken
+    assert broken.reason == "no image in this row"
+
+
+def test_a_folder_whose_name_reads_as_a_pattern(tmp_path: Path) -> None:
+    path = write(tmp_path / "my[1]" / "train.parquet", [0, 1] * 5)
+    for place in (path, path.parent):
+        assert len(load_splits(with_source(DataSettings(), place), 0).train) == 6
 
 
 def hub(folder: Path, labels: dict[str, list[int]], names: list[str]) -> Path:
