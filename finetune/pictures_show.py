@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 import zoo
+from finetune.console import own_console
 from finetune.pictures import draw_pictures
 from finetune.pipeline import load_run
 from finetune.sample import spread_rows
@@ -20,7 +21,7 @@ def show_pictures(run: str | Path, *, console: Console | None = None) -> list[Pa
 
     They are written to `pictures/` in the run's folder. Raises: GraftError when no trained network is there.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or own_console()
     finished = load_run(run)
     rows = spread_rows(finished.val.targets, IMAGES, seed=0)
     images = []

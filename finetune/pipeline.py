@@ -15,6 +15,7 @@ from torch import nn
 
 import zoo
 from finetune.choose import choose_plan
+from finetune.console import own_console
 from finetune.data import Split, Splits
 from finetune.ensembles.views import with_views
 from finetune.evaluate import by_class, evaluate_artifact
@@ -97,7 +98,7 @@ def run(
     where it was broken off, to the same numbers; `resume` takes the newest unfinished one of the spec.
     Raises: GraftError for everything a user can mend.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or own_console()
     recipe = read_recipe(spec, data, set)
     folder = _open_folder(recipe, run, resume, root)
     if folder.report.exists():
@@ -119,7 +120,12 @@ def run(
     report = make_report(setup, plan, trained, folder)
     report["outcome"] = compare_outcome(plan, report, minutes)
     finished = finish(setup, trained, folder, report)
-    report["exports"] = export(finished)
+    try:
+        report["exports"] = export(finished)
+    except GraftError:  # the network is trained and tested all the same
+        report |= {"exports": {}, "seconds": round(time.monotonic() - start, 1)}
+        write_json(folder.report, report)
+        raise
     report["seconds"] = round(time.monotonic() - start, 1)
     write_json(folder.report, report)
     show_report(report, folder, console)
@@ -139,7 +145,7 @@ def make_plan(
     Another plan that stands there is kept beside it. A plan that the spec names is shown, and not written.
     Raises: GraftError for everything a user can mend.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or own_console()
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, DataSettings)
     seed = section(recipe, FinetuneSettings).seed

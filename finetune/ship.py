@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import zoo
+from finetune.console import own_console
 from finetune.ensembles.regroup import sample
 from finetune.evaluate import logits_of
 from finetune.evidence.folds import stratified_sample
@@ -47,7 +48,7 @@ def pretrain(
 
     Raises: GraftError for everything a user can mend.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or own_console()
     report = run(spec, data=data, set=set, run=folder, root=root, console=console)
     return ship(report.folder, out, f"make pretrain SPEC={Path(spec).as_posix()} DATA=folder", console)
 

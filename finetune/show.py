@@ -7,7 +7,9 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from finetune.data.splits import SPLITS
 from finetune.evidence.estimate import Estimate
@@ -32,7 +34,7 @@ def show_setup(setup: Setup, console: Console) -> None:
         counts = splits.train.counts(len(splits.classes))
         console.print(f"  images a class for training: {min(counts)} to {max(counts)}")
     for warning in setup.warnings:
-        console.print(f"[yellow]warning[/yellow]: {warning}")
+        console.print(f"[yellow]warning[/yellow]: {escape(warning)}")
     if splits.broken:
         console.print(f"[yellow]warning[/yellow]: {len(splits.broken)} broken images left out:")
         for broken in splits.broken[:BROKEN_SHOWN]:
@@ -91,12 +93,13 @@ def show_report(report: Mapping[str, object], folder: RunFolder, console: Consol
         names = list(next(iter(classes.values()), {}))
         table = Table("class", *names)
         for label, numbers in classes.items():
-            table.add_row(label, *(f"{numbers[name]:.3f}" for name in names))
+            table.add_row(Text(label), *(f"{numbers[name]:.3f}" for name in names))
         console.print(table)
     exports = report["exports"]
     assert isinstance(exports, dict)
     for written in exports.values():
-        console.print(f"[bold]{folder.path / written['file']}[/bold]: {written['says']}")
+        path = escape(str(folder.path / written["file"]))
+        console.print(f"[bold]{path}[/bold]: {escape(written['says'])}")
 
 
 def in_words(name: str) -> str:

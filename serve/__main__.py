@@ -75,11 +75,14 @@ def info(model: Model, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def export(run: Annotated[Path, typer.Argument(help="the folder of a finished run", metavar="RUN")]) -> None:
+def export(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished run", metavar="RUN")],
+    opset: Annotated[int | None, typer.Option(help="in place of the spec's export.opset")] = None,
+) -> None:
     """Write RUN's model.onnx again and check it against the network."""
     with explain_missing("train"):
         from serve.export import export_folder
-    written = export_folder(run)
+    written = export_folder(run, opset)
     print(f"{run / str(written['file'])}: {written['says']}")
 
 
@@ -170,11 +173,11 @@ def describe_value(value: object) -> str:
 
 
 def print_rich(what: object) -> None:
-    """Print for a person; names are data, so neither markup nor highlighting is read into them."""
+    """Print for a person; names are data, so neither markup, emoji nor highlighting is read into them."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else PIPE_WIDTH  # a program that reads us wants whole names
-    Console(markup=False, highlight=False, width=width).print(what)
+    Console(markup=False, highlight=False, emoji=False, width=width).print(what)
 
 
 def require_free(host: str, port: int) -> None:

@@ -17,8 +17,11 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+import zoo
+from pixels import ImageError
 from serve.artifact import FILE_NAME, INPUT_NAME, MAX_MASK_CLASSES, OUTPUTS, ArtifactError, Metadata
 from serve.onnx_file import open_session, strip_notes, write_model
 from serve.parity import Expected, NamedImage, Parity, describe_failure, margin, measure_parity
@@ -106,17 +109,30 @@ def export_run(run: FinishedRun) -> dict[str, object]:
     return {"file": path.name, "says": str(parity), **parity.to_dict()}
 
 
-def export_folder(folder: str | Path) -> dict[str, object]:
-    """`export_run` for the folder of a finished run.
+def export_folder(folder: str | Path, opset: int | None = None) -> dict[str, object]:
+    """`export_run` for the folder of a finished run, with another `export.opset` if one is given.
 
-    Raises: ArtifactError, whatever is wrong with the run.
+    Raises: ArtifactError, whatever is wrong with the run, its files or its images.
     """
     from finetune.pipeline import load_run  # the whole of training, which export_onnx does not need
 
     try:
-        return export_run(load_run(folder))
+        run = load_run(folder)
+        if opset is not None:
+            run = replace(run, spec=zoo.override(run.spec, {"export.opset": opset}))
+        return export_run(run)
     except GraftError as error:
         raise ArtifactError(str(error)) from error
+    except ImageError as error:
+        raise ArtifactError(
+            f"{folder}: the export is checked on the run's validation images, and {error}\n"
+            "  expected: the images where the run found them"
+        ) from error
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{folder}: a file of the run is missing, damaged or cannot be written: {error}\n"
+            "  expected: the folder as the run left it"
+        ) from error
 
 
 def export_onnx(
@@ -268,7 +284,10 @@ def _check_parity(
         labels=labels,
     )
     if bad:
-        raise ExportError(f"{describe_failure(parity, bad)}\nNo file was written. Try another export.opset")
+        raise ExportError(
+            f"{describe_failure(parity, bad)}\nNo file was written. Try another opset: "
+            "`python -m serve export RUN --opset 18`, of a run that is trained"
+        )
     return parity
 
 

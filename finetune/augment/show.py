@@ -11,6 +11,7 @@ from rich.console import Console
 import zoo
 from finetune.augment.sheet import augment_sheet
 from finetune.augment.steps import default_calls, needs_statistics, warn_flips
+from finetune.console import own_console
 from finetune.data import Split
 from finetune.dataset import ImageDataset
 from finetune.settings import AugmentSettings, DataSettings, FinetuneSettings
@@ -34,7 +35,7 @@ def show_augment(
 
     `out` is `runs/<spec>/augment.png` unless given. No network is built. Raises: GraftError.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or own_console()
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, FinetuneSettings)
     splits = find_task(recipe.task).load(section(recipe, DataSettings), settings.seed)

@@ -17,6 +17,7 @@ from finetune.checks.result import Result
 from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject, undisturbed
 from finetune.choose import choose_plan
+from finetune.console import own_console
 from finetune.rate_finder import plot_rates
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import prepare, read_recipe, section
@@ -42,7 +43,7 @@ def check_recipe(
     `plot` is where it is drawn, `runs/<spec>/rates.png` unless given.
     Raises: GraftError for everything a user can mend before a check is made.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or own_console()
     recipe = read_recipe(spec, data, set)
     settings, tuning = section(recipe, DataSettings), section(recipe, FinetuneSettings)
     setup = prepare(recipe, find_task(recipe.task).load(settings, tuning.seed))

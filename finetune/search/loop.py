@@ -13,6 +13,7 @@ from rich.console import Console
 
 import zoo
 from finetune.choose import choose_plan
+from finetune.console import own_console
 from finetune.folder import write_json
 from finetune.pipeline import RUNS
 from finetune.plan import Plan
@@ -67,7 +68,7 @@ def search(
     processes may work on it at a time, and each ends when all trials are taken. The test split is not used.
     Raises: GraftError for everything a user can mend.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or own_console()
     recipe = read_recipe(spec, data, set)
     settings = section(recipe, SearchSettings)
     folder = Path(run).expanduser() if run is not None else root / recipe.name / "search"

@@ -6,16 +6,19 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from call_kit import Call
 from digits_kit import DIGITS, ONNX_WEB, DigitsModel, digit_images, train
 from numpy.typing import NDArray
 
 from finetune.preprocess import Preprocess
+from serve.__main__ import main
 from serve.artifact import Metadata
 from serve.export import export_onnx
 
@@ -84,3 +87,17 @@ def fetch_onnx_web(npm: str) -> None:
         subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
         with contextlib.suppress(OSError):  # another process was first
             (Path(folder) / "node_modules").rename(ONNX_WEB / "node_modules")
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["serve", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run

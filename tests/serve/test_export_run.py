@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from call_kit import Call
+from PIL import Image
 from rich.console import Console
 
 import finetune
 from finetune.pipeline import FinishedRun, load_run
-from serve.__main__ import main
+from serve import parity
 from serve.artifact import read_metadata
 from serve.export import describe_run
+from zoo.errors import GraftError
 
 SPEC = Path(__file__).parents[2] / "specs" / "lenet5.yaml"
 
@@ -49,19 +56,89 @@ def test_lists_and_objects_stay_out_of_the_metadata(finished: FinishedRun) -> No
     assert all(isinstance(value, str | int) for value in about.weights.values())
 
 
-def test_export_again_from_the_command_line(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_export_again_from_the_command_line(folder: Path, call: Call) -> None:
     before = read_metadata(folder)
     (folder / "model.onnx").unlink()
-    monkeypatch.setattr(sys, "argv", ["serve", "export", str(folder)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code in (0, None)
-    assert capsys.readouterr().out.startswith(f"{folder / 'model.onnx'}: 25 validation images answered as by")
+    code, out, _ = call("export", folder)
+    assert code == 0
+    assert out.startswith(f"{folder / 'model.onnx'}: 25 validation images answered as by")
     after = read_metadata(folder)
     assert (after.labels, after.spec_sha256, after.metrics) == (
         before.labels,
         before.spec_sha256,
         before.metrics,
     )
+
+
+def spoil_image(run: Path) -> None:
+    record = json.loads((run / "splits.json").read_text())
+    (run.parent / "images" / record["val"]["images"][0]).unlink()
+
+
+def write_over(name: str, text: str) -> Callable[[Path], object]:
+    return lambda run: (run / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_image, "the export is checked on the run's validation images, and"),
+        (lambda run: (run.parent / "images").rename(run.parent / "moved"), "the images where the run found"),
+        (lambda run: (run / "report.json").unlink(), "missing, damaged or cannot be written"),
+        (write_over("report.json", "{"), "missing, damaged or cannot be written"),
+        (write_over("trained.json", "{"), "missing, damaged or cannot be written"),
+        (write_over("model.safetensors", "cut"), "missing, damaged or cannot be written"),
+    ],
+)
+def test_a_run_that_was_moved_or_damaged_is_told(
+    spoil: Callable[[Path], object],
+    message: str,
+    from_files: Path,
+    tmp_path: Path,
+    call: Call,
+) -> None:
+    shutil.copytree(from_files.parent, tmp_path / "all")
+    with contextlib.chdir(tmp_path / "all"):
+        spoil(Path("run").resolve())
+        code, _, err = call("export", "run")
+    assert code == 2
+    assert message in err and err.startswith("run")
+
+
+def test_a_failed_check_keeps_what_was_trained(
+    from_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    shutil.copytree(from_files.parent, tmp_path / "all")
+    monkeypatch.chdir(tmp_path / "all")
+    run = Path("run")
+    for name in ("report.json", "model.onnx"):
+        (run / name).unlink()
+    settings = json.loads((tmp_path / "all" / "settings.json").read_text())
+    with monkeypatch.context() as broken:
+        broken.setattr(parity, "MAX_PROBABILITY_DIFFERENCE", -1.0)
+        with pytest.raises(GraftError, match="serve export RUN --opset 18"):
+            finetune.run(SPEC, data="images", set=settings, run=run, console=Console(quiet=True))
+    report = json.loads((run / "report.json").read_text())
+    assert report["metrics"]["accuracy"] > 0 and report["exports"] == {}
+    finetune.run(SPEC, data="images", set=settings, run=run, console=Console(quiet=True))  # shows it
+    code, _, err = call("export", run, "--opset", "99")
+    assert code == 2 and "export.opset" in err
+    assert call("export", run, "--opset", "18")[0] == 0
+    assert onnx.load(run / "model.onnx").opset_import[0].version == 18
+
+
+@pytest.fixture(scope="module")
+def from_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run, its images beside it under a path that starts where the tests stand."""
+    root = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(0)
+    for name in ("dark", "light"):
+        (root / "images" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, 100, (9, 9, 3), np.uint8) + np.uint8(150 * (name == "light"))
+            Image.fromarray(pixels).save(root / "images" / name / f"{i}.png")
+    settings = {"finetune.epochs": 1, "finetune.strategy": "scratch", "finetune.checks": "none"}
+    (root / "settings.json").write_text(json.dumps(settings))
+    with contextlib.chdir(root):
+        finetune.run(SPEC, data="images", set=settings, run="run", console=Console(quiet=True))
+    return root / "run"
