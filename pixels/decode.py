@@ -18,6 +18,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 FORMAT_NAMES = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: half a GiB once decoded
 
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
 ORIENTATION = int(ExifTags.Base.Orientation)
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -104,4 +106,6 @@ def _describe_unidentified(source: bytes | str | Path | Image.Image) -> str:
         start = b""
     if not start:
         return "empty file"
+    if start.startswith(TIFF_STARTS):
+        return "a TIFF file whose bands, depth or compression are not read; save it as 8-bit RGB"
     return f"not a {FORMAT_NAMES} image: it starts with {start!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import socket
 import sys
@@ -26,6 +27,7 @@ app = typer.Typer(
 BAD_INPUT = 2
 SHOWN_LABELS = 20
 PIPE_WIDTH = 1000
+ANY_PORT = 0
 
 Model = Annotated[Path, typer.Argument(help="a model.onnx, or the folder of a run", metavar="MODEL")]
 Host = Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 for other machines too")]
@@ -96,8 +98,9 @@ def demo(
     share: Annotated[bool, typer.Option("--share", help="open a public link through gradio.live")] = False,
 ) -> None:
     """Open a page that names uploaded pictures with any exported model."""
-    if port is not None:
-        require_free(host, port)
+    if ":" in host:
+        fail(f"the demo listens on IPv4 alone, and {host} is an address of IPv6. Try another --host")
+    require_free(host, port or ANY_PORT)
     with explain_missing("serve"):
         from serve.demo import launch_demo
     launch_demo(runs, host=host, port=port, share=share)
@@ -183,10 +186,15 @@ def print_rich(what: object) -> None:
 def require_free(host: str, port: int) -> None:
     """Exit with a message when nothing can listen there, before the wait for a server's imports."""
     try:
-        socket.create_server((host, port)).close()
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        fail(f"cannot listen on {host}: {getattr(error, 'strerror', error)}. Try another --host")
+    try:
+        socket.create_server(place[:2], family=family).close()
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # Python adds the address once more
-        fail(f"cannot listen on {host}:{port}: {reason}. Try another --port")
+        option = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        fail(f"cannot listen on {host}{f':{port}' if port else ''}: {reason}. Try another {option}")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Annotated
 
 from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
@@ -18,12 +19,11 @@ from starlette.exceptions import HTTPException as HTTPError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixels import ImageError, decode_rgb
-from serve.infer import Predictor
+from serve.infer import MAX_UPLOAD_PIXELS, Predictor, usable_cores
 
 MEBIBYTE = 2**20
 MAX_UPLOAD_MB = 32
 MAX_FILES = 32
-MAX_PIXELS = 50_000_000  # of one image: 150 MB once decoded
 
 Models = Mapping[str, Predictor]
 
@@ -67,6 +67,8 @@ def create_app(models: Models, max_upload_mb: int = MAX_UPLOAD_MB) -> FastAPI:
     app.add_middleware(LimitBody, max_bytes=max_upload_mb * MEBIBYTE)
     app.add_exception_handler(HTTPError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(Exception, _answer_failure)
+    turns = BoundedSemaphore(usable_cores())  # more pictures at a time would take memory and bring no speed
 
     @app.get("/health")
     def health() -> dict[str, object]:
@@ -91,7 +93,10 @@ def create_app(models: Models, max_upload_mb: int = MAX_UPLOAD_MB) -> FastAPI:
     ) -> Prediction:
         """The `top` best classes of each file; a file that is no image gets an error of its own."""
         predictor = _choose(models, model)
-        results = [_answer_file(predictor, file, top) for file in files]
+        results = []
+        for file in files:
+            with turns:
+                results.append(_answer_file(predictor, file, top))
         if all(result.error for result in results):
             raise HTTPException(422, "; ".join(f"{result.file}: {result.error}" for result in results))
         return Prediction(model=_name(models, predictor), task=predictor.metadata.task, results=results)
@@ -102,12 +107,13 @@ def create_app(models: Models, max_upload_mb: int = MAX_UPLOAD_MB) -> FastAPI:
         predictor = _choose(models, model)
         if predictor.metadata.task != "segmentation":
             raise HTTPException(400, f"{predictor.metadata.task} model: it has no mask, ask /predict")
+        png = io.BytesIO()
         try:
-            pixels = decode_rgb(file.file.read(), max_pixels=MAX_PIXELS)
+            with turns:
+                pixels = decode_rgb(file.file.read(), max_pixels=MAX_UPLOAD_PIXELS)
+                Image.fromarray(predictor.mask(pixels)).save(png, "PNG")
         except ImageError as error:
             raise HTTPException(422, f"{file.filename}: {error.reason}") from error
-        png = io.BytesIO()
-        Image.fromarray(predictor.mask(pixels)).save(png, "PNG")
         return Response(png.getvalue(), media_type="image/png")
 
     return app
@@ -158,7 +164,7 @@ def _name(models: Models, predictor: Predictor) -> str:
 def _answer_file(predictor: Predictor, file: UploadFile, top: int) -> FileResult:
     name = file.filename or "upload"
     try:
-        answers = predictor(decode_rgb(file.file.read(), max_pixels=MAX_PIXELS))
+        answers = predictor(decode_rgb(file.file.read(), max_pixels=MAX_UPLOAD_PIXELS))
     except ImageError as error:
         return FileResult(file=name, error=error.reason)
     return FileResult(
@@ -176,6 +182,11 @@ def _answer_invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     reasons = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()]
     return JSONResponse({"error": "; ".join(reasons)}, status_code=422)
+
+
+def _answer_failure(_request: Request, error: Exception) -> JSONResponse:
+    """Of our own mistakes; the server writes them to its log, too."""
+    return JSONResponse({"error": f"the server failed: {type(error).__name__}"}, status_code=500)
 
 
 class LimitBody:

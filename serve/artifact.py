@@ -131,6 +131,8 @@ def open_artifact(
         return session, check_session(session)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or JSON without end
+        raise ArtifactError(f"{path}: its metadata is damaged ({error}). {WAY_OUT}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -158,6 +160,9 @@ def check_session(session: ort.InferenceSession) -> Metadata:
     output = OUTPUTS[metadata.task]
     _check_tensors("input", session.get_inputs(), Output(INPUT_NAME, INPUT_DTYPE, INPUT_RANK))
     _check_tensors("output", session.get_outputs(), output)
+    columns = session.get_outputs()[0].shape[-1]
+    if metadata.task == "classification" and isinstance(columns, int) and columns != len(metadata.labels):
+        raise ArtifactError(f"{len(metadata.labels)} labels stand for {columns} classes. {WAY_OUT}")
     return metadata
 
 

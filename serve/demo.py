@@ -12,12 +12,14 @@ import gradio as gr
 from pixels import ImageError, decode_rgb
 from serve import cards
 from serve.artifact import ArtifactError
-from serve.infer import Predictor
+from serve.infer import MAX_UPLOAD_PIXELS, Predictor
 from serve.runs import ExportedRun, find_runs, open_run
 from serve.style import CSS
 
 TOP = 5
 MAX_UPLOAD = "64mb"
+KEPT_S = 3600
+"""Seconds after which uploaded pictures are deleted, and how often they are looked for."""
 THEME = gr.themes.Base(
     primary_hue="emerald",
     neutral_hue="slate",
@@ -29,7 +31,7 @@ THEME = gr.themes.Base(
 
 def build_page(runs: Path) -> gr.Blocks:
     """The page over the models under `runs`, looked up afresh whenever it is loaded."""
-    with gr.Blocks(title="Graft", analytics_enabled=False) as page:
+    with gr.Blocks(title="Graft", analytics_enabled=False, delete_cache=(KEPT_S, KEPT_S)) as page:
         gr.HTML(cards.HEAD, padding=False)
         empty = gr.HTML(visible=False, padding=False)
         with gr.Row(visible=False) as work:
@@ -72,13 +74,13 @@ def build_page(runs: Path) -> gr.Blocks:
 def answer_file(predictor: Predictor, path: Path) -> str:
     """The card for one uploaded file: its best classes, or why it could not be read."""
     try:
-        picture = decode_rgb(path)
+        picture = decode_rgb(path, max_pixels=MAX_UPLOAD_PIXELS)
+        answer = predictor(picture)[:TOP]
+        if predictor.metadata.task == "segmentation":
+            painted = cards.paint_mask(picture, predictor.mask(picture))
+            return cards.answer_card(path.name, painted, answer, cards.class_colours(predictor.labels))
     except ImageError as error:
         return cards.error_card(path.name, error.reason)
-    answer = predictor(picture)[:TOP]
-    if predictor.metadata.task == "segmentation":
-        painted = cards.paint_mask(picture, predictor.mask(picture))
-        return cards.answer_card(path.name, painted, answer, cards.class_colours(predictor.labels))
     return cards.answer_card(path.name, picture, answer)
 
 
@@ -89,6 +91,7 @@ def launch_demo(runs: Path, host: str, port: int | None, share: bool) -> None:
     Raises: ArtifactError when there is none.
     """
     page = build_page(runs)
+    _spare_proxy(host)
     try:
         page.launch(
             server_name=host,
@@ -103,6 +106,13 @@ def launch_demo(runs: Path, host: str, port: int | None, share: bool) -> None:
         )
     except OSError as error:
         raise ArtifactError(f"cannot listen on {host}: {error}. Try another --port") from error
+
+
+def _spare_proxy(host: str) -> None:
+    """Gradio asks its own page whether it is there; a proxy that is set for other hosts has no say in it."""
+    for name in ("NO_PROXY", "no_proxy"):
+        spared = [os.environ.get(name, ""), "localhost", "127.0.0.1", host]
+        os.environ[name] = ",".join(filter(None, spared))
 
 
 def _find(runs: Path, name: str | None) -> ExportedRun:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,13 +18,14 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 
 import zoo
 from pixels import ImageError
 from serve.artifact import FILE_NAME, INPUT_NAME, MAX_MASK_CLASSES, OUTPUTS, ArtifactError, Metadata
+from serve.graphs import GRAPHS, Classifier
 from serve.onnx_file import open_session, strip_notes, write_model
-from serve.parity import Expected, NamedImage, Parity, describe_failure, margin, measure_parity
+from serve.parity import NamedImage, Parity, describe_failure, measure_parity
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
@@ -37,54 +38,6 @@ EXAMPLE_SHAPE = (2, 37, 53, 3)  # no two sizes alike, none of them 1: the export
 
 class ExportError(GraftError):
     """A network that cannot be exported, or whose export answers otherwise than the network."""
-
-
-class Classifier(nn.Module):
-    """Raw pixels to probabilities: what the artifact of a classification run computes."""
-
-    def __init__(self, preprocess: nn.Module, net: nn.Module) -> None:
-        super().__init__()
-        self.preprocess = preprocess
-        self.net = net
-
-    def forward(self, image: Tensor) -> Tensor:
-        """In: uint8 (batch, height, width, 3). Out: float32 (batch, classes)."""
-        return torch.softmax(self.net(self.preprocess(image)), dim=1)
-
-    def expect(self, image: Tensor) -> Expected:
-        """The answer with its margins, for comparison."""
-        probabilities = self(image).numpy()
-        return Expected(probabilities, margin(probabilities, axis=1))
-
-
-class Segmenter(Classifier):
-    """Raw pixels to the class of every pixel, at the size of the image that came in."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        """In: uint8 (batch, height, width, 3). Out: uint8 (batch, height, width)."""
-        mask = self.net(self.preprocess(image)).argmax(dim=1).to(torch.uint8)
-        return fit_nearest(mask, image)
-
-    def expect(self, image: Tensor) -> Expected:
-        """The answer with its margins, for comparison."""
-        probabilities = super().forward(image).numpy()
-        margins = torch.from_numpy(margin(probabilities, axis=1))
-        return Expected(self(image).numpy(), fit_nearest(margins, image).numpy())
-
-
-GRAPHS: Mapping[str, type[Classifier]] = {"classification": Classifier, "segmentation": Segmenter}
-
-
-def fit_nearest(values: Tensor, image: Tensor) -> Tensor:
-    """Each pixel of `image` (N, H, W, 3) takes the value (N, h, w) under its centre.
-
-    The places are found in whole numbers, so that every runtime finds the same ones.
-    """
-    rows, columns = (
-        torch.div((2 * torch.arange(new) + 1) * old, 2 * new, rounding_mode="floor")
-        for new, old in zip(image.shape[1:3], values.shape[1:3], strict=True)
-    )
-    return values[:, rows][:, :, columns]
 
 
 def export_run(run: FinishedRun) -> dict[str, object]:

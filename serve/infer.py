@@ -26,6 +26,8 @@ ImageLike: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 Answer: TypeAlias = list[tuple[str, float]]
 
 MAX_BATCH = 32
+MAX_UPLOAD_PIXELS = 50_000_000
+"""Of a picture that somebody sends; decoding it and answering take up to 0.8 GB."""
 
 
 class Predictor:
@@ -55,16 +57,21 @@ class Predictor:
 
         A segmentation model gives each class's share of the pixels in place of a probability.
         In: a path, encoded bytes, a PIL image, or RGB pixels as uint8 (height, width, 3).
-        Raises: ImageError for what is no image.
+        Raises: ImageError for what is no image, and for one that is too large for the memory there is.
         """
         if not isinstance(image, list):
             return self([image])[0]
+        chunks = (image[start : start + MAX_BATCH] for start in range(0, len(image), MAX_BATCH))
+        return [answer for chunk in chunks for answer in self._answer(chunk)]
+
+    def _answer(self, images: list[ImageLike]) -> list[Answer]:
+        """The answers for so many images that all may be in memory at once."""
         answers: dict[int, Answer] = {}
-        for indices, batch in batch_by_size([read_image(one) for one in image]):
+        for indices, batch in batch_by_size([read_image(one) for one in images]):
             scores = SCORES[self.metadata.task](self._run(batch), len(self.labels))
             for index, row in zip(indices, scores, strict=True):
                 answers[index] = rank(self.labels, row)
-        return [answers[index] for index in range(len(image))]
+        return [answers[index] for index in range(len(images))]
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """In: uint8 (batch, height, width, 3), RGB. Out: float32 (batch, classes); each row sums to 1.
@@ -88,7 +95,15 @@ class Predictor:
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         _check_pixels(images, "batch, height, width, 3")
-        output = self._session.run(None, {INPUT_NAME: np.ascontiguousarray(images)})[0]
+        try:
+            output = self._session.run(None, {INPUT_NAME: np.ascontiguousarray(images)})[0]
+        except Exception as error:  # onnxruntime raises a class of its own for each kind of failure
+            count, height, width = images.shape[:3]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ImageError(
+                f"the model has no answer for {count} of {width}x{height} pixels, which may be more than the "
+                f"memory here holds ({reason})"
+            ) from error
         return cast(NDArray[Any], output)
 
 
@@ -112,6 +127,8 @@ def session_options(threads: int | None = None) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
+    # The arena would keep the memory of the largest picture for good; without it answers are as fast.
+    options.enable_cpu_mem_arena = False
     # Without it, waiting threads spin, which robs the other work of a small machine or of a server.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

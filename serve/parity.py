@@ -65,14 +65,17 @@ class Parity:
 
     images: int
     compared: int
-    max_probability_difference: float
+    max_probability_difference: float | None
+    """None for masks, which hold no probabilities."""
     top1_differences: int
     seconds: float
 
     def __str__(self) -> str:
+        said = f"{self.images} validation images answered as by the network"
+        if self.max_probability_difference is None:
+            return f"{said}: the same class in every pixel that is clear"
         return (
-            f"{self.images} validation images answered as by the network: "
-            f"{self.compared - self.top1_differences} of {self.compared} clear answers the same, "
+            f"{said}: {self.compared - self.top1_differences} of {self.compared} clear answers the same, "
             f"probabilities at most {self.max_probability_difference:.1e} apart"
         )
 
@@ -104,11 +107,15 @@ def measure_parity(
     parity = Parity(
         images=len(differences),
         compared=sum(difference.clear for difference in differences),
-        max_probability_difference=float(np.max([d.probability for d in differences], initial=0.0)),
+        max_probability_difference=_largest(differences) if task == "classification" else None,
         top1_differences=sum(bool(difference.other_answer) for difference in differences),
         seconds=round(time.perf_counter() - start, 3),
     )
     return parity, [difference for difference in differences if not difference.allowed]
+
+
+def _largest(differences: Sequence[Difference]) -> float:
+    return float(np.max([difference.probability for difference in differences], initial=0.0))
 
 
 def margin(probabilities: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

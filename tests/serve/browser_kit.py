@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Route, expect, sync_playwright
 
 HERE = "http://127.0.0.1"
+NOBODY = "http://127.0.0.1:9"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE_MS = 30_000  # other work may share the machine
 OPTIONS = ["--no-sandbox", "--disable-background-networking"]
@@ -57,12 +58,13 @@ def open_browser() -> Iterator[tuple[BrowserContext, list[str]]]:
 
 @contextlib.contextmanager
 def serve_demo(runs: Path, log: Path) -> Iterator[str]:
-    """`python -m serve demo` over a folder of runs; gives its address."""
+    """`python -m serve demo` over a folder of runs, behind a proxy that is not there; gives its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-X", "importtime", "-m", "serve", "demo", "--runs", str(runs)]
+    proxied = {**os.environ, "http_proxy": NOBODY, "all_proxy": NOBODY}
     with log.open("w") as file:
-        server = subprocess.Popen([*command, "--port", str(port)], stdout=file, stderr=file)
+        server = subprocess.Popen([*command, "--port", str(port)], stdout=file, stderr=file, env=proxied)
     try:
         wait_for(port, server, log)
         yield f"{HERE}:{port}"

@@ -148,6 +148,18 @@ def test_unknown_addresses_are_json_errors(client: TestClient) -> None:
     assert client.get("/predict").json() == {"error": "Method Not Allowed"}
 
 
+def test_what_the_server_itself_does_wrong_is_a_json_error(
+    digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(Predictor, "__call__", fail)
+    with TestClient(create_app(load_models([digits_model.path])), raise_server_exceptions=False) as client:
+        response = client.post("/predict", files=[upload(digits[0][0])])
+    assert (response.status_code, response.json()) == (500, {"error": "the server failed: KeyError"})
+
+
 def test_upload_that_hides_its_length_is_stopped(client: TestClient) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
 

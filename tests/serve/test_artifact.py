@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import onnx
-import onnxruntime as ort
 import pytest
 from digits_kit import DigitsModel
 
@@ -128,6 +127,9 @@ def test_foreign_onnx_file(tmp_path: Path) -> None:
         ({"labels": "[]"}, "graft.labels is '[]', expected a JSON list of names"),
         ({"labels": "cat, dog"}, "graft.labels is 'cat, dog', expected JSON"),
         ({"metrics": "[]"}, "graft.metrics is '[]', expected a JSON object"),
+        ({"labels": '["a", "b"]'}, "2 labels stand for 10 classes"),
+        ({"contract": "9" * 5000}, "its metadata is damaged"),
+        ({"metrics": "[" * 100_000}, "its metadata is damaged"),
     ],
 )
 def test_metadata_that_is_refused(
@@ -149,5 +151,10 @@ def test_optional_metadata_may_be_absent(tmp_path: Path, digits_model: DigitsMod
     assert read_metadata(path).created == ""
 
 
-def test_reading_metadata_leaves_the_session_options_alone() -> None:
-    assert ort.SessionOptions().graph_optimization_level == ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+def test_metadata_that_is_no_text_is_refused(tmp_path: Path, digits_model: DigitsModel) -> None:
+    content = digits_model.path.read_bytes()
+    assert content.count(b"digits_tiny") == 1
+    path = tmp_path / "bytes.onnx"
+    path.write_bytes(content.replace(b"digits_tiny", b"digits\xfftiny"))
+    with pytest.raises(ArtifactError, match=r"bytes\.onnx: "):
+        open_artifact(path)

@@ -17,7 +17,15 @@ from torch import nn
 
 from finetune.preprocess import Preprocess
 from serve.artifact import Metadata
-from serve.cards import class_colours, empty_page, error_card, facts_card, paint_mask, stack_cards
+from serve.cards import (
+    answer_card,
+    class_colours,
+    empty_page,
+    error_card,
+    facts_card,
+    paint_mask,
+    stack_cards,
+)
 from serve.export import export_onnx
 from serve.infer import Predictor
 from serve.runs import find_runs, open_run, score_text
@@ -75,7 +83,10 @@ def test_score_in_words() -> None:
 def test_names_are_escaped() -> None:
     assert "&lt;cat&gt;" in facts_card(ABOUT)
     assert "<cat>" not in facts_card(ABOUT)
-    assert "<b>" not in error_card("<b>x.png", "no <b>image").split("</strong>")[1]
+    assert "<b>" not in error_card("<b>x.png", "no <b>image")
+    card = answer_card("<i>x.png", np.zeros((2, 2, 3), np.uint8), [("<b>cat", 0.9), ("<u>dog", 0.1)])
+    assert not [tag for tag in ("<i>", "<b>", "<u>") if tag in card]
+    assert card.count("&lt;b&gt;cat") == 3 and "&lt;u&gt;dog" in card and "&lt;i&gt;x.png" in card
     assert "make finetune SPEC=specs/resnet_small.yaml" in empty_page("<runs>")
     assert "<runs>" not in empty_page("<runs>")
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from finetune.preprocess import Preprocess
 from serve import Predictor
 from serve.artifact import read_metadata
-from serve.export import Classifier, ExportError, check_graph, export_onnx, fit_nearest, spread
+from serve.export import ExportError, check_graph, export_onnx, spread
+from serve.graphs import Classifier, fit_nearest
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 

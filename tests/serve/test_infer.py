@@ -16,7 +16,7 @@ from PIL import Image
 from pixels import ImageError
 from serve import Predictor
 from serve.artifact import ArtifactError
-from serve.infer import batch_by_size, pixel_shares, rank, usable_cores
+from serve.infer import MAX_BATCH, batch_by_size, pixel_shares, rank, usable_cores
 
 Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -150,3 +150,20 @@ def test_prediction_imports_no_torch(tmp_path: Path, digits_model: DigitsModel, 
     assert "onnxruntime" in imported
     heavy = {"torch", "torchvision", "onnx", "sklearn", "gradio", "fastapi", "zoo", "finetune"}
     assert imported & heavy == set()
+
+
+def test_more_pictures_than_a_batch_keep_their_order(predictor: Predictor, digits: Digits) -> None:
+    images = list(digits[0][: MAX_BATCH + 5])
+    assert predictor(images)[MAX_BATCH:] == predictor(images[MAX_BATCH:])
+
+
+def test_a_picture_that_memory_does_not_hold_is_told(
+    predictor: Predictor, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("Failed to allocate memory for requested buffer\nat some place")
+
+    monkeypatch.setattr(predictor, "_session", Full())
+    with pytest.raises(ImageError, match=r"no answer for 1 of 32x32 pixels.*Failed to allocate memory"):
+        predictor(digits[0][0])

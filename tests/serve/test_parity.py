@@ -68,6 +68,20 @@ def test_report_is_json_with_its_limits() -> None:
     assert (values["images"], values["limit"], values["margin"]) == (1, 1e-4, 1e-3)
 
 
+def test_masks_have_no_probabilities_to_compare() -> None:
+    mask = np.zeros((1, 4, 6), np.uint8)
+    parity, bad = measure_parity(
+        artifact=lambda batch: mask,
+        network=lambda batch: Expected(mask, np.ones(mask.shape, np.float32)),
+        images=[("a.jpg", PICTURE)],
+        task="segmentation",
+        labels=LABELS,
+    )
+    assert bad == []
+    assert parity.to_dict()["max_probability_difference"] is None
+    assert "probabilities" not in str(parity) and "the same class in every pixel" in str(parity)
+
+
 def test_failure_names_some_images_and_counts_the_rest() -> None:
     rows = np.array([[0.9, 0.1, 0.0]], np.float32)
     parity, bad = measure_parity(

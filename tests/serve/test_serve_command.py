@@ -109,11 +109,13 @@ def test_help_answers_within_half_a_second() -> None:
 
 
 def test_api_listens(digits_model: DigitsModel) -> None:
-    port = "18655"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "serve", "api", str(digits_model.folder), "--port", port]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             assert ask_health(f"http://127.0.0.1:{port}/health") == {"status": "ok", "models": 1}
+            assert server.poll() is None
         finally:
             server.terminate()
 
@@ -125,6 +127,18 @@ def test_port_that_is_taken(call: Call, command: list[str]) -> None:
         code, out, err = call(*command, "--port", str(port))
     assert (code, out) == (2, "")
     assert err == f"cannot listen on 127.0.0.1:{port}: Address already in use. Try another --port\n"
+
+
+@pytest.mark.parametrize("command", [["demo"], ["api", "model.onnx"]])
+@pytest.mark.parametrize("host", ["nonsense.invalid", "192.0.2.7"])
+def test_a_host_that_is_not_this_machines(call: Call, command: list[str], host: str) -> None:
+    code, out, err = call(*command, "--host", host)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"cannot listen on {host}") and err.endswith("Try another --host\n")
+
+
+def test_the_demo_listens_on_ipv4_alone(call: Call) -> None:
+    assert call("demo", "--host", "::1")[2].startswith("the demo listens on IPv4 alone, and ::1 is")
 
 
 def ask_health(address: str, seconds: float = 30) -> object:
