@@ -7,6 +7,7 @@ import math
 import torch
 from accelerate import Accelerator
 
+from finetune.dataset import count_batches
 from finetune.plan import Plan
 from finetune.recipe.distill import load_teacher
 from finetune.recipe.ema import build_ema
@@ -76,6 +77,6 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
 
 def build_schedule(settings: FinetuneSettings, images: int, plan: Plan) -> Schedule:
     """The learning rate over all updates of the plan."""
-    updates = math.ceil(math.ceil(images / plan.batch_size) / settings.accumulate)
+    updates = math.ceil(count_batches(images, plan.batch_size) / settings.accumulate)
     steps = updates * plan.epochs
     return Schedule(settings.schedule, steps, updates, settings.warm_up_steps(steps, updates))

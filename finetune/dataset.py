@@ -195,12 +195,25 @@ def loader(
 
 
 def batch_indices(count: int, batch_size: int, shuffle_seed: int | None, epoch: int) -> list[list[int]]:
-    """Indices 0 to count - 1 in batches, shuffled by (shuffle_seed, epoch)."""
+    """Indices 0 to count - 1 in batches, shuffled by (shuffle_seed, epoch).
+
+    A single image that would be left over joins the batch before it: a batch norm cannot go by one.
+    """
     if shuffle_seed is None:
         order = torch.arange(count)
     else:
         order = torch.randperm(count, generator=make_generator(shuffle_seed, epoch, "order"))
-    return [batch.tolist() for batch in torch.split(order, batch_size)] if count else []
+    batches = [batch.tolist() for batch in torch.split(order, batch_size)] if count else []
+    if len(batches) > count_batches(count, batch_size):
+        left_over = batches.pop()
+        batches[-1] += left_over
+    return batches
+
+
+def count_batches(count: int, batch_size: int) -> int:
+    """How many batches so many items make."""
+    whole, left_over = divmod(count, batch_size)
+    return whole + (left_over > 1 or (left_over == 1 and not whole))
 
 
 def collate(items: Sequence[tuple[Tensor, int | Tensor]]) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from finetune.evidence.measure import network_features
 from finetune.evidence.stage_probe import build_stage_probe
 from finetune.evidence.stage_select import fit_stage_probe
 from finetune.folder import RunFolder, write_weights
-from finetune.head import fit_head
+from finetune.head import fit_head, start_head
 from finetune.loop import build_loop
 from finetune.plan import Plan
 from finetune.rebuild import Training, rebuild_net
@@ -37,8 +37,7 @@ def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) 
     Raises: GraftError when a linear probe has no linear head to write into, or when training breaks down.
     """
     _check_probe(setup, plan)
-    if plan.head == "probe" and not find_strategy(plan.strategy).probe:
-        fit_head(setup)
+    start_head(setup, plan)
     if plan.strategy == "linear_probe":
         trained = _fit_head(setup)
     elif plan.strategy == "stage_probe":

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
+from finetune.choose import choose_plan
 from finetune.plan import Plan
 from finetune.plan_file import read_plan
 from finetune.setup import Setup
@@ -16,6 +19,12 @@ from zoo.errors import GraftError
 WHOLE = ("",)
 GIVEN = "a plan given back: "
 """Begins the reasons that are not the plan's own."""
+
+
+def settle_plan(setup: Setup, console: Console) -> Plan:
+    """The plan that the spec names, or else the one that is chosen here. Raises: as both."""
+    given = setup.settings.plan
+    return choose_plan(setup, console=console) if given is None else given_plan(setup, given)
 
 
 def given_plan(setup: Setup, path: str) -> Plan:

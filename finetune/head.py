@@ -9,8 +9,16 @@ from torch import nn
 
 from finetune.evidence.measure import network_features
 from finetune.evidence.probe import Probe, fit_probe, probe_head
+from finetune.plan import Plan
 from finetune.setup import Setup
+from finetune.strategies import find_strategy
 from zoo.errors import GraftError
+
+
+def start_head(setup: Setup, plan: Plan) -> None:
+    """Fit the head of the setup's network before it is tuned, where the plan says so. Raises: as fit_head."""
+    if plan.head == "probe" and not find_strategy(plan.strategy).probe:
+        fit_head(setup)
 
 
 def fit_head(setup: Setup) -> Probe:

@@ -21,7 +21,7 @@ from finetune.ensembles.views import with_views
 from finetune.evaluate import by_class, evaluate_artifact
 from finetune.execute import Trained, execute_plan, rebuild
 from finetune.folder import RunFolder, keep_other, new_folder, unfinished, write_json, write_text
-from finetune.given_plan import given_plan
+from finetune.given_plan import given_plan, settle_plan
 from finetune.monitor.reading import read_run
 from finetune.outcome import compare_outcome
 from finetune.plan import Plan
@@ -278,8 +278,7 @@ def _settle_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
 def _settle_plan(setup: Setup, folder: RunFolder, console: Console) -> Plan:
     if folder.plan.exists():
         return read_plan(folder.plan)
-    given = setup.settings.plan
-    plan = choose_plan(setup, console=console) if given is None else given_plan(setup, given)
+    plan = settle_plan(setup, console)
     write_text(folder.plan, plan.to_json())
     return plan
 

@@ -43,6 +43,8 @@ class Place:
     step: int
     last: bool
     """Whether the batch is the epoch's last, which ends an accumulation however short."""
+    group: int = 1
+    """How many batches are accumulated into the update that this one belongs to."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Step:
             inputs = add_input_noise(inputs, self.settings.input_noise, make_generator(*seed, "input noise"))
         with weight_noise(self.net, self.settings.weight_noise, make_generator(*seed, "weight noise")):
             loss = self._loss_of(self._network(self.net, images), inputs, targets)
-            self.accelerator.backward(loss / self.settings.accumulate)
+            self.accelerator.backward(loss / place.group)
         updates = place.last or (place.batch + 1) % self.settings.accumulate == 0
         if updates:
             self._update(place.step, damping)

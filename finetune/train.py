@@ -101,7 +101,7 @@ class Loop:
         for images, targets in self._loader(standing.epoch, standing.batch):
             if self.monitor is not None and self.keeps and standing.batch == batches // 2:
                 self.step.gauge.arm()
-            place = Place(standing.epoch, standing.batch, standing.step, last=standing.batch + 1 == batches)
+            place = self._place(batches)
             loss, updated = self.step(images, targets, place, standing.damping)
             standing.batch += 1
             standing.step += updated
@@ -124,6 +124,13 @@ class Loop:
             if standing.step >= self.max_steps:
                 break
         self.close_epoch((standing.images - before) / (time.monotonic() - start))
+
+    def _place(self, batches: int) -> Place:
+        """Where the next batch stands, of so many in the epoch."""
+        standing, accumulate = self.standing, self.setup.settings.accumulate
+        first = standing.batch // accumulate * accumulate
+        last, group = standing.batch + 1 == batches, min(accumulate, batches - first)
+        return Place(standing.epoch, standing.batch, standing.step, last, group)
 
     def _check(self, trouble: str | None) -> None:
         """Raises: GraftError with a rate to try, when the loss ran away."""

@@ -16,8 +16,9 @@ from finetune.checks.registry import CHECKS
 from finetune.checks.result import Result
 from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject, undisturbed
-from finetune.choose import choose_plan
 from finetune.console import own_console
+from finetune.given_plan import settle_plan
+from finetune.head import start_head
 from finetune.rate_finder import plot_rates
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import prepare, read_recipe, section
@@ -48,9 +49,10 @@ def check_recipe(
     settings, tuning = section(recipe, DataSettings), section(recipe, FinetuneSettings)
     setup = prepare(recipe, find_task(recipe.task).load(settings, tuning.seed))
     show_setup(setup, console)
-    plan = choose_plan(setup, console=console)
+    plan = settle_plan(setup, console)
     show_plan(plan, console)
     setup = starting(setup, plan)
+    start_head(setup, plan)
     subject, results = Subject(setup, plan, PartialState().device), []
     for result in run_checks(subject):
         colour = COLOURS[result.status]

@@ -28,16 +28,23 @@ def initial_loss(subject: Subject) -> Result:
     """the loss at the start is ln C, that of an even guess"""
     expected, found = chance_loss(subject.classes), subject.first_pass.loss
     tolerance = TOLERANCE * expected + TOLERANCE_FLOOR
-    knows = subject.setup.origin is not None and not subject.setup.origin.audit.fresh
+    fitted = subject.plan.head == "probe"
+    knows = fitted or (subject.setup.origin is not None and not subject.setup.origin.audit.fresh)
     low = -math.inf if knows else expected - tolerance
     most = "at most " if knows else ""
+    way_out = (
+        "finetune.head=fresh: the head was fitted to what batch norms make of images by their stored "
+        "statistics, and in training they go by those of each batch"
+        if fitted
+        else "normalise the input, or start the head smaller: choices.init, as in "
+        "{path: HEAD, weight: {normal: {std: 0.01}}}"
+    )
     return judge(
         "initial_loss",
         low <= found <= expected + tolerance,
         found=f"{found:.3f}",
         expected=f"{most}{expected:.3f} (ln {subject.classes}), within {tolerance:.2f}",
-        way_out="normalise the input, or start the head smaller: choices.init, as in "
-        "{path: HEAD, weight: {normal: {std: 0.01}}}",
+        way_out=way_out,
         numbers={"loss": found, "expected": expected},
     )
 

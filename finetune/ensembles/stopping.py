@@ -21,6 +21,7 @@ from finetune.log import Line, append_line, read_lines
 from finetune.loop import build_loop
 from finetune.plan import Plan
 from finetune.recipe.plateau import build_plateau
+from finetune.recipe.resizing import Resizing
 from finetune.recipe.schedules import SCHEDULES, Schedule
 from finetune.settings import FinetuneSettings
 from finetune.setup import Setup
@@ -128,8 +129,8 @@ def retrain(again: Setup, first: Loop, folder: RunFolder) -> Refit:
     scores = [line[f"val_{again.task.score}"] for line in read_lines(first.folder.log)]
     factors = dampings(again.settings, scores)  # type: ignore[arg-type]
     first.console.print(f"  again from the start for {steps} steps, on training and validation images")
-    loop = build_refit(again, first, folder, DampedSchedule(**vars(schedule), factors=factors))
-    return replace(loop, max_steps=steps)
+    damped = DampedSchedule(**vars(schedule), factors=factors)
+    return replace(build_refit(again, first, folder, damped, first.step.resizing), max_steps=steps)
 
 
 def go_on(again: Setup, first: Loop, folder: RunFolder, target_loss: float) -> Refit:
@@ -143,7 +144,7 @@ def go_on(again: Setup, first: Loop, folder: RunFolder, target_loss: float) -> R
     damping = dampings(again.settings, scores)[standing.best_epoch]  # type: ignore[arg-type]
     rate = max(schedule.rate(best) * damping, LOWEST_RATE)
     constant = Schedule(SCHEDULES.read_call("constant"), schedule.steps, schedule.steps_per_epoch)
-    loop = build_refit(again, first, folder, DampedSchedule(**vars(constant), factors=(rate,)))
+    loop = build_refit(again, first, folder, DampedSchedule(**vars(constant), factors=(rate,)), None)
     for net in (again.net, loop.step.averaged()):
         read_weights(first.folder.weights, net)
     loop.standing.epoch = standing.best_epoch + 1
@@ -158,11 +159,13 @@ def go_on(again: Setup, first: Loop, folder: RunFolder, target_loss: float) -> R
     return replace(loop, plan=plan, target_loss=target_loss)
 
 
-def build_refit(again: Setup, first: Loop, folder: RunFolder, schedule: Schedule) -> Refit:
-    """The second phase's loop: all as in the first one, but for the schedule; it has no end yet."""
+def build_refit(
+    again: Setup, first: Loop, folder: RunFolder, schedule: Schedule, resizing: Resizing | None
+) -> Refit:
+    """The second phase's loop: all as in the first one, but for rates and sizes; it has no end yet."""
     loop = build_loop(again, first.plan, folder, first.console)
     loop.standing.plateau = None
-    step = replace(loop.step, schedule=schedule)
+    step = replace(loop.step, schedule=schedule, resizing=resizing)
     return Refit(**vars(loop) | {"step": step, "watch": first.watch, "monitor": None})
 
 

@@ -6,6 +6,7 @@ Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,12 @@ from zoo.errors import GraftError
 class Teacher:
     """A trained network, how much its word counts, and how its inputs follow from the student's.
 
-    `scale` and `shift`, (C, 1, 1), turn pixels normalised for the student into those the teacher knows.
+    Images are brought to the `size` (height, width) that the teacher was trained on; `scale` (1, C, 1, 1)
+    and `shift`, the same or (1, C, height, width), turn pixels normalised for the student into those it knows.
     """
 
     net: nn.Module
+    size: tuple[int, int]
     scale: Tensor
     shift: Tensor
     share: float
@@ -40,23 +43,31 @@ class Teacher:
     @torch.no_grad()
     def answer(self, inputs: Tensor) -> Tensor:
         """Logits (N, classes) for the student's normalised inputs (N, C, H, W)."""
-        logits: Tensor = self.net(inputs * self.scale + self.shift)
+        logits: Tensor = self.net(_resized(inputs, self.size) * self.scale + self.shift)
         return logits.float()
 
     def mix(self, loss: Tensor, logits: Tensor, answers: Tensor) -> Tensor:
         """The task's loss and the divergence from the teacher's softened answers, by `share`.
 
-        In: () loss; (N, classes) logits of the student and of the teacher. Out: ().
+        In: () loss; logits of the student and of the teacher, (N, classes) or, of masks, (N, classes, H, W)
+        each. Out: (). Of masks it is the mean over pixels, as the task's loss is.
         The square of the temperature keeps the gradient's size (section 2 of the paper).
         """
-        heat = self.temperature
+        heat, answers = self.temperature, _resized(answers, logits.shape[2:])
         soft = F.kl_div(
             F.log_softmax(logits.float() / heat, dim=1),
             F.log_softmax(answers / heat, dim=1),
-            reduction="batchmean",
+            reduction="none",
             log_target=True,
         )
-        return (1 - self.share) * loss + self.share * heat**2 * soft
+        return (1 - self.share) * loss + self.share * heat**2 * soft.sum(1).mean()
+
+
+def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps (N, C, h, w) at another (height, width); what is of that size, or has none, as it is."""
+    if maps.shape[2:] == tuple(size):
+        return maps
+    return F.interpolate(maps.float(), size=tuple(size), mode="bilinear", antialias=True)
 
 
 def load_teacher(
@@ -93,11 +104,13 @@ def load_teacher(
         mean=spec.input.mean,
         std=spec.input.std,
     ).to(device)
-    mean, std = student.mean.to(device), student.std.to(device)
+    mean, std, size = student.mean.to(device), student.std.to(device), (spec.input.height, spec.input.width)
+    shift = (mean - own.mean) / own.std
     return Teacher(
         net.to(device).eval().requires_grad_(False),
+        size,
         std / own.std,
-        (mean - own.mean) / own.std,
+        shift if shift.shape[2:] == (1, 1) else _resized(shift, size),  # a mean image is of a size
         settings.share,
         settings.temperature,
     )

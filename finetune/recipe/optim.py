@@ -130,7 +130,8 @@ def build_optimizer(call: Call, groups: Groups) -> Optimizer:
     Each step first shrinks the weights of a group by its learning rate times its `decoupled_decay`.
     """
     optimizer: Optimizer = OPTIMIZERS[call.op].function(groups, **call.args)
-    optimizer.register_step_pre_hook(_decay_weights)
+    inner: Optimizer = getattr(optimizer, "_base_optimizer", optimizer)  # timm's Lookahead calls no hooks
+    inner.register_step_pre_hook(_decay_weights)
     return optimizer
 
 

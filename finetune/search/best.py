@@ -12,9 +12,11 @@ import zoo
 from finetune.folder import write_text
 from finetune.search.check import without_search
 from finetune.search.record import Trial
+from finetune.search.space import override_values
 from zoo.dump import to_yaml
 
 BASE, BEST = "base.yaml", "best.yaml"
+FINETUNE = "finetune"
 
 
 def write_best(recipe: zoo.Spec, best: Trial, epochs: int, score: str, folder: Path) -> Path:
@@ -22,14 +24,15 @@ def write_best(recipe: zoo.Spec, best: Trial, epochs: int, score: str, folder: P
 
     `best.yaml` trains in full; with finetune.epochs set to those of the trial it repeats the trial.
     """
-    path = folder / BEST
-    base = yaml.safe_load(without_search(recipe).to_yaml())
-    for key, value in best.values.items():
+    path, bare = folder / BEST, without_search(recipe)
+    base = yaml.safe_load(bare.to_yaml())
+    values = _whole_settings(yaml.safe_load(override_values(bare, best.values).to_yaml()), best.values)
+    for key, value in values.items():
         if isinstance(value, dict):  # laid over another mapping it would be mixed with it
             _remove(base, key.split("."))
     write_text(folder / BASE, f"# What was searched; {BEST} extends it.\n{to_yaml(base)}")
     found: dict[str, Any] = {"extends": path.with_name(BASE).stem, "name": f"{recipe.name}_best"}
-    for key, value in best.values.items():
+    for key, value in values.items():
         _put(found, key.split("."), value)
     write_text(
         path,
@@ -38,6 +41,21 @@ def write_best(recipe: zoo.Spec, best: Trial, epochs: int, score: str, folder: P
         f"# Only the trial again:  make finetune SPEC={path} SET=finetune.epochs={epochs}\n{to_yaml(found)}",
     )
     return path
+
+
+def _whole_settings(resolved: Mapping[str, Any], values: Mapping[str, object]) -> dict[str, object]:
+    """The values, in place of a part of a setting the whole of it, as the best trial had it.
+
+    A setting such as `finetune.clip` is one of several kinds: parts of two of them make none.
+    """
+    whole: dict[str, object] = {}
+    for key, value in values.items():
+        section, *path = key.split(".")
+        if section == FINETUNE and len(path) > 1:
+            whole[f"{section}.{path[0]}"] = resolved[section][path[0]]
+        else:
+            whole[key] = value
+    return whole
 
 
 def _put(document: dict[str, Any], parts: list[str], value: object) -> None:

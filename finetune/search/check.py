@@ -18,6 +18,14 @@ NOT_SEARCHED = {
     "finetune.cache": "a folder is no hyper-parameter",
     "finetune.ensemble": "a trial trains one network",
     "finetune.after_stopping": "a trial ends with its epochs",
+    "finetune.precision": "all trials have the plan's",
+    "finetune.plan": "all trials follow one",
+    "finetune.budget_minutes": "search.epochs says how long a trial is",
+    "finetune.evidence_images": "the plan is made once, for all trials",
+    "finetune.test_time": "a trial is judged on the images as they are",
+    "finetune.checks": "a trial is not checked",
+    "finetune.monitor": "a trial is not monitored",
+    "finetune.trackers": "a trial is not tracked",
 }
 
 
@@ -49,8 +57,8 @@ def _check_key(spec: zoo.Spec, key: str, node: Node, space: MapNode) -> Iterator
     if part not in PARTS:
         expected = ", ".join(f"{name}.…" for name in PARTS)
         yield Problem(mark, where, f"'{part}' cannot be searched", expected, nearest(part, PARTS))
-    elif key in NOT_SEARCHED:
-        yield Problem(mark, where, f"cannot be searched: {NOT_SEARCHED[key]}", "another key")
+    elif said := [why for fixed, why in NOT_SEARCHED.items() if f"{key}.".startswith(f"{fixed}.")]:
+        yield Problem(mark, where, f"cannot be searched: {said[0]}", "another key")
     elif within := [other for other in space.items if key.startswith(other + ".")]:
         yield Problem(mark, where, f"lies within '{within[0]}', which is searched too", "one of them")
     else:

@@ -9,24 +9,29 @@ import zoo
 from finetune.data import Splits
 from finetune.search.check import without_search
 from finetune.settings import SearchSettings
+from finetune.settings.data import WHERE
 from finetune.setup import section
 from zoo.dump import to_yaml
 from zoo.errors import GraftError
 
-RECIPE = "recipe"
+RECIPE, EPOCHS = "recipe", "epochs"
+OF_THE_MACHINE = ("workers", "cache_mb")
+"""Keys of `data` that change nothing but how fast it goes."""
 
 
 def describe_search(recipe: zoo.Spec, splits: Splits, epochs: int) -> str:
     """The text that two searches share when their trials can be compared.
 
-    Images are told by their number and classes, not by their folder: machines may keep them elsewhere. How
-    many trials there are, and how their values are drawn, may change.
+    Images are told by their number and classes, not by where they lie, which may differ between machines, as
+    may what reads them. How many trials there are, and how their values are drawn, may change.
     """
     document = yaml.safe_load(without_search(recipe).to_yaml())
     for name in ("search", "export"):
         document.pop(name, None)
     document["finetune"].pop("cache", None)
-    document["data"] = {
+    for key in (*WHERE, *OF_THE_MACHINE):
+        document["data"].pop(key, None)
+    document["data"] |= {
         "classes": list(splits.classes),
         "train": len(splits.train),
         "val": len(splits.val),
@@ -34,6 +39,13 @@ def describe_search(recipe: zoo.Spec, splits: Splits, epochs: int) -> str:
     settings = section(recipe, SearchSettings)
     document["search"] = {"epochs": epochs, "space": settings.model_dump(mode="json")["space"]}
     return to_yaml(document)
+
+
+def agreed_epochs(study: optuna.Study, measured: int) -> int:
+    """How long trials are, by who came first: where a budget is measured, every start measures another."""
+    if EPOCHS not in study.user_attrs:
+        study.set_user_attr(EPOCHS, measured)
+    return int(study.user_attrs[EPOCHS])
 
 
 def check_same(study: optuna.Study, text: str) -> None:
@@ -51,5 +63,5 @@ def check_same(study: optuna.Study, text: str) -> None:
         raise GraftError(
             f"the search '{study.study_name}' was started otherwise: then {gone or 'nothing'}, "
             f"now {come or 'nothing'}\n"
-            "  expected: the same SPEC, DATA and SET as then, another RUN, or another search.study"
+            "  expected: the same SPEC, DATA and SET as then, or another RUN"
         )

@@ -5,20 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import optuna
 from rich.console import Console
 
 import zoo
-from finetune.choose import choose_plan
 from finetune.console import own_console
 from finetune.folder import write_json
+from finetune.given_plan import settle_plan
 from finetune.pipeline import RUNS
 from finetune.plan import Plan
 from finetune.search.best import BEST, write_best
-from finetune.search.identity import check_same, describe_search
+from finetune.search.identity import agreed_epochs, check_same, describe_search
 from finetune.search.importance import measure_importance
 from finetune.search.plot import plot_search
 from finetune.search.record import Trial, best_trials
@@ -40,11 +40,14 @@ SHARE_OF_EPOCHS, FEWEST_EPOCHS = 0.25, 2
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What a search found. `importance` is empty when there are too few trials to tell."""
+    """What a search found. `importance` is empty when there are too few trials to tell.
+
+    `best` is None, and there is no spec of it, while all trials are under way in other processes.
+    """
 
     folder: Path
     trials: tuple[Trial, ...]
-    best: Trial
+    best: Trial | None
     importance: Mapping[str, float]
 
     @property
@@ -77,6 +80,8 @@ def search(
             study = open_study(settings, recipe.name, folder)
         bench = set_up(recipe, console)
         with worker.claim:
+            if settings.epochs == "auto":
+                bench = replace(bench, epochs=agreed_epochs(study, bench.epochs))
             check_same(study, describe_search(recipe, bench.setup.splits, bench.epochs))
         study.pruner = make_pruner(settings, bench.epochs)
         under_way = Search(bench, settings, folder, study, worker, console)
@@ -96,7 +101,7 @@ def set_up(recipe: zoo.Spec, console: Console) -> Bench:
     splits = find_task(recipe.task).load(section(recipe, DataSettings), seed)
     setup = prepare(recipe, splits)
     show_setup(setup, console)
-    plan = choose_plan(setup, console=console)
+    plan = settle_plan(setup, console)
     if find_strategy(plan.strategy).probe and "finetune.strategy" not in settings.space:
         raise GraftError(
             f"the plan for these images is {plan.strategy}, which is fitted in one go: there is nothing to "
@@ -115,10 +120,13 @@ def trial_epochs(settings: SearchSettings, plan: Plan) -> int:
 def conclude(search: Search) -> SearchReport:
     """Show and write what the trials so far tell.
 
-    Raises: GraftError when none of them came to its end.
+    Raises: GraftError when none of them came to its end, and none is under way.
     """
     trials, space, folder = search.trials(), search.settings.space, search.folder
-    found = best_trials(trials, 1)
+    found, elsewhere = best_trials(trials, 1), sum(trial.outcome == "running" for trial in trials)
+    if not found and elsewhere:
+        search.console.print(f"no trial has come to its end yet; {_told(elsewhere)}")
+        return SearchReport(folder, tuple(trials), None, {})
     if not found:
         reasons = dict.fromkeys(trial.reason for trial in trials if trial.reason)
         raise GraftError(f"none of {len(trials)} trials came to its end: {'; '.join(reasons) or 'all lost'}")
@@ -128,16 +136,17 @@ def conclude(search: Search) -> SearchReport:
     plot_search(trials, space, importance, search.score, folder / "plot.png")
     write_json(folder / "trials.json", {"importance": importance, "trials": [asdict(t) for t in trials]})
     path = write_best(search.bench.recipe, best, search.bench.epochs, search.score, folder)
-    elsewhere = sum(trial.outcome == "running" for trial in trials)
     if elsewhere:
-        search.console.print(
-            f"{elsewhere} trials are still under way in other processes, which write the end"
-        )
+        search.console.print(_told(elsewhere))
     search.console.print(
         f"[bold]best: trial {best.number}, val {search.score} {best.score:.4f}[/bold]; {folder / 'plot.png'}"
     )
     search.console.print(f"train it in full: make finetune SPEC={path}")
     return SearchReport(folder, tuple(trials), best, importance)
+
+
+def _told(elsewhere: int) -> str:
+    return f"{elsewhere} trials are still under way in other processes, which write the end"
 
 
 @contextmanager

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from finetune.search.importance import TRIALS_TO_TRUST
 from finetune.search.record import ENDED, Trial
@@ -36,7 +38,7 @@ def show_value(value: object) -> str:
 def show_trial(trial: Trial, best: Trial | None, taken: str, score: str, console: Console) -> None:
     """One line about a trial that has ended."""
     names = short_names(list(trial.values))
-    values = ", ".join(f"{names[key]} {show_value(value)}" for key, value in trial.values.items())
+    values = escape(", ".join(f"{names[key]} {show_value(value)}" for key, value in trial.values.items()))
     result = "" if trial.score is None else f"val {score} {trial.score:.4f}"
     how = "" if trial.outcome == "whole" else f"[yellow]{trial.outcome}[/yellow]  "
     mark = "  [green]best[/green]" if best is not None and trial.number == best.number else ""
@@ -53,7 +55,7 @@ def show_table(trials: Sequence[Trial], space: Space, score: str, console: Conso
     for trial in ranked[:SHOWN]:
         table.add_row(
             str(trial.number),
-            *(show_value(trial.values[key]) if key in trial.values else "" for key in space),
+            *(Text(show_value(trial.values[key])) if key in trial.values else "" for key in space),
             "" if trial.score is None else f"{trial.score:.4f}",
             "" if trial.loss is None else f"{trial.loss:.4f}",
             str(trial.epochs),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-import torch
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
@@ -116,12 +115,12 @@ class Search:
             raise
         except BrokenOffError as error:
             _end_early(trial, "broken off", error)
-        except (GraftError, torch.OutOfMemoryError) as error:
+        except (GraftError, MemoryError, RuntimeError, ValueError) as error:  # torch's own, of these values
             _end_early(trial, "refused", error)
         return best[0]
 
 
 def _end_early(trial: optuna.Trial, outcome: str, error: Exception) -> None:
     trial.set_user_attr(OUTCOME, outcome)
-    trial.set_user_attr(REASON, str(error).splitlines()[0])
+    trial.set_user_attr(REASON, (str(error).splitlines() or [type(error).__name__])[0])
     raise optuna.TrialPruned from error

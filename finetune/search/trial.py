@@ -15,6 +15,7 @@ from finetune.divergence import Divergence
 from finetune.evaluate import evaluate_artifact
 from finetune.execute import execute_plan
 from finetune.folder import RunFolder
+from finetune.head import start_head
 from finetune.loop import build_loop
 from finetune.plan import Plan
 from finetune.search.space import Values, override_values
@@ -73,6 +74,7 @@ def run_trial(bench: Bench, values: Values, folder: Path, report: Report) -> Non
     setup = trial_setup(bench, values)
     plan = trial_plan(bench, setup)
     setup = starting(setup, plan)
+    start_head(setup, plan)
     if find_strategy(plan.strategy).probe:
         _fit(setup, plan, folder, report)
         return
@@ -113,7 +115,14 @@ def trial_plan(bench: Bench, setup: Setup) -> Plan:
     exact = replace(setup, spec=zoo.override(setup.spec, {"finetune.precision": "float32"}))
     evidence, rates = bench.plan.evidence, float(str(bench.plan.evidence.get("rates", 1.0)))
     plan = settle(exact, strategy, bench.plan.cell, bench.plan.reasons, evidence, rates=rates)
-    return replace(plan, precision=bench.plan.precision)
+    trains = bench.plan.trains if _as_planned(bench, setup, plan) else plan.trains
+    return replace(plan, precision=bench.plan.precision, trains=trains)
+
+
+def _as_planned(bench: Bench, setup: Setup, plan: Plan) -> bool:
+    """Whether the trial trains to the depth that was measured, or that a plan given back says."""
+    same = plan.strategy == bench.plan.strategy and setup.anatomy == bench.setup.anatomy
+    return same and setup.settings.partial.stages == bench.setup.settings.partial.stages
 
 
 def _fit(setup: Setup, plan: Plan, folder: Path, report: Report) -> None:

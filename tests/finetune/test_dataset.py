@@ -14,7 +14,7 @@ from PIL import Image
 
 from finetune.augment.steps import AUGMENTS, build_augment
 from finetune.data import ArrayImage, DataError, FileImage, Split
-from finetune.dataset import ImageDataset, batch_indices, loader
+from finetune.dataset import ImageDataset, batch_indices, count_batches, loader
 from finetune.preprocess import Preprocess
 from finetune.statistics import measure_statistics, principal_components
 
@@ -164,8 +164,16 @@ def test_order_follows_from_seed_and_epoch() -> None:
     assert (
         list(chain.from_iterable(batch_indices(23, 4, 1, 0))) == order
     )  # the batch size cuts, and does not shuffle
-    assert batch_indices(4, 3, None, 7) == [[0, 1, 2], [3]]
+    assert batch_indices(5, 3, None, 7) == [[0, 1, 2], [3, 4]]
     assert batch_indices(0, 3, None, 0) == batch_indices(0, 3, 1, 0) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 6, 7])
+def test_no_image_is_left_alone(count: int) -> None:
+    batches = batch_indices(count, 3, None, 0)
+    assert list(chain.from_iterable(batches)) == list(range(count))
+    assert len(batches) == count_batches(count, 3)
+    assert count == 1 or all(len(batch) > 1 for batch in batches)
 
 
 def test_the_last_batch() -> None:

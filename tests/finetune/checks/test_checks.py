@@ -59,6 +59,24 @@ def test_a_wrong_learning_rate_and_the_one_proposed_for_it(tmp_path: Path, rate:
     )
 
 
+def test_what_is_accumulated_in_a_run_does_not_change_the_test_of_its_rate(tmp_path: Path) -> None:
+    found = [
+        check(make_subject(tmp_path, {"finetune.accumulate": count}), "learning_rate").numbers
+        for count in (1, 8)
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_fitted_head_may_know_its_classes(tmp_path: Path) -> None:
+    subject = make_subject(tmp_path)
+    with torch.no_grad():
+        for parameter in subject.setup.net.get_submodule("fc").parameters():
+            parameter.mul_(30)
+    result = check(replace(subject, plan=replace(subject.plan, head="probe")), "initial_loss")
+    assert result.failed and result.way_out.startswith("finetune.head=fresh: the head was fitted")
+    assert result.expected.startswith("at most")
+
+
 def test_zero_weights(tmp_path: Path) -> None:
     subject = make_subject(tmp_path, {"choices.init": ZERO})
     assert failing(subject, brief=True) == {"initial_weights", "activations", "regularisation"}

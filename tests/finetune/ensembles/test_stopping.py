@@ -18,6 +18,7 @@ from finetune.ensembles.stopping import DampedSchedule, dampings
 from finetune.log import read_lines
 from finetune.pipeline import RunReport, run
 from finetune.preprocess import Preprocess
+from finetune.recipe.resizing import Resizing
 from finetune.recipe.schedules import SCHEDULES
 from finetune.settings import FinetuneSettings
 from zoo.errors import GraftError
@@ -109,3 +110,27 @@ def test_images_are_joined_and_sampled_without_being_decoded_again() -> None:
     assert len(drawn) == 3
     assert greys_of(drawn, [2, 0, 1]) == [(11, 11), (21, 21), (21, 21)]
     assert [image.name for image in drawn.split.images] == ["21", "21", "11"]
+
+
+@pytest.mark.parametrize("how", ["retrain", "continue"])
+def test_the_second_phase_sees_the_sizes_of_the_first(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    resized = Resizing.__call__
+
+    def note(self: Resizing, images: torch.Tensor, step: int) -> torch.Tensor:
+        seen.append((step, self.steps))
+        return resized(self, images, step)
+
+    monkeypatch.setattr(Resizing, "__call__", note)
+    settings: dict[str, object] = {
+        **{"finetune.after_stopping": how, "finetune.progressive_resizing": {"initial_scale": 0.5}},
+        **{"finetune.epochs": 2, "finetune.strategy": "scratch", "finetune.precision": "float32"},
+        **{"finetune.checks": "none", "data.val": 0.05, "data.test": 0.85, "export.parity_images": 4},
+    }
+    report = run("resnet_tiny", set=settings, run=tmp_path / "run", console=QUIET)
+    lines = read_lines(report.folder / "metrics.jsonl")
+    assert len({steps for _, steps in seen}) == 1  # of the first phase's schedule, in both
+    again = int(str(training(report)[how]["steps"])) if how == "retrain" else 0
+    assert len(seen) == int(str(lines[-1]["step"])) + again

@@ -199,6 +199,17 @@ def test_every_optimizer_of_timm_moves_weights_downhill(name: str) -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("name", [*TIMM_NAMES, "lookahead_sgd", "lookahead_adam"])
+def test_every_optimizer_of_timm_decays_weights(name: str) -> None:
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+    groups = [{"params": [weight], "lr": 0.1, "initial_lr": 0.1, "decoupled_decay": 1.0}]
+    optimizer = build_optimizer(OPTIMIZERS.read_call({"timm": {"name": name}}), groups)
+    for _ in range(3):
+        weight.grad = torch.zeros(2, 2)
+        optimizer.step()
+    assert torch.all(weight < 0.76)  # 0.9 ** 3, but where an optimiser averages its points
+
+
 @pytest.mark.parametrize(
     "spec",
     [
