@@ -86,7 +86,7 @@ bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DAT
 bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=folder beside the digits, NEAR=Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.transfer "$(SPEC)" $(data) $(near)
 
-bench-strategy: $(READY) ## every strategy to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
+bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-experience: $(READY) ## what the choice knows beforehand, from the runs of bench-strategy, into finetune/race/experience.csv (its DATA and NEAR; goes on)

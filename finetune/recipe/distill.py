@@ -29,8 +29,8 @@ from zoo.errors import GraftError
 class Teacher:
     """A trained network, how much its word counts, and how its inputs follow from the student's.
 
-    Images are brought to the `size` (height, width) that the teacher was trained on; `scale` (1, C, 1, 1)
-    and `shift`, the same or (1, C, height, width), turn pixels normalised for the student into those it knows.
+    Images are brought to the `size` (height, width) that the teacher was trained on; `scale` (1, C, 1, 1) and
+    `shift`, the same or (1, C, height, width), turn pixels normalised for the student into those it knows.
     """
 
     net: nn.Module
