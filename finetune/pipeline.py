@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,15 +18,14 @@ from finetune.choose import choose_plan
 from finetune.console import own_console
 from finetune.data import Split, Splits
 from finetune.ensembles.views import with_views
-from finetune.evaluate import by_class, evaluate_artifact
 from finetune.execute import Trained, execute_plan, rebuild
 from finetune.folder import RunFolder, keep_other, new_folder, unfinished, write_json, write_text
 from finetune.given_plan import given_plan, settle_plan
-from finetune.monitor.reading import read_run
 from finetune.outcome import compare_outcome
 from finetune.plan import Plan
 from finetune.plan_file import read_plan
 from finetune.preprocess import Preprocess
+from finetune.report import make_report, read_report
 from finetune.settings import DataSettings, FinetuneSettings
 from finetune.setup import Setup, prepare, read_recipe, section, settled
 from finetune.show import show_plan, show_report, show_setup
@@ -187,28 +186,6 @@ def reopen(folder: RunFolder) -> tuple[Setup, Trained]:
     return setup, rebuild(setup, json.loads(folder.trained.read_text()), folder)
 
 
-def make_report(setup: Setup, plan: Plan, trained: Trained, folder: RunFolder) -> dict[str, object]:
-    """What report.json says of a trained network, the exports aside."""
-    splits, tested = setup.splits, len(setup.test) > 0
-    images = setup.test if tested else setup.val
-    metrics = evaluate_artifact(trained.net, setup.preprocess, images, setup.task, len(setup.classes))
-    return {
-        "spec": setup.spec.name,
-        "task": setup.task.name,
-        "strategy": plan.strategy,
-        "images": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
-        "measured_on": "test" if tested else "val",
-        "metrics": {name: value for name, value in metrics.items() if isinstance(value, float)},
-        "classes": by_class(metrics, setup.classes),
-        "confusion": metrics.get("confusion"),
-        "training": dict(trained.training),
-        "reading": list(read_run(setup, folder.log)),
-        "weights": setup.origin.as_json() if setup.origin is not None else {"none": setup.no_weights},
-        "broken": [asdict(broken) for broken in splits.broken],
-        "warnings": list(setup.warnings),
-    }
-
-
 def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Mapping[str, object]) -> FinishedRun:
     """The setup's trained network as exporters want it."""
     metrics, weights = report["metrics"], report["weights"]
@@ -233,12 +210,6 @@ def export(finished: FinishedRun) -> dict[str, object]:
     for point in sorted(entry_points(group=EXPORTERS), key=lambda point: point.name):
         said[point.name] = point.load()(finished)
     return said
-
-
-def read_report(folder: RunFolder) -> Mapping[str, object]:
-    """The report of a finished run."""
-    values: Mapping[str, object] = json.loads(folder.report.read_text())
-    return values
 
 
 def _open_folder(recipe: zoo.Spec, run: str | Path | None, resume: bool, root: Path) -> RunFolder:

@@ -60,7 +60,7 @@ def facts_card(metadata: Metadata) -> str:
         "Spec": " · ".join(part for part in (metadata.spec, metadata.spec_sha256[:8]) if part),
         "Score": score_text(metadata),
         "Classes": _classes(metadata.labels),
-        "Weights": str(weights.get("origin") or "trained from scratch"),
+        "Weights": str(weights.get("origin") or ("trained from scratch" if "none" in weights else "")),
         "Licence": str(weights.get("licence") or ""),
         "Checked": f"equal to the trained network on {parity['images']} images" if "images" in parity else "",
     }

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from finetune.settings.export import ExportSettings
 
 MAX_BYTES = 2**31 - 2**20  # protobuf's limit of 2 GiB, less room for the graph itself
+EXPORTER = "onnx"
+"""Its name among the package's entry points, and so in report.json."""
 EXAMPLE_SHAPE = (2, 37, 53, 3)  # no two sizes alike, none of them 1: the exporter must not tie them together
 
 
@@ -67,13 +69,16 @@ def export_folder(folder: str | Path, opset: int | None = None) -> dict[str, obj
 
     Raises: ArtifactError, whatever is wrong with the run, its files or its images.
     """
+    from finetune.folder import RunFolder
     from finetune.pipeline import load_run  # the whole of training, which export_onnx does not need
+    from finetune.report import note_export
 
     try:
         run = load_run(folder)
         if opset is not None:
             run = replace(run, spec=zoo.override(run.spec, {"export.opset": opset}))
-        return export_run(run)
+        written = export_run(run)
+        note_export(RunFolder(run.folder), EXPORTER, written)
     except GraftError as error:
         raise ArtifactError(str(error)) from error
     except ImageError as error:
@@ -86,6 +91,7 @@ def export_folder(folder: str | Path, opset: int | None = None) -> dict[str, obj
             f"{folder}: a file of the run is missing, damaged or cannot be written: {error}\n"
             "  expected: the folder as the run left it"
         ) from error
+    return written
 
 
 def export_onnx(

@@ -94,6 +94,7 @@ def test_names_are_escaped() -> None:
 def test_facts_of_a_model() -> None:
     scratch = facts_card(replace(ABOUT, weights={"none": "no weights to hand"}))
     assert "trained from scratch" in scratch
+    assert "from scratch" not in facts_card(replace(ABOUT, weights={}))  # nothing is known of them
     assert "Licence" not in scratch
     weights = {"origin": "torchvision", "licence": "BSD-3-Clause"}
     pretrained = facts_card(replace(ABOUT, weights=weights, parity={"images": 7}))

@@ -124,6 +124,7 @@ def test_a_failed_check_keeps_what_was_trained(
     code, _, err = call("export", run, "--opset", "99")
     assert code == 2 and "export.opset" in err
     assert call("export", run, "--opset", "18")[0] == 0
+    assert json.loads((run / "report.json").read_text())["exports"]["onnx"]["file"] == "model.onnx"
     assert onnx.load(run / "model.onnx").opset_import[0].version == 18
 
 
