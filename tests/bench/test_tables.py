@@ -111,3 +111,13 @@ def test_the_transfer_table_has_a_line_a_size() -> None:
     (table,) = transfer.tables(lines)
     assert len(table.splitlines()) == 2 + len(transfer.SIZES)
     assert "| all | 50.0 | 50.0 | 50.0 | 50.0 |" in table
+
+
+@pytest.mark.parametrize("name", ["resnet_small", "resnet_tiny"])
+def test_the_strategies_of_what_ships_have_their_place(name: str) -> None:
+    page = Path("docs/strategy.md").read_text()
+    assert all(page.count(f"<!-- {mark} {name} -->") == 1 for mark in ("strategy", "/strategy", "switches"))
+
+
+def test_the_transfer_table_has_its_place() -> None:
+    assert "<!-- transfer resnet_small -->" in Path("docs/pretraining.md").read_text()
