@@ -62,10 +62,10 @@ def draw_groups(
         wanted = max(1, round(share * total))
         count = 0
         while count < wanted and len(order) > 1 + still_to_come:
-            fitting = [i for i, group in enumerate(order) if len(group) <= wanted]
-            if not fitting and count:
+            last = next((i for i in reversed(range(len(order))) if len(order[i]) <= wanted), None)
+            if last is None and count:
                 break
-            group = order.pop(fitting[-1] if fitting else _smallest(order))
+            group = order.pop(_smallest(order) if last is None else last)
             taken.update(dict.fromkeys(group, split))
             count += len(group)
     return taken
