@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ def load_masked_splits(settings: DataSettings, seed: int) -> Splits:
         raise DataError(f"{root}: {len(broken)} of {total} images or masks are broken:\n{listed}")
     classes = _class_names(root, values)
     shares = {"test": settings.test, "val": settings.val}
+    kept = {split: [_digested(pair) for pair in pairs] for split, pairs in kept.items()}
     wanted = {name: share for name, share in shares.items() if share and name not in kept}
     cut = _cut(root, kept, wanted, seed)
     train, val, test = (_split(cut.get(name, [])) for name in SPLITS)
@@ -137,6 +138,11 @@ def _sound(pair: Pair, values: set[int], broken: list[Broken]) -> bool:
         return False
     values |= set(np.unique(mask).tolist())
     return True
+
+
+def _digested(pair: Pair) -> Pair:
+    """The pair whose image knows its digest, so that it is not read again for it."""
+    return replace(pair, image=replace(pair.image, sha256=pair.image.digest()))
 
 
 def _class_names(root: Path, values: set[int]) -> tuple[str, ...]:
