@@ -89,7 +89,7 @@ bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, int
 bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
-bench-experience: $(READY) ## what the choice knows beforehand, from the runs of bench-strategy, into finetune/race/experience.csv (its DATA and NEAR; goes on)
+bench-experience: $(READY) ## what the choice knows beforehand, from the runs of bench-strategy, into finetune/planning/race/experience.csv (its DATA and NEAR; goes on)
 	$(BIN)/python -m bench.experience $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-hindsight: $(READY) ## the races of bench-experience again, each data set by what the others told, into docs/strategy.md

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 import zoo
-from zoo.network import build_network, forget_layers
+from zoo.builder.network import build_network, forget_layers
 
 RUNS = 15
 

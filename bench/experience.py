@@ -1,7 +1,8 @@
 """`make bench-experience`: what the choice knows beforehand, from the first draw of `make bench-strategy`.
 
 Every cell's race is run to its end, none dropped early; beside it stand the whole runs of the strategies,
-from the log of `make bench-strategy`. Out: finetune/race/experience.csv. Runs that stand in its own log are
+from the log of `make bench-strategy`. Out: finetune/planning/race/experience.csv. Runs that
+stand in its own log are
 not repeated, so that the same command goes on where it was stopped.
 """
 
@@ -19,13 +20,13 @@ from bench.near import enough
 from bench.pool import Line, read_log, run_all
 from bench.strategy import FOLDER, SIZES, SPEC, arguments, log_of, sets, values
 from bench.task import Images
-from finetune.choose import race_strategies
-from finetune.evidence.folds import deal_folds
-from finetune.evidence.measure import measure_evidence
-from finetune.race.belief import measure
-from finetune.race.experience import RACERS, SEEN
-from finetune.setup import prepare, read_recipe
-from finetune.table import find_cell
+from finetune.experiment.setup import prepare, read_recipe
+from finetune.planning.choose import race_strategies
+from finetune.planning.measure import measure_evidence
+from finetune.planning.race.belief import measure
+from finetune.planning.race.experience import RACERS, SEEN
+from finetune.planning.table import find_cell
+from finetune.probes.folds import deal_folds
 
 RECORD = FOLDER / "experience.jsonl"
 DRAW = 0

@@ -18,9 +18,9 @@ from bench.pool import Line, read_log
 from bench.regret import Cell, Runs, best, by_cell
 from bench.regret import accuracy as mean_accuracy
 from bench.strategy import DOCUMENT, SPEC, log_of
-from finetune.evidence.estimate import Hits
-from finetune.race.experience import RACERS, Row, learn, read_seen
-from finetune.race.race import Race, compete
+from finetune.planning.race.experience import RACERS, Row, learn, read_seen
+from finetune.planning.race.race import Race, compete
+from finetune.records.estimate import Hits
 from finetune.strategies import find_strategy
 
 PROBES = tuple(name for name in RACERS if find_strategy(name).probe)

@@ -16,18 +16,18 @@ from rich.console import Console
 
 import zoo
 from bench.document import machine
-from finetune.dataset import ImageDataset
-from finetune.ensembles.regroup import sample
+from finetune.config import DataSettings
+from finetune.data.dataset import ImageDataset
+from finetune.data.regroup import sample
+from finetune.data.sample import spread_rows
+from finetune.engine.loop import build_loop
+from finetune.experiment.setup import Setup, prepare, read_recipe, section
 from finetune.features.stored import StoredOutputs
-from finetune.folder import RunFolder
-from finetune.loop import build_loop
-from finetune.plan import Plan
-from finetune.precision import Precision, fastest_precision
-from finetune.sample import spread_rows
-from finetune.settings import DataSettings
-from finetune.setup import Setup, prepare, read_recipe, section
+from finetune.records.plan import Plan
+from finetune.records.run_folder import RunFolder
+from finetune.runtime.precision import Precision, fastest_precision
 from finetune.strategies import find_strategy
-from finetune.tasks import find_task
+from finetune.tasks.base import find_task
 
 IMAGES, VALIDATED, BATCH, EPOCHS = 384, 96, 32, 16
 RATE = 0.02

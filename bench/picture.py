@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.document import machine
-from finetune.pipeline import make_plan
+from finetune.api import make_plan
 from zoo.errors import GraftError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -19,7 +19,7 @@ from bench.document import machine, write_between
 from bench.probe_turns import Fastai, Floor, Probe, run_fastai, run_floor, run_probe, set_up
 from bench.textures import CLASSES, draw_texture, write_textures
 from finetune.data import Splits
-from finetune.preprocess import Preprocess
+from finetune.transforms.preprocess import Preprocess
 
 NETWORK = "resnet18"
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

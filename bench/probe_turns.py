@@ -18,20 +18,20 @@ from rich.console import Console
 import zoo
 from bench.stopwatch import Stopwatch
 from bench.trial import QUIET, load
-from finetune.choose import choose_plan
 from finetune.data.scan import scan_images
-from finetune.evaluate import evaluate_artifact
-from finetune.evidence.measure import network_features
-from finetune.evidence.probe import fit_probe
-from finetune.evidence.similarity import measure_similarity
-from finetune.evidence.stage_select import measure_stages
-from finetune.execute import execute_plan
+from finetune.experiment.setup import Setup, prepare, read_recipe
 from finetune.features.cache import FeatureCache
 from finetune.features.digest import module_digest
 from finetune.features.frozen_pass import FrozenPass
-from finetune.folder import RunFolder, write_weights
-from finetune.precision import Precision, fastest_precision
-from finetune.setup import Setup, prepare, read_recipe
+from finetune.fit.execute import execute_plan
+from finetune.planning.choose import choose_plan
+from finetune.planning.measure import network_features
+from finetune.probes.probe import fit_probe
+from finetune.probes.similarity import measure_similarity
+from finetune.probes.stage_select import measure_stages
+from finetune.records.run_folder import RunFolder, write_weights
+from finetune.runtime.precision import Precision, fastest_precision
+from finetune.tasks.evaluate import evaluate_artifact
 
 GIVEN: dict[str, object] = {
     **QUIET,

@@ -8,8 +8,8 @@ from statistics import mean
 
 from bench.document import spread
 from bench.pool import Line
+from finetune.planning.table import TABLE
 from finetune.strategies import STRATEGIES
-from finetune.table import TABLE
 
 AUTO = "auto"
 Cell = tuple[str, int | None]

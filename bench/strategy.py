@@ -21,7 +21,7 @@ from bench.switches import DRAW as SWITCHED
 from bench.switches import SWITCHES, switch_table
 from bench.task import Task
 from bench.trial import QUIET, measure_plan
-from finetune.setup import read_recipe
+from finetune.experiment.setup import read_recipe
 from finetune.strategies import STRATEGIES
 
 SPEC = "specs/resnet_small.yaml"

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 import zoo
 from bench.build import in_turn
-from finetune.assemble import build_step
-from finetune.choose import choose_plan
-from finetune.precision import EXACT, Precision
-from finetune.settings import DataSettings
-from finetune.setup import prepare, read_recipe, section
-from finetune.step import Place
-from finetune.tasks import find_task
+from finetune.config import DataSettings
+from finetune.engine.build import build_step
+from finetune.engine.step import Place
+from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.planning.choose import choose_plan
+from finetune.runtime.precision import EXACT, Precision
+from finetune.tasks.base import find_task
 
 BATCH, STEPS = 32, 3
 

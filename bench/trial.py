@@ -9,17 +9,17 @@ from pathlib import Path
 from rich.console import Console
 
 import zoo
-from finetune.choose import choose_plan
+from finetune.api import served
+from finetune.config import DataSettings, FinetuneSettings
 from finetune.data import Splits
-from finetune.evaluate import evaluate_artifact
-from finetune.execute import execute_plan
-from finetune.folder import RunFolder
-from finetune.pipeline import served
-from finetune.plan import Plan
-from finetune.settings import DataSettings, FinetuneSettings
-from finetune.setup import prepare, section
-from finetune.start import starting
-from finetune.tasks import find_task
+from finetune.experiment.setup import prepare, section
+from finetune.experiment.start import starting
+from finetune.fit.execute import execute_plan
+from finetune.planning.choose import choose_plan
+from finetune.records.plan import Plan
+from finetune.records.run_folder import RunFolder
+from finetune.tasks.base import find_task
+from finetune.tasks.evaluate import evaluate_artifact
 
 QUIET: dict[str, object] = {
     "finetune.checks": "none",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from finetune.pipeline import FinishedRun, RunReport, load_run, make_plan, run
+    from finetune.api import FinishedRun, RunReport, load_run, make_plan, run
 
 __all__ = ["FinishedRun", "RunReport", "load_run", "make_plan", "run"]
 
@@ -15,4 +15,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'finetune' has no attribute '{name}'")
     import importlib  # not before it is needed: `--help` and settings do without torch
 
-    return getattr(importlib.import_module("finetune.pipeline"), name)
+    return getattr(importlib.import_module("finetune.api"), name)

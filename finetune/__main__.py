@@ -31,7 +31,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="go on with the newest unfinished run")] = False,
 ) -> None:
     """Train SPEC and write the run folder, the ONNX file in it."""
-    from finetune.pipeline import run as train_and_export
+    from finetune.api import run as train_and_export
 
     train_and_export(spec, data=data, set=read_pairs(set_), run=run, resume=resume)
 
@@ -45,7 +45,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="folder of the weights and their card")] = Path("zoo/weights"),
 ) -> None:
     """Train SPEC, and write its weights with a card, for other specs to start from."""
-    from finetune.ship import pretrain as train_and_ship
+    from finetune.publish import pretrain as train_and_ship
 
     train_and_ship(spec, data=data, set=read_pairs(set_), folder=run, out=out)
 
@@ -53,7 +53,7 @@ def pretrain(
 @app.command()
 def plan(spec: SpecPath, data: Data = None, set_: Set = None) -> None:
     """Show which strategy SPEC would use on the data, and why, without training."""
-    from finetune.pipeline import make_plan
+    from finetune.api import make_plan
 
     make_plan(spec, data=data, set=read_pairs(set_))
 
@@ -77,7 +77,7 @@ def check(
 @app.command()
 def pictures(run: Annotated[Path, typer.Argument(help="the folder of a finished run")]) -> None:
     """Draw a run's first-layer filters and some activations into its folder."""
-    from finetune.pictures_show import show_pictures
+    from finetune.monitor.pictures_show import show_pictures
 
     show_pictures(run)
 
@@ -107,7 +107,7 @@ def augment(
     out: Annotated[Path | None, typer.Option(help="the PNG; runs/SPEC/augment.png if not given")] = None,
 ) -> None:
     """Draw what SPEC's augmentation does to some of the images."""
-    from finetune.augment.show import show_augment
+    from finetune.monitor.augment_show import show_augment
 
     show_augment(spec, data=data, set=read_pairs(set_), out=out)
 
@@ -115,7 +115,7 @@ def augment(
 @app.command()
 def keys() -> None:
     """Print every key of a recipe with its default, as Markdown."""
-    from finetune.keys import keys_document
+    from finetune.config.keys import keys_document
 
     typer.echo(keys_document())
 

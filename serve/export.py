@@ -29,8 +29,8 @@ from serve.parity import NamedImage, Parity, describe_failure, measure_parity
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
-    from finetune.pipeline import FinishedRun
-    from finetune.settings.export import ExportSettings
+    from finetune.api import FinishedRun
+    from finetune.config.export import ExportSettings
 
 MAX_BYTES = 2**31 - 2**20  # protobuf's limit of 2 GiB, less room for the graph itself
 EXPORTER = "onnx"
@@ -69,9 +69,9 @@ def export_folder(folder: str | Path, opset: int | None = None) -> dict[str, obj
 
     Raises: ArtifactError, whatever is wrong with the run, its files or its images.
     """
-    from finetune.folder import RunFolder
-    from finetune.pipeline import load_run  # the whole of training, which export_onnx does not need
-    from finetune.report import note_export
+    from finetune.api import load_run  # the whole of training, which export_onnx does not need
+    from finetune.records.run_folder import RunFolder
+    from finetune.report.report import note_export
 
     try:
         run = load_run(folder)

@@ -9,12 +9,12 @@ from zoo.errors import GraftError, SpecError, UnknownNameError, WeightsError
 from zoo.pretrained.place import WeightsUnavailableError
 
 if TYPE_CHECKING:
+    from zoo.api import Anatomy, anatomy, build
     from zoo.catalog.stages import stage_parts
-    from zoo.header import Input, TrainedInput, WeightsEntry
-    from zoo.model import Anatomy, anatomy, build
     from zoo.pretrained.load import load, load_weights, trained_input, weights_to_hand
     from zoo.pretrained.origin import Audit, Origin
-    from zoo.spec import Spec, override, read_spec
+    from zoo.spec.header import Input, TrainedInput, WeightsEntry
+    from zoo.spec.spec import Spec, override, read_spec
 
 __all__ = [
     "Anatomy",
@@ -41,19 +41,19 @@ __all__ = [
 ]
 
 _HOMES = {  # imported on first use: these need torch or pydantic, and asking for help needs neither
-    "Anatomy": "zoo.model",
+    "Anatomy": "zoo.api",
     "Audit": "zoo.pretrained.origin",
-    "Input": "zoo.header",
+    "Input": "zoo.spec.header",
     "Origin": "zoo.pretrained.origin",
-    "Spec": "zoo.spec",
-    "TrainedInput": "zoo.header",
-    "WeightsEntry": "zoo.header",
-    "anatomy": "zoo.model",
-    "build": "zoo.model",
+    "Spec": "zoo.spec.spec",
+    "TrainedInput": "zoo.spec.header",
+    "WeightsEntry": "zoo.spec.header",
+    "anatomy": "zoo.api",
+    "build": "zoo.api",
     "load": "zoo.pretrained.load",
     "load_weights": "zoo.pretrained.load",
-    "override": "zoo.spec",
-    "read_spec": "zoo.spec",
+    "override": "zoo.spec.spec",
+    "read_spec": "zoo.spec.spec",
     "stage_parts": "zoo.catalog.stages",
     "trained_input": "zoo.pretrained.load",
     "weights_to_hand": "zoo.pretrained.load",

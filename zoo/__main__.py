@@ -32,9 +32,9 @@ def _commands() -> None:
 @app.command()
 def validate(specs: Specs, override: Overrides = None) -> None:
     """Read specs and follow their shapes; tell everything that is wrong."""
+    from zoo.builder.network import build_network
     from zoo.catalog.networks import build_on_meta
-    from zoo.network import build_network
-    from zoo.spec import read_spec
+    from zoo.spec.spec import read_spec
 
     mistakes = []
     for path in specs:
@@ -56,7 +56,7 @@ def schema(
     output: Annotated[Path, typer.Option(help="the file to write")] = Path("specs/spec.schema.json"),
 ) -> None:
     """Write the JSON Schema of specs, for editors."""
-    from zoo.schema import schema_text
+    from zoo.spec.schema import schema_text
 
     try:
         output.write_text(schema_text(), encoding="utf-8")
@@ -76,7 +76,7 @@ def describe(
     """Show a network layer by layer: shapes, parameters, multiply-adds."""
     from zoo.describe.follow import describe as describe_spec
     from zoo.describe.terminal import print_description
-    from zoo.spec import read_spec
+    from zoo.spec.spec import read_spec
 
     description = describe_spec(read_spec(spec, _pairs(override or [])))
     if graph is not None:
@@ -94,7 +94,7 @@ def list_(
     """List every spec with its sizes and the weights to hand, and hold each against its facts."""
     from zoo.describe.listing import list_specs
     from zoo.describe.listing_print import print_listing
-    from zoo.inherit import SPECS
+    from zoo.spec.inherit import SPECS
 
     listing = list_specs(folder or SPECS)
     print_listing(listing, form)
@@ -112,7 +112,7 @@ def pull(
 ) -> None:
     """Fetch a spec's weights now, so that later nothing needs a network."""
     from zoo.pretrained.pull import Pulled, pull, pulled_in_words
-    from zoo.spec import read_spec
+    from zoo.spec.spec import read_spec
 
     def tell(done: Pulled) -> None:
         typer.echo(pulled_in_words(done))

@@ -10,9 +10,9 @@ from rich.markup import escape
 
 from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject
-from finetune.folder import RunFolder, write_json
-from finetune.plan import Plan
-from finetune.setup import Setup
+from finetune.experiment.setup import Setup
+from finetune.records.plan import Plan
+from finetune.records.run_folder import RunFolder, write_json
 
 
 def check_at_start(

@@ -7,8 +7,8 @@ import torch
 import zoo
 from finetune.checks.rates import advise, propose_rate
 from finetune.checks.subject import Subject, undisturbed
-from finetune.plan import Plan
-from finetune.setup import Setup
+from finetune.experiment.setup import Setup
+from finetune.records.plan import Plan
 from zoo.errors import GraftError
 
 

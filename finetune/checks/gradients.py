@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip
 from finetune.checks.subject import Subject
-from finetune.recipe.batch_norm import keep_statistics
+from finetune.optim.batch_norm import keep_statistics
 
 IMAGES = 4
 TENSORS, BUDGET_S = 16, 60.0

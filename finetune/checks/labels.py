@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip
 from finetune.checks.subject import Subject
+from finetune.data.sample import read_rows
 from finetune.features.taps import HEAD, tap
-from finetune.recipe.batch_norm import keep_statistics
-from finetune.sample import read_rows
+from finetune.optim.batch_norm import keep_statistics
 
 IMAGES = 800
 BATCH = 64
@@ -25,7 +25,7 @@ SURE = 2.0
 @check()
 def labels(subject: Subject) -> Result:
     """a linear probe of the untrained network's features and of the pixels beats guessing"""
-    from finetune.evidence.probe import fit_probe
+    from finetune.probes.probe import fit_probe
 
     if not subject.setup.task.probes:
         return skip("labels", "no probe tells of this task's targets")

@@ -8,7 +8,7 @@ from torch import nn
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, some
 from finetune.checks.subject import EXAMPLES, Subject, place
-from finetune.seeds import make_generator
+from finetune.runtime.seeds import make_generator
 
 RATE = 0.01
 """High enough to move every weight in float32, whatever the plan's own rate."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from finetune.checks.rate_finder import RateCurve, endless_batches, find_rate
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip
 from finetune.checks.subject import Subject, place
-from finetune.divergence import Divergence
-from finetune.rate_finder import RateCurve, endless_batches, find_rate
-from finetune.tasks import chance_loss
+from finetune.runtime.divergence import Divergence
+from finetune.tasks.base import chance_loss
 
 STEPS, CLIMB = 24, 8
 """Steps of the trial, on one batch; over the first of them the rate climbs, as it does in a run."""

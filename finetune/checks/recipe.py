@@ -11,20 +11,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from finetune.checks.rate_finder import plot_rates
 from finetune.checks.rates import rate_curve
 from finetune.checks.registry import CHECKS
 from finetune.checks.result import Result
 from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject, undisturbed
-from finetune.console import own_console
-from finetune.given_plan import settle_plan
-from finetune.head import start_head
-from finetune.rate_finder import plot_rates
-from finetune.settings import DataSettings, FinetuneSettings
-from finetune.setup import prepare, read_recipe, section
-from finetune.show import show_plan, show_setup
-from finetune.start import starting
-from finetune.tasks import find_task
+from finetune.config import DataSettings, FinetuneSettings
+from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.experiment.start import starting
+from finetune.planning.load import settle_plan
+from finetune.probes.head import start_head
+from finetune.report.show import show_plan, show_setup
+from finetune.runtime.console import own_console
+from finetune.tasks.base import find_task
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 FINDER_BUDGET_S = 120.0

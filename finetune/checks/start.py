@@ -11,8 +11,8 @@ from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip, some
 from finetune.checks.subject import Subject
 from finetune.monitor.dead_units import dead_shares
-from finetune.recipe.regularise import Penalty
-from finetune.tasks import chance_loss
+from finetune.regularization.penalties import Penalty
+from finetune.tasks.base import chance_loss
 
 TOLERANCE, TOLERANCE_FLOOR = 0.25, 0.1
 """How far the first loss may be off, in shares of ln C and in nats: a fresh head is never quite even."""

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import zoo
-from finetune.assemble import build_step
+from finetune.data.sample import read_rows, spread_rows
+from finetune.engine.build import build_step
+from finetune.engine.step import Place, Step
+from finetune.experiment.setup import Setup
 from finetune.monitor.dead_units import count_dead
-from finetune.plan import Plan
-from finetune.recipe.freeze import covers, freeze, set_training
-from finetune.recipe.groups import find_rate
-from finetune.recipe.schedules import SCHEDULES, Schedule
-from finetune.sample import read_rows, spread_rows
-from finetune.setup import Setup
-from finetune.step import Place, Step
+from finetune.optim.freeze import covers, freeze, set_training
+from finetune.optim.groups import find_rate
+from finetune.optim.schedules import SCHEDULES, Schedule
+from finetune.records.plan import Plan
 
 EXAMPLES = 16
 """Images that a single pass is made on: enough for batch norms, and cheap on a laptop."""

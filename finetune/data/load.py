@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from finetune.config.data import DataSettings
 from finetune.data.builtin import digits_source
 from finetune.data.checks import check_classes, find_copies
 from finetune.data.cut import cut_splits
@@ -15,7 +16,6 @@ from finetune.data.pool import Labelled, Source
 from finetune.data.scan import Progress, scan_images
 from finetune.data.splits import SPLITS, Broken, Split, Splits
 from finetune.data.table import hub_source, parquet_source
-from finetune.settings.data import DataSettings
 
 
 def load_splits(settings: DataSettings, seed: int, *, progress: Progress | None = None) -> Splits:

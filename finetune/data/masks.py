@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from finetune.config.data import DataSettings
 from finetune.data.checks import find_copies
 from finetune.data.cut import draw_groups, group_copies
 from finetune.data.errors import DataError
@@ -19,7 +20,6 @@ from finetune.data.names import read_names
 from finetune.data.natural import natural_key
 from finetune.data.pool import Labelled
 from finetune.data.splits import SPLITS, Broken, Split, Splits
-from finetune.settings.data import DataSettings
 from pixels import ImageError, read_orientation
 
 IGNORED = 255

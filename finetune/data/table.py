@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finetune.config.data import DataSettings
 from finetune.data.errors import DataError
 from finetune.data.images import ImageSource, TableImage
 from finetune.data.labels import agreed_names, own_names, read_labels
 from finetune.data.names import read_names
 from finetune.data.pool import Labelled, Pool, Source
-from finetune.settings.data import DataSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset

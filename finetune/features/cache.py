@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.precision import Precision
+from finetune.runtime.precision import Precision
 
 FORMAT = "1"
 """Counts up when a column changes its meaning, so that older files are no longer found."""

@@ -14,7 +14,7 @@ from finetune.features.cache import FeatureCache
 from finetune.features.digest import module_digest
 from finetune.features.frozen_pass import NORM, Array, FrozenPass, Images, Normalises, Rows
 from finetune.features.taps import HEAD
-from finetune.precision import Precision
+from finetune.runtime.precision import Precision
 from zoo.errors import GraftError
 
 

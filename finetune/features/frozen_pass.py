@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetune.features.taps import HEAD, stage_norms, tap, tap_norms
-from finetune.precision import EXACT, Precision, arranged, evaluating, fastest_precision
+from finetune.runtime.precision import EXACT, Precision, arranged, evaluating, fastest_precision
 from zoo.errors import GraftError
 
 Array = NDArray[np.float32]

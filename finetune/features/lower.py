@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from finetune.features.calls import Call, Calls, record_calls
-from finetune.precision import Precision, evaluating
-from finetune.recipe.freeze import covers, set_training
+from finetune.optim.freeze import covers, set_training
+from finetune.runtime.precision import Precision, evaluating
 
 TRACED, TRIED = 2, 3
 """Images that calls are recorded with, and, another number, that a cut is tried out with."""

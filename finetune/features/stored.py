@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from finetune.dataset import MIB, EpochDataset, ImageDataset, loader
+from finetune.data.dataset import MIB, EpochDataset, ImageDataset, loader
 from finetune.features.lower import Lower
 
 

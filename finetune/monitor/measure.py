@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from finetune.evaluate import evaluate
+from finetune.config.monitor import MonitorSettings
+from finetune.data.sample import read_rows, spread_rows
+from finetune.engine.step import Step
+from finetune.experiment.setup import Setup
 from finetune.monitor.dead_units import count_dead, dead_shares
 from finetune.monitor.reading import flag_dead, flag_updates
-from finetune.precision import evaluating
-from finetune.sample import read_rows, spread_rows
-from finetune.settings.monitor import MonitorSettings
-from finetune.setup import Setup
-from finetune.step import Step
+from finetune.runtime.precision import evaluating
+from finetune.tasks.evaluate import evaluate
 
 SHARE = 8
 FEWEST = 64

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from finetune.checks.at_start import check_at_start
+from finetune.data.sample import read_rows, spread_rows
+from finetune.engine.trackers import Track, Tracked, tracking
+from finetune.monitor.pictures import draw_pictures
 from finetune.monitor.reading import read_run
-from finetune.monitor.trackers import Track, Tracked, tracking
-from finetune.pictures import draw_pictures
-from finetune.sample import read_rows, spread_rows
 
 if TYPE_CHECKING:
-    from finetune.train import Loop
+    from finetune.engine.trainer import Loop
 
 PICTURED = 3
 

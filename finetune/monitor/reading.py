@@ -9,11 +9,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from finetune.checks.result import some
-from finetune.log import read_lines
-from finetune.tasks import chance_loss
+from finetune.records.metrics_log import read_lines
+from finetune.tasks.base import chance_loss
 
 if TYPE_CHECKING:
-    from finetune.setup import Setup
+    from finetune.experiment.setup import Setup
 
 Line = Mapping[str, Any]
 

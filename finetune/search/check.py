@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import zoo
 from finetune.search.space import override_values
 from zoo.errors import Mark, Problem, SpecError, nearest
-from zoo.nodes import ListNode, MapNode, Node, plain
+from zoo.spec.nodes import ListNode, MapNode, Node, plain
 
 SECTION = "search"
 PARTS = ("finetune", "augment", "choices", "input", "layers", "blocks")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from finetune.config.search import Range
 from finetune.search.space import Space, label
-from finetune.settings.search import Range
 
 
 def narrow_space(space: Space, best: Sequence[Mapping[str, object]], coarse_trials: int) -> dict[str, Range]:

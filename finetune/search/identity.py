@@ -6,13 +6,13 @@ import optuna
 import yaml
 
 import zoo
+from finetune.config import SearchSettings
+from finetune.config.data import WHERE
 from finetune.data import Splits
+from finetune.experiment.setup import section
 from finetune.search.check import without_search
-from finetune.settings import SearchSettings
-from finetune.settings.data import WHERE
-from finetune.setup import section
-from zoo.dump import to_yaml
 from zoo.errors import GraftError
+from zoo.spec.dump import to_yaml
 
 RECIPE, EPOCHS = "recipe", "epochs"
 OF_THE_MACHINE = ("workers", "cache_mb")

@@ -12,11 +12,14 @@ import optuna
 from rich.console import Console
 
 import zoo
-from finetune.console import own_console
-from finetune.folder import write_json
-from finetune.given_plan import settle_plan
-from finetune.pipeline import RUNS
-from finetune.plan import Plan
+from finetune.api import RUNS
+from finetune.config import DataSettings, FinetuneSettings, SearchSettings
+from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.planning.load import settle_plan
+from finetune.records.plan import Plan
+from finetune.records.run_folder import write_json
+from finetune.report.show import show_setup
+from finetune.runtime.console import own_console
 from finetune.search.best import BEST, write_best
 from finetune.search.identity import agreed_epochs, check_same, describe_search
 from finetune.search.importance import measure_importance
@@ -27,11 +30,8 @@ from finetune.search.study import make_pruner, open_study
 from finetune.search.taking import Search
 from finetune.search.trial import Bench
 from finetune.search.workers import working
-from finetune.settings import DataSettings, FinetuneSettings, SearchSettings
-from finetune.setup import prepare, read_recipe, section
-from finetune.show import show_setup
 from finetune.strategies import find_strategy
-from finetune.tasks import find_task
+from finetune.tasks.base import find_task
 from zoo.errors import GraftError
 
 SHARE_OF_EPOCHS, FEWEST_EPOCHS = 0.25, 2

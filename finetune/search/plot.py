@@ -10,10 +10,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from finetune.config.search import Range
 from finetune.search.record import ENDED, Trial, best_trials
 from finetune.search.show import show_value
 from finetune.search.space import Space, label
-from finetune.settings.search import Range
 
 COLUMNS = 3
 PANEL_WIDTH, PANEL_HEIGHT = 4.2, 3.2

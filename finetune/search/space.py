@@ -15,8 +15,8 @@ from optuna.distributions import (
 )
 
 import zoo
-from finetune.settings.search import Range
-from zoo.nodes import MapNode
+from finetune.config.search import Range
+from zoo.spec.nodes import MapNode
 
 Space = Mapping[str, Range]
 Values = dict[str, object]

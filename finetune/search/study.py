@@ -19,10 +19,10 @@ from optuna.samplers import (
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+from finetune.config import SearchSettings
+from finetune.config.search import JOURNAL
+from finetune.runtime.seeds import derive_seed
 from finetune.search.space import Space, label
-from finetune.seeds import derive_seed
-from finetune.settings import SearchSettings
-from finetune.settings.search import JOURNAL
 from zoo.errors import GraftError
 
 HEARTBEAT_S, SILENT_S = 20, 90

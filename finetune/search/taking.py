@@ -9,6 +9,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
+from finetune.config import SearchSettings
+from finetune.config.search import JOURNAL
 from finetune.data import DataError
 from finetune.search.fine import narrow_space
 from finetune.search.record import LOSS, ORIGIN, OUTCOME, PHASE, REASON, Trial, best_trials, read_trial
@@ -17,8 +19,6 @@ from finetune.search.space import Space, draw
 from finetune.search.study import make_sampler
 from finetune.search.trial import Bench, BrokenOffError, run_trial
 from finetune.search.workers import Worker, give_up_lost, try_again
-from finetune.settings import SearchSettings
-from finetune.settings.search import JOURNAL
 from zoo.errors import GraftError
 
 

@@ -11,20 +11,20 @@ from pathlib import Path
 from rich.console import Console
 
 import zoo
-from finetune.divergence import Divergence
-from finetune.evaluate import evaluate_artifact
-from finetune.execute import execute_plan
-from finetune.folder import RunFolder
-from finetune.head import start_head
-from finetune.loop import build_loop
-from finetune.plan import Plan
+from finetune.engine.callbacks import Watch
+from finetune.engine.loop import build_loop
+from finetune.experiment.setup import Setup, prepare
+from finetune.experiment.start import starting
+from finetune.fit.execute import execute_plan
+from finetune.planning.defaults import settle
+from finetune.probes.head import start_head
+from finetune.records.plan import Plan
+from finetune.records.run_folder import RunFolder
+from finetune.runtime.divergence import Divergence
 from finetune.search.space import Values, override_values
-from finetune.settle import settle
-from finetune.setup import Setup, prepare
-from finetune.start import starting
 from finetune.strategies import find_strategy
-from finetune.tasks import chance_loss
-from finetune.watch import Watch
+from finetune.tasks.base import chance_loss
+from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError
 
 QUIET = Console(quiet=True, force_terminal=False)

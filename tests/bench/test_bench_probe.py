@@ -12,9 +12,9 @@ from bench.probe import PAGE, Measured, report, write_listing, write_spec
 from bench.probe_turns import GIVEN, PARTS, Fastai, Floor, Probe, run_floor, run_probe, set_up
 from bench.stopwatch import REST, Stopwatch
 from bench.textures import CLASSES, write_textures
-from finetune.evidence.probe import fit_probe
 from finetune.features.frozen_pass import FrozenPass
-from finetune.precision import EXACT
+from finetune.probes.probe import fit_probe
+from finetune.runtime.precision import EXACT
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from bench.hindsight import everything, other_data, race_again, replay
 from bench.regret import by_cell
-from finetune.race.experience import RACERS, read_seen
+from finetune.planning.race.experience import RACERS, read_seen
 
 ROUNDS = [list(range(start, start + 20)) for start in range(0, 60, 20)]
 WHOLE = {"linear_probe": 0.5, "stage_probe": 0.6, "partial": 0.8, "full": 0.7, "scratch": 0.1}

@@ -18,8 +18,8 @@ from bench.regret import (
 )
 from bench.strategy import DRAWS, NEAR, SIZES, WAYS, all_tasks
 from bench.switches import SWITCHES, switch_table
+from finetune.config import DataSettings
 from finetune.data import load_splits
-from finetune.settings import DataSettings
 from finetune.strategies import STRATEGIES
 
 CELL = ("quite a lot of data", "different")  # of which the table says full

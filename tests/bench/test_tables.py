@@ -16,9 +16,9 @@ from bench.document import machine, spread, write_between, write_or_print
 from bench.draw import few
 from bench.pool import Line, read_log, run_all
 from bench.techniques import NOTHING
+from finetune.config import DataSettings
 from finetune.data import load_splits
-from finetune.settings import DataSettings
-from finetune.setup import read_recipe
+from finetune.experiment.setup import read_recipe
 
 
 @dataclass(frozen=True)

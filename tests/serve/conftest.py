@@ -17,7 +17,7 @@ from call_kit import Call
 from digits_kit import DIGITS, ONNX_WEB, DigitsModel, digit_images, train
 from numpy.typing import NDArray
 
-from finetune.preprocess import Preprocess
+from finetune.transforms.preprocess import Preprocess
 from serve.__main__ import main
 from serve.artifact import Metadata
 from serve.export import export_onnx

@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 from torch import nn
 
-from finetune.preprocess import Preprocess
+from finetune.transforms.preprocess import Preprocess
 from serve.app import MAX_FILES, create_app, load_models
 from serve.export import export_onnx
 from serve.infer import Predictor

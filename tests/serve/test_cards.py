@@ -15,7 +15,7 @@ from digits_kit import DigitsModel, save_png
 from numpy.typing import NDArray
 from torch import nn
 
-from finetune.preprocess import Preprocess
+from finetune.transforms.preprocess import Preprocess
 from serve.artifact import Metadata
 from serve.cards import (
     answer_card,

@@ -17,7 +17,7 @@ from digits_kit import DIGITS, DigitsModel, digit_images
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from finetune.preprocess import Preprocess
+from finetune.transforms.preprocess import Preprocess
 from serve import Predictor
 from serve.artifact import read_metadata
 from serve.export import ExportError, check_graph, export_onnx, spread

@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 import finetune
-from finetune.pipeline import FinishedRun, load_run
+from finetune.api import FinishedRun, load_run
 from serve import parity
 from serve.artifact import read_metadata
 from serve.export import describe_run

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import zoo
-from finetune.preprocess import Preprocess
+from finetune.transforms.preprocess import Preprocess
 from serve import Predictor
 from serve.export import export_onnx
-from zoo.network import build_network
+from zoo.builder.network import build_network
 
 ROOT = Path(__file__).parents[2]
 SMALL = 3_000_000

@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 
 import zoo
 from zoo.errors import GraftError, SpecError
-from zoo.items import PARAMETRISATIONS, ops
-from zoo.nodes import plain
-from zoo.reader import read_file, read_text
-from zoo.schema import schema_text, spec_schema
+from zoo.spec.items import PARAMETRISATIONS, ops
+from zoo.spec.nodes import plain
+from zoo.spec.reader import read_file, read_text
+from zoo.spec.schema import schema_text, spec_schema
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 BAD = sorted(Path(__file__).parent.glob("bad/*.yaml"))

@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 from torch import nn
 
 import zoo
-from zoo.expand import INPUT_DROP
-from zoo.network import BuiltLayer, build_network
-from zoo.nodes import plain
-from zoo.reader import read_file
-from zoo.spec import Spec
+from zoo.builder.network import BuiltLayer, build_network
+from zoo.spec.expand import INPUT_DROP
+from zoo.spec.nodes import plain
+from zoo.spec.reader import read_file
+from zoo.spec.spec import Spec
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 ALL = sorted(SPECS.rglob("*.yaml"))

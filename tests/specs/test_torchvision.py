@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import zoo
 from bench.build import build_speeds
-from zoo.network import build_network
+from zoo.builder.network import build_network
 
 NAMES = (
     *("alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "resnet18", "resnet34", "resnet50", "resnet101"),

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from nets import network_of, spec_of
 from torch import Tensor, nn
 
+from zoo.builder.twin import twin
 from zoo.errors import SpecError
-from zoo.items import PARAMETRISATIONS, ops
 from zoo.layers.norm import default_groups
 from zoo.layers.output import RULES, output_shape
 from zoo.registry import ACTIVATIONS, DROPS, NORMS, Entry
-from zoo.twin import twin
+from zoo.spec.items import PARAMETRISATIONS, ops
 
 LAYERS = {name: entry for name, entry in ops().items() if name not in PARAMETRISATIONS}
 WITH_ARGUMENTS = [entry for entry in LAYERS.values() if entry.parameters]

@@ -14,9 +14,9 @@ import torch
 import zoo
 import zoo.__main__ as command
 from zoo.describe import describe
-from zoo.items import ops
 from zoo.registry import ACTIVATIONS, DROPS, INITS, LAYERS, NORMS, Entry, Registry
-from zoo.spec import spec_keys
+from zoo.spec.items import ops
+from zoo.spec.spec import spec_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "zoo.md"

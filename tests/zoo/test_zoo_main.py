@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import zoo.__main__ as command
-from zoo.schema import schema_text
+from zoo.spec.schema import schema_text
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD = "tests/specs/bad/five_mistakes"

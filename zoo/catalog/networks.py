@@ -9,13 +9,13 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
+from zoo.api import Anatomy
 from zoo.catalog.meta import on_meta
 from zoo.catalog.stages import measured_stages
 from zoo.errors import GraftError, Mark, Problem, nearest
-from zoo.header import Header, Input, TrainedInput, WeightsEntry
-from zoo.model import Anatomy
-from zoo.nodes import MapNode
-from zoo.spec import Spec
+from zoo.spec.header import Header, Input, TrainedInput, WeightsEntry
+from zoo.spec.nodes import MapNode
+from zoo.spec.spec import Spec
 
 LIBRARIES = ("timm", "torchvision")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo.model import Anatomy
+from zoo.api import Anatomy
 
 MOST = 6  # stages; more, as the blocks of a transformer, are put together in groups
 GROUPS = 4

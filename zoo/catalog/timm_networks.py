@@ -10,8 +10,8 @@ from torch import nn
 
 from zoo.catalog.stages import group
 from zoo.errors import WeightsError
-from zoo.header import Input, TrainedInput, WeightsEntry
 from zoo.pretrained.from_timm import find_settings, input_of, model_names, tags_of
+from zoo.spec.header import Input, TrainedInput, WeightsEntry
 
 LISTED = "timm.list_models()"
 LEVELS = 5  # of a pyramid whose first level is the stem

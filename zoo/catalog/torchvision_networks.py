@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from zoo.header import Input, TrainedInput, WeightsEntry
 from zoo.pretrained.from_torchvision import build_model, input_of, model_names, segmentation_names, weights_of
+from zoo.spec.header import Input, TrainedInput, WeightsEntry
 
 LISTED = "torchvision.models.list_models()"
 COLOURS = 3

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
+from zoo.builder.init import default_call, rule_for
+from zoo.builder.network import BuiltLayer, Network
 from zoo.describe.arguments import arguments_in_words
 from zoo.describe.description import IMAGE, LayerRow, is_within
 from zoo.describe.family import family_of
 from zoo.describe.macs import macs_of
 from zoo.describe.wording import call_in_words
-from zoo.init import default_call, rule_for
-from zoo.network import BuiltLayer, Network
 from zoo.registry import Call
-from zoo.spec import Spec
-from zoo.tree import INPUT, Group, Leaf, items
+from zoo.spec.spec import Spec
+from zoo.spec.tree import INPUT, Group, Leaf, items
 
 
 def declared_rows(spec: Spec, network: Network) -> tuple[tuple[LayerRow, ...], str]:

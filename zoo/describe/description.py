@@ -9,7 +9,7 @@ from itertools import groupby
 from zoo.describe.family import Family
 from zoo.errors import GraftError, nearest
 from zoo.layers.shape import Shape
-from zoo.spec import Spec
+from zoo.spec.spec import Spec
 
 IMAGE = ""  # the id of the value that enters the network
 MEGABYTE = 10**6

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from zoo.describe.description import Description, LayerRow
 from zoo.describe.follow import describe
 from zoo.errors import GraftError
-from zoo.spec import Spec
+from zoo.spec.spec import Spec
 
 Measure = Callable[[LayerRow], int]
 

@@ -6,11 +6,11 @@ import importlib
 
 from torch import nn
 
+from zoo.api import anatomy
+from zoo.builder.network import build_network, parametrise
 from zoo.describe.declared import declared_rows
 from zoo.describe.description import Description, LayerRow, with_parts
-from zoo.model import anatomy
-from zoo.network import build_network, parametrise
-from zoo.spec import Spec
+from zoo.spec.spec import Spec
 
 
 def describe(spec: Spec) -> Description:

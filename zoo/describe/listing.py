@@ -9,11 +9,11 @@ from pathlib import Path
 from zoo.describe.facts import violations
 from zoo.describe.follow import describe
 from zoo.errors import GraftError
-from zoo.header import Facts
-from zoo.inherit import SPECS, SUFFIX
 from zoo.layers.shape import Shape
 from zoo.pretrained.load import weights_to_hand
-from zoo.spec import Spec, read_spec
+from zoo.spec.header import Facts
+from zoo.spec.inherit import SPECS, SUFFIX
+from zoo.spec.spec import Spec, read_spec
 
 RECIPES = ("pretrain",)  # folders of specs that tell how weights were made: no networks of their own
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from zoo.describe.description import Description
 from zoo.describe.wording import call_in_words, counted
-from zoo.header import Input
-from zoo.items import NONE
-from zoo.spec import Spec
+from zoo.spec.header import Input
+from zoo.spec.items import NONE
+from zoo.spec.spec import Spec
 
 SLOTS = ("norm", "act", "drop", "input_drop")
 PLURALS = {"weight": "weights", "bias": "biases"}

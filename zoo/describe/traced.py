@@ -20,7 +20,7 @@ from zoo.describe.arguments import arguments_in_words
 from zoo.describe.description import IMAGE, LayerRow
 from zoo.describe.family import family_of
 from zoo.describe.macs import macs_of_operation
-from zoo.header import Input
+from zoo.spec.header import Input
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 JOINS = {"cat": "concat", "mul": "multiply", "bmm": "product", "sub": "subtract"}

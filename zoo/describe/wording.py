@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zoo.items import ops
 from zoo.layers.shape import Shape, in_words
 from zoo.registry import INITS, Call
+from zoo.spec.items import ops
 
 UNITS = ("", " K", " M", " G", " T")
 THOUSAND = 1000

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from zoo.check import check
-from zoo.dump import to_yaml
 from zoo.errors import Mark, Problem, SpecError
-from zoo.header import Name, PositiveInt, TrainedInput
-from zoo.reader import read_file
+from zoo.spec.check import check
+from zoo.spec.dump import to_yaml
+from zoo.spec.header import Name, PositiveInt, TrainedInput
+from zoo.spec.reader import read_file
 
 SUFFIX = ".card.yaml"
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

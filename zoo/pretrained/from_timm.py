@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from zoo.catalog.meta import on_meta
 from zoo.errors import WeightsError, nearest
-from zoo.header import ResizeRule, TrainedInput
 from zoo.pretrained.download import Download
 from zoo.pretrained.hub import FILE, HubFile
 from zoo.pretrained.place import Place, hash_in_name
 from zoo.pretrained.sources import UNKNOWN_LICENCE, Source
+from zoo.spec.header import ResizeRule, TrainedInput
 
 RESIZE: Mapping[str, ResizeRule] = {"center": "crop", "squash": "squash", "border": "pad"}
 

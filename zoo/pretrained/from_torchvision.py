@@ -11,10 +11,10 @@ from torchvision import models
 
 from zoo.catalog.meta import on_meta
 from zoo.errors import WeightsError, nearest
-from zoo.header import TrainedInput
 from zoo.pretrained.download import Download
 from zoo.pretrained.place import hash_in_name
 from zoo.pretrained.sources import Source
+from zoo.spec.header import TrainedInput
 
 # DenseNet's files are older than its module names: `denselayer1.norm.1` became `denselayer1.norm1`.
 OLD_KEYS = {"DenseNet": {"norm.1": "norm1", "norm.2": "norm2", "conv.1": "conv1", "conv.2": "conv2"}}

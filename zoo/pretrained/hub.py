@@ -14,14 +14,7 @@ from huggingface_hub import constants
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from zoo.errors import WeightsError
-from zoo.pretrained.place import (
-    TIMEOUT_S,
-    Tell,
-    check_arrival,
-    sha256_of,
-    unavailable,
-    weights_folder,
-)
+from zoo.pretrained.place import TIMEOUT_S, Tell, check_arrival, sha256_of, unavailable, weights_folder
 
 FILE = "model.safetensors"
 ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>[\w./-]+))?")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from zoo.api import anatomy, build
 from zoo.errors import WeightsError
-from zoo.header import TrainedInput
-from zoo.model import anatomy, build
-from zoo.nodes import MapNode
 from zoo.pretrained.match import Match, Rules, copy_tensors, match_tensors
 from zoo.pretrained.origin import Audit, Origin
 from zoo.pretrained.progress import showing_progress
 from zoo.pretrained.sources import Source, find_entry, find_source
 from zoo.pretrained.swaps import activation_warning, norm_warning, some_of
 from zoo.pretrained.tensors import check_hash, read_tensors
-from zoo.spec import Spec, read_spec
+from zoo.spec.header import TrainedInput
+from zoo.spec.nodes import MapNode
+from zoo.spec.spec import Spec, read_spec
 
 
 def load(

@@ -11,7 +11,7 @@ from zoo.pretrained.place import Place
 from zoo.pretrained.progress import showing_progress
 from zoo.pretrained.sources import Source, find_source
 from zoo.pretrained.tensors import check_hash
-from zoo.spec import Spec
+from zoo.spec.spec import Spec
 
 DEFAULT = "default"
 MEGABYTE = 10**6

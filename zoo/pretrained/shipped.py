@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.nodes import MapNode, Scalar, text_of
+from zoo.spec.nodes import MapNode, Scalar, text_of
 
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 

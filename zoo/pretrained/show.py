@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo.errors import WeightsError
-from zoo.header import TrainedInput
 from zoo.pretrained.card import Card, StageStatistics, find_card
 from zoo.pretrained.load import obtain
 from zoo.pretrained.place import LocalFile, hash_in_words
 from zoo.pretrained.sources import Source, find_source
 from zoo.pretrained.tensors import check_hash
-from zoo.spec import Spec
+from zoo.spec.header import TrainedInput
+from zoo.spec.spec import Spec
 
 
 def card_of(spec: Spec, name: str) -> Card | None:

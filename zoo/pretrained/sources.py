@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import WeightsError, nearest
-from zoo.header import TrainedInput, WeightsEntry
 from zoo.pretrained.card import find_card
 from zoo.pretrained.download import Download
 from zoo.pretrained.place import LocalFile, Place
 from zoo.pretrained.shipped import locate
-from zoo.spec import Spec
+from zoo.spec.header import TrainedInput, WeightsEntry
+from zoo.spec.spec import Spec
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 from zoo.errors import GraftError
-from zoo.spec import Spec, read_spec
+from zoo.spec.spec import Spec, read_spec
 
 STATISTICS = ".running_mean"  # marks a batch norm
 SHOWN = 6

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from finetune.__main__ import app
 from finetune.checks.registry import CHECKS
-from finetune.folder import RunFolder
-from finetune.log import read_lines
-from finetune.loop import build_loop
-from finetune.train import train
+from finetune.engine.loop import build_loop
+from finetune.engine.trainer import train
+from finetune.records.metrics_log import read_lines
+from finetune.records.run_folder import RunFolder
 from zoo.errors import GraftError
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from finetune.config.data import DataSettings
 from finetune.data import load_splits, read_splits
-from finetune.settings.data import DataSettings
 
 
 def test_the_digits_are_scikit_learns() -> None:

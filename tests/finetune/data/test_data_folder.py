@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from folder_kit import load, photos, save_images
 
+from finetune.config.data import DataSettings
 from finetune.data import DataError, Splits, load_splits, read_splits
-from finetune.settings.data import DataSettings
 from pixels import ImageError
 
 

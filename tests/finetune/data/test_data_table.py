@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from finetune.config.data import DataSettings, with_source
 from finetune.data import DataError, load_splits, read_splits
-from finetune.settings.data import DataSettings, with_source
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from finetune.features import frozen_pass
 from finetune.features.cache import FeatureCache
 from finetune.features.extract import Features, extract_features, feature_key
 from finetune.features.frozen_pass import FrozenPass
-from finetune.precision import EXACT, Precision
-from finetune.preprocess import Preprocess
+from finetune.runtime.precision import EXACT, Precision
+from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 
 STAGES = ("low", "high")

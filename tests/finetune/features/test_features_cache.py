@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from finetune.features.cache import FeatureCache, default_folder, prune
-from finetune.precision import Precision
+from finetune.runtime.precision import Precision
 
 NAMES = ("head", "low")
 

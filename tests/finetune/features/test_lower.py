@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import zoo
 from finetune.features.lower import Lower, find_lower
-from finetune.precision import EXACT, Precision
-from finetune.recipe.freeze import covers, freeze, set_training
+from finetune.optim.freeze import covers, freeze, set_training
+from finetune.runtime.precision import EXACT, Precision
 from finetune.strategies import find_strategy
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -9,13 +9,13 @@ import torch
 from subject_kit import digits
 from torch import Tensor
 
-from finetune.augment.steps import build_augment, default_calls
 from finetune.data import ArrayImage, Split
-from finetune.dataset import EpochDataset, ImageDataset, loader
+from finetune.data.dataset import EpochDataset, ImageDataset, loader
+from finetune.data.masked_dataset import MaskedDataset
 from finetune.features.lower import Lower
 from finetune.features.stored import StoredOutputs, view_mb
-from finetune.masked_dataset import MaskedDataset
-from finetune.preprocess import Preprocess
+from finetune.transforms.preprocess import Preprocess
+from finetune.transforms.steps import build_augment, default_calls
 
 COUNT = 21
 

@@ -13,12 +13,12 @@ from rich.console import Console
 from subject_kit import make_subject
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from finetune.folder import RunFolder, read_weights
-from finetune.log import read_lines
-from finetune.loop import build_loop
-from finetune.monitor.trackers import Tracked, flatten, tracking
-from finetune.sample import read_rows, spread_rows
-from finetune.train import Loop, train
+from finetune.data.sample import read_rows, spread_rows
+from finetune.engine.loop import build_loop
+from finetune.engine.trackers import Tracked, flatten, tracking
+from finetune.engine.trainer import Loop, train
+from finetune.records.metrics_log import read_lines
+from finetune.records.run_folder import RunFolder, read_weights
 from zoo.errors import GraftError
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -15,13 +15,13 @@ from PIL import Image
 from rich.console import Console
 from search_kit import EPOCHS, SPEC, prepare_spec, read_journal, start_search, wait_for_trials, write_spec
 
-from finetune.choose import choose_plan
-from finetune.folder import RunFolder
-from finetune.loop import build_loop
+from finetune.engine.loop import build_loop
+from finetune.experiment.setup import read_recipe
+from finetune.planning.choose import choose_plan
+from finetune.records.run_folder import RunFolder
 from finetune.search import SearchReport, search
 from finetune.search.study import cut_half_line
 from finetune.search.workers import WORKER
-from finetune.setup import read_recipe
 from zoo.errors import GraftError
 
 TRIALS = 12

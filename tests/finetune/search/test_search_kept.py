@@ -12,6 +12,9 @@ from rich.console import Console
 from search_kit import SPEC, make_bench, write_spec
 
 import zoo
+from finetune.config import FinetuneSettings, SearchSettings
+from finetune.config.search import Range
+from finetune.experiment.setup import read_recipe, section
 from finetune.search import search
 from finetune.search.best import write_best
 from finetune.search.identity import agreed_epochs
@@ -20,9 +23,6 @@ from finetune.search.record import Trial
 from finetune.search.show import show_table, show_trial
 from finetune.search.taking import Search
 from finetune.search.trial import Bench, run_trial, trial_plan, trial_setup
-from finetune.settings import FinetuneSettings, SearchSettings
-from finetune.settings.search import Range
-from finetune.setup import read_recipe, section
 from zoo.errors import GraftError
 
 SILENT = Console(file=io.StringIO())

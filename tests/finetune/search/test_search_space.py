@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
+from finetune.config import FinetuneSettings, SearchSettings
+from finetune.config.search import Range
+from finetune.experiment.setup import section
 from finetune.search.fine import narrow_space
 from finetune.search.space import decode, distribution, draw, override_values
 from finetune.search.study import make_sampler
-from finetune.settings import FinetuneSettings, SearchSettings
-from finetune.settings.search import Range
-from finetune.setup import section
 
 SPACE = {
     "rate": Range(log=[1e-4, 1.0]),

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from search_kit import SPEC, make_bench, write_spec
 
+from finetune.config.search import Range
 from finetune.data import Split
-from finetune.dataset import ImageDataset
-from finetune.log import read_lines
+from finetune.data.dataset import ImageDataset
+from finetune.records.metrics_log import read_lines
 from finetune.search.importance import measure_importance
 from finetune.search.record import Trial
 from finetune.search.show import short_names
 from finetune.search.trial import Bench, BrokenOffError, TrialWatch, run_trial, trial_setup
-from finetune.settings.search import Range
 from zoo.errors import GraftError
 
 Told = list[tuple[int, float, float]]

@@ -1,0 +1,115 @@
+"""Finding a learning rate: let it grow step by step, and see where the loss falls and where it blows up."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from finetune.data.dataset import ImageDataset, batch_indices
+from finetune.data.sample import read_rows
+from finetune.engine.step import Place
+from finetune.runtime.divergence import Divergence
+
+LOWEST, HIGHEST = 1e-5, 10.0
+STEPS = 61
+MEMORY = 0.8
+"""Share of the old in the running mean of the loss."""
+SAFE = 10.0
+"""How far below the rate of the lowest loss one is on safe ground."""
+FIRST = 5
+"""Steps whose mean loss counts as the start: at so low a rate nothing has been learnt in them."""
+WORTH = 0.05
+"""The least share by which the loss must fall for a rate to be proposed."""
+
+Learn = Callable[[Tensor, Tensor, Place, float], tuple[Tensor, bool]]
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """The loss that each learning rate met, in the order of steps; `smooth` is its running mean.
+
+    `proposed` is None where no rate made the loss fall. `ended` says why the test stopped.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smooth: tuple[float, ...]
+    proposed: float | None
+    ended: str
+
+
+def find_rate(
+    learn: Learn, batches: Iterator[tuple[Tensor, Tensor]], chance: float, *, budget_s: float = math.inf
+) -> RateCurve:
+    """Train with a rate that grows by the same factor each step, until the loss is three times its start.
+
+    In: `learn` takes a batch, its place and the rate (a `Step` whose own rate is 1); `chance` is the loss of
+    an even guess. Source: Smith 2015, Cyclical learning rates, arXiv:1506.01186, section 3.3.
+    """
+    rates, losses, guard = [], [], Divergence(chance)
+    deadline, ended = time.monotonic() + budget_s, "the highest rate was reached"
+    for step, rate in enumerate(np.geomspace(LOWEST, HIGHEST, STEPS).tolist()):
+        images, targets = next(batches)
+        loss = float(learn(images, targets, Place(0, step, step, last=True), rate)[0])
+        if guard.observe(loss) is not None:
+            ended = "the loss blew up"
+            break
+        rates.append(rate)
+        losses.append(loss)
+        if time.monotonic() > deadline:
+            ended = "time was up"
+            break
+    smooth = smoothed(losses)
+    return RateCurve(tuple(rates), tuple(losses), smooth, propose(rates, smooth), ended)
+
+
+def smoothed(losses: Sequence[float]) -> tuple[float, ...]:
+    """The running mean, corrected for its start at zero as in Kingma & Ba 2014, arXiv:1412.6980."""
+    mean, found = 0.0, []
+    for step, loss in enumerate(losses, start=1):
+        mean = MEMORY * mean + (1 - MEMORY) * loss
+        found.append(mean / (1 - MEMORY**step))
+    return tuple(found)
+
+
+def propose(rates: Sequence[float], smooth: Sequence[float]) -> float | None:
+    """A tenth of the rate at which the loss was lowest, if it had fallen by then; to two digits."""
+    if len(smooth) <= FIRST:
+        return None
+    lowest = FIRST + int(np.argmin(smooth[FIRST:]))
+    if smooth[lowest] > (1 - WORTH) * sum(smooth[:FIRST]) / FIRST:
+        return None
+    return float(f"{rates[lowest] / SAFE:.1e}")
+
+
+def endless_batches(dataset: ImageDataset, batch_size: int, *, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of a data set, not augmented, again and again, in another order each time."""
+    for epoch in itertools.count():
+        for rows in batch_indices(len(dataset), batch_size, seed, epoch):
+            yield read_rows(dataset, np.array(rows))
+
+
+def plot_rates(curve: RateCurve, path: Path, *, now: float | None = None) -> None:
+    """Draw the curve as a PNG; `now` marks the rate of the recipe."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(curve.rates, curve.losses, color="0.75", label="each step")
+    axes.plot(curve.rates, curve.smooth, color="tab:blue", label="running mean")
+    if curve.proposed is not None:
+        axes.axvline(curve.proposed, color="tab:green", label=f"proposed: {curve.proposed:g}")
+    if now is not None:
+        axes.axvline(now, color="tab:red", linestyle=":", label=f"the recipe's: {now:g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title=f"Learning rate test ({curve.ended})")
+    axes.set_ylim(top=1.5 * max(curve.smooth[: len(curve.smooth) // 2 + 1], default=1.0), bottom=0)
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

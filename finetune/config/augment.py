@@ -1,0 +1,27 @@
+"""The `augment` section of a spec: a list of steps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, RootModel
+
+from finetune.transforms.steps import AUGMENTS
+from zoo.registry import Call
+
+
+def _absent(value: Any) -> Any:  # noqa: ANN401  whatever the file holds
+    return None if value == {} else value
+
+
+class AugmentSettings(
+    RootModel[Annotated[list[Annotated[Call, AUGMENTS.item()]] | None, BeforeValidator(_absent)]]
+):
+    """The steps in order, each `{step: {p: …, …}}`; an empty list for none, nothing for the default."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    @property
+    def calls(self) -> tuple[Call, ...] | None:
+        """The steps; None where the spec leaves the choice to the run."""
+        return None if self.root is None else tuple(self.root)

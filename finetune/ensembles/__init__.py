@@ -1,1 +1,0 @@
-"""Several sets of weights, or several views, that answer as one network."""

@@ -1,1 +1,0 @@
-"""What features tell of the data: probes, similarity, and how sure each number is."""

@@ -1,0 +1,110 @@
+"""Parameter groups: which parameters learn, at which rate, and which of them decay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from finetune.optim.freeze import covers
+from zoo.errors import GraftError
+
+
+def param_groups(
+    net: nn.Module,
+    *,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    rates: Mapping[str, float] | None = None,
+    layer_decay: float = 1.0,
+    stages: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Groups for an optimiser: one for each pair of learning rate and decay that occurs.
+
+    A parameter's rate is `learning_rate`, times that of the longest path in `rates` that holds it, times
+    `layer_decay` once for every layer above its own (see `layer_depths`). A rate of 0 freezes a parameter,
+    and what is frozen is left out. Biases, the scales of norms (whatever has one dimension) and what the
+    network names in `no_weight_decay()` never decay.
+
+    Out: groups with `params`, `param_names`, `lr`, `initial_lr` (what schedules multiply) and
+    `decoupled_decay`.
+    Raises: GraftError when a path in `rates` holds no parameter, or when nothing is left to learn.
+    """
+    rates = rates or {}
+    _check_paths(net, rates)
+    depths = layer_depths(net, stages) if layer_decay != 1 else {}
+    top = max(depths.values(), default=0)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    decayed = decayed_names(net)
+    for name, parameter in net.named_parameters():
+        rate = learning_rate * find_rate(name, rates) * layer_decay ** (top - depths.get(name, top))
+        if rate == 0:
+            parameter.requires_grad_(False)
+        if not parameter.requires_grad:
+            continue
+        decay = weight_decay if name in decayed else 0.0
+        group = groups.setdefault(
+            (rate, decay),
+            {"params": [], "param_names": [], "lr": rate, "initial_lr": rate, "decoupled_decay": decay},
+        )
+        group["params"].append(parameter)
+        group["param_names"].append(name)
+    if not groups:
+        raise GraftError("nothing is left to train: every parameter is frozen or has a learning rate of 0")
+    return list(groups.values())
+
+
+def find_rate(name: str, rates: Mapping[str, float]) -> float:
+    """The multiplier of the longest path that holds the parameter; 1 where none does."""
+    paths = [path for path in rates if covers(path, name)]
+    return rates[max(paths, key=len)] if paths else 1.0
+
+
+def decayed_names(net: nn.Module) -> set[str]:
+    """Names of the weights that regularisers act on: no biases, no norms, nothing in `no_weight_decay()`."""
+    named: Callable[[], Iterable[str]] = getattr(net, "no_weight_decay", tuple)
+    spared = set(named())
+    return {name for name, parameter in net.named_parameters() if parameter.ndim > 1 and name not in spared}
+
+
+def layer_depths(net: nn.Module, stages: Sequence[str] = ()) -> dict[str, int]:
+    """The depth of every parameter's layer, from 0 at the input upwards.
+
+    Networks of timm say themselves what a layer is. In others it is a block of a stage (a child of one of
+    the `stages`), and outside the stages a module of its own; modules without a weight matrix, such as
+    norms, belong to the layer before them.
+    """
+    if hasattr(net, "group_matcher"):
+        from timm.models import group_parameters
+
+        matcher: Callable[..., object] = getattr(net, "group_matcher")  # noqa: B009  (unknown to nn.Module)
+        found: dict[str, int] = group_parameters(net, matcher(coarse=False), reverse=True)
+        return found
+    depths: dict[str, int] = {}
+    layers: dict[str, int] = {}
+    matrices = {_layer_of(name, stages) for name, parameter in net.named_parameters() if parameter.ndim > 1}
+    for name, _ in net.named_parameters():
+        layer = _layer_of(name, stages)
+        if layer in matrices:
+            layers.setdefault(layer, len(layers))
+        depths[name] = layers.get(layer, max(len(layers) - 1, 0))
+    return depths
+
+
+def _layer_of(name: str, stages: Sequence[str]) -> str:
+    """The module path of the layer that holds a parameter."""
+    parent = name.rpartition(".")[0]
+    stage = max((stage for stage in stages if covers(stage, parent)), key=len, default=None)
+    if stage is None:
+        return parent
+    block = parent.removeprefix(stage).removeprefix(".").split(".")[0]
+    return f"{stage}.{block}" if block else stage
+
+
+def _check_paths(net: nn.Module, rates: Mapping[str, float]) -> None:
+    names = [name for name, _ in net.named_parameters()]
+    for path in rates:
+        if not any(covers(path, name) for name in names):
+            children = ", ".join(name for name, child in net.named_children() if list(child.parameters()))
+            raise GraftError(f"stage_rates: {path!r} holds no parameter; expected a path under {children}")

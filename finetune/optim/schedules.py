@@ -1,0 +1,192 @@
+"""How the learning rate moves: pure functions of the step, so that a resumed run needs no state.
+
+Each schedule takes the step and the span it runs over, and gives the factor by which every group's
+learning rate is multiplied. Warm-up goes before all but `one_cycle`, which has its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from finetune.config.ranges import Count, Decay, Factor, NonNegative, Pair, Positive, Share
+from zoo.registry import Call, Registry
+
+SCHEDULES = Registry("schedule")
+
+Milestones = Annotated[list[Share], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a schedule runs over, in optimiser steps."""
+
+    steps: int
+    steps_per_epoch: int
+
+    def share(self, step: float) -> float:
+        """The part of the span that lies before `step`, from 0 to 1."""
+        return min(max(step / max(self.steps, 1), 0.0), 1.0)
+
+    def epochs(self, step: float) -> float:
+        """`step` in epochs, with its fraction."""
+        return step / self.steps_per_epoch
+
+
+@SCHEDULES.register
+def constant(step: int, span: Span) -> float:
+    """The same rate all the way."""
+    return 1.0
+
+
+@SCHEDULES.register
+def linear(step: int, span: Span, *, final: Share = 0.01, until: Factor = 1.0) -> float:
+    """A straight line down to `final` at the share `until` of the run, then constant.
+
+    Source: Goodfellow et al. 2016, Deep Learning, equation 8.14.
+    """
+    done = min(span.share(step) / until, 1.0)
+    return (1 - done) + done * final
+
+
+@SCHEDULES.register
+def step(step: int, span: Span, *, milestones: Milestones = [0.5, 0.75], factor: Factor = 0.1) -> float:  # noqa: B006
+    """Multiplied by `factor` at each milestone, given as shares of the run."""
+    return factor ** sum(span.share(step) >= milestone for milestone in milestones)
+
+
+@SCHEDULES.register
+def halve(step: int, span: Span, *, every: Positive = 5.0) -> float:
+    """Half as high after every so many epochs."""
+    return 0.5 ** math.floor(span.epochs(step) / every)
+
+
+@SCHEDULES.register
+def exponential(step: int, span: Span, *, rate: NonNegative = 0.1) -> float:
+    """exp(-rate · epochs)."""
+    return math.exp(-rate * span.epochs(step))
+
+
+@SCHEDULES.register
+def inverse_time(step: int, span: Span, *, rate: NonNegative = 0.1) -> float:
+    """1 / (1 + rate · epochs): the 1/t decay."""
+    return 1 / (1 + rate * span.epochs(step))
+
+
+@SCHEDULES.register
+def cosine(step: int, span: Span, *, final: Share = 0.0) -> float:
+    """Half a cosine from 1 down to `final`. Source: Loshchilov & Hutter 2016, arXiv:1608.03983, one cycle."""
+    return _descend(span.share(step), final)
+
+
+@SCHEDULES.register
+def cosine_restarts(
+    step: int, span: Span, *, cycles: Count = 3, growth: Positive = 1.0, final: Share = 0.0
+) -> float:
+    """Cosines from 1 to `final`, each cycle `growth` times as long as the one before.
+
+    Source: Loshchilov & Hutter 2016, arXiv:1608.03983 (SGDR).
+    """
+    ends = cycle_ends(span.steps, cycles=cycles, growth=growth)
+    starts = (0, *ends[:-1])
+    cycle = min(sum(step >= end for end in ends), cycles - 1)
+    length = max(ends[cycle] - starts[cycle], 1)
+    return _descend(min((step - starts[cycle]) / length, 1.0), final)
+
+
+@SCHEDULES.register
+def one_cycle(
+    step: int,
+    span: Span,
+    *,
+    warm_up: Decay = 0.3,
+    initial: Share = 0.04,
+    final: Share = 0.001,
+    momentum: Pair | None = None,
+) -> float:
+    """Up from `initial` to 1 in the share `warm_up` of the run, then down to `final`, both by half a cosine.
+
+    `momentum: [0.85, 0.95]` moves the optimiser's momentum the other way between these two.
+    Source: Smith & Topin 2017, arXiv:1708.07120.
+    """
+    risen, fallen = _one_cycle_phases(span.share(step), warm_up)
+    return initial + (1 - initial) * (1 - _descend(risen, 0.0)) if risen < 1 else _descend(fallen, final)
+
+
+@SCHEDULES.register
+def plateau(
+    step: int, span: Span, *, factor: Factor = 0.1, patience: Count = 3, min_delta: NonNegative = 0.0
+) -> float:
+    """Multiplied by `factor` when validation has not improved for `patience` epochs; see Plateau."""
+    return 1.0
+
+
+def one_cycle_momentum(share: float, *, warm_up: float, low: float, high: float) -> float:
+    """Momentum under one_cycle: from `high` down to `low` while the rate rises, and back up.
+
+    In: `share` of the run that is over.
+    """
+    risen, fallen = _one_cycle_phases(share, warm_up)
+    height = _descend(risen, 0.0) if risen < 1 else 1 - _descend(fallen, 0.0)
+    return low + (high - low) * height
+
+
+def cycle_ends(steps: int, *, cycles: int, growth: float = 1.0) -> tuple[int, ...]:
+    """The steps at which the cycles of cosine_restarts are over; the last one is `steps`."""
+    lengths = [growth**cycle for cycle in range(cycles)]
+    total = math.fsum(lengths)
+    return tuple(round(steps * math.fsum(lengths[: cycle + 1]) / total) for cycle in range(cycles))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule over a run of `steps` optimiser steps, the first `warm_up` of them warming up."""
+
+    call: Call
+    steps: int
+    steps_per_epoch: int
+    warm_up: int = 0
+
+    @property
+    def span(self) -> Span:
+        """What is left for the schedule itself."""
+        return Span(self.steps - self.warm_up, self.steps_per_epoch)
+
+    def rate(self, step: int) -> float:
+        """The factor for step `step`, from 0; while warming up, (step + 1) / (warm_up + 1)."""
+        if step < self.warm_up:
+            return (step + 1) / (self.warm_up + 1)
+        factor: float = SCHEDULES[self.call.op].function(step - self.warm_up, self.span, **self.call.args)
+        return factor
+
+    def momentum(self, step: int) -> float | None:
+        """The momentum for step `step`, where the schedule moves it."""
+        if self.call.op != "one_cycle" or self.call.args["momentum"] is None:
+            return None
+        low, high = self.call.args["momentum"]
+        return one_cycle_momentum(
+            self.span.share(step), warm_up=self.call.args["warm_up"], low=low, high=high
+        )
+
+    def cycle_ends(self) -> tuple[int, ...]:
+        """How many steps are done when each cosine cycle is over, which is when snapshots are taken."""
+        if self.call.op != "cosine_restarts":
+            return (self.steps,)
+        args = self.call.args
+        ends = cycle_ends(self.span.steps, cycles=args["cycles"], growth=args["growth"])
+        return tuple(self.warm_up + end for end in ends)
+
+
+def _descend(share: float, final: float) -> float:
+    """Half a cosine: 1 at share 0, `final` at share 1."""
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _one_cycle_phases(share: float, warm_up: float) -> tuple[float, float]:
+    """How much of the rise and of the fall is over, each from 0 to 1."""
+    risen = 1.0 if share >= warm_up else share / warm_up
+    fallen = 0.0 if share <= warm_up else (share - warm_up) / (1 - warm_up)
+    return risen, fallen

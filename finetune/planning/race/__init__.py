@@ -1,0 +1,1 @@
+"""Short trainings that compare strategies on images left out of training."""

@@ -1,0 +1,95 @@
+"""One short training on a fold: what a strategy then answers on the images that were left out."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+import zoo
+from finetune.data.dataset import loader
+from finetune.data.regroup import sample
+from finetune.engine.callbacks import Watch
+from finetune.engine.loop import build_loop
+from finetune.engine.trainer import Loop
+from finetune.experiment.setup import Setup
+from finetune.experiment.start import starting
+from finetune.probes.folds import Fold
+from finetune.probes.head import fit_head
+from finetune.records.estimate import Hits
+from finetune.records.plan import Plan
+from finetune.records.run_folder import RunFolder
+from finetune.runtime.divergence import Divergence
+from finetune.tasks.base import chance_loss
+
+QUIET = Console(quiet=True, force_terminal=False)
+ALONE: dict[str, object] = {
+    "finetune.checks": "none",
+    "finetune.monitor": "none",
+    "finetune.patience": "none",
+    "finetune.ensemble": "none",
+    "finetune.after_stopping": "keep",
+}
+"""What a run does beside or after its training has no part in a race."""
+
+
+class RanAwayError(Exception):
+    """The loss of a contender grew instead of falling."""
+
+
+class Guard(Watch):
+    """Ends a training whose loss runs away."""
+
+    def __init__(self, classes: int) -> None:
+        self.divergence = Divergence(chance_loss(classes))
+
+    def after_step(self, loss: float) -> None:
+        """Raises: RanAwayError."""
+        if (trouble := self.divergence.observe(loss)) is not None:
+            raise RanAwayError(trouble)
+
+
+def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
+    """Train as the plan says on the fold's images, and ask for the others.
+
+    Out: (N,) for the N training images: 1 where the answer was right, 0 where not, NaN where not asked. A
+    training whose loss runs away has none right. The setup keeps its network. A head that is to start from a
+    probe starts as it is where the fold has one image a class, of which no probe can be fitted.
+    """
+    learned, left = fold
+    hits = np.full(len(setup.train), np.nan)
+    started = starting(setup, plan)
+    own = replace(
+        started,
+        spec=zoo.override(started.spec, ALONE),
+        net=copy.deepcopy(started.net),
+        train=sample(setup.train, learned, seed=setup.settings.seed),
+        val=sample(replace(setup.train, augment=None), left, seed=setup.settings.seed),
+    )
+    if plan.head == "probe" and np.bincount(own.train.split.targets).max() > 1:
+        fit_head(own)
+    with tempfile.TemporaryDirectory() as place:
+        loop = build_loop(own, plan, RunFolder(Path(place)), QUIET)
+        try:
+            replace(loop, watch=Guard(len(setup.classes)), keeps=False).run()
+            hits[left] = _right(loop)
+        except RanAwayError:
+            hits[left] = 0.0
+    return hits
+
+
+@torch.inference_mode()
+def _right(loop: Loop) -> Hits:
+    """Which images of the loop's validation split are answered rightly."""
+    loop.step.averaged().eval()
+    answers = [
+        (loop.step.predict(images).argmax(dim=1).cpu() == targets).double()
+        for images, targets in loader(loop.setup.val, loop.plan.batch_size * 2)
+    ]
+    right: Hits = torch.cat(answers).numpy()
+    return right

@@ -1,1 +1,0 @@
-"""What a step of training does to weights: update rules, schedules, groups, regularisers."""

@@ -1,0 +1,1 @@
+"""Techniques that act on a step of training against overfitting."""

@@ -1,0 +1,1 @@
+"""What a process runs with: arithmetic, seeds, threads, the terminal."""

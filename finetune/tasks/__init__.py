@@ -1,0 +1,1 @@
+"""One object per kind of answer that a network can give."""

@@ -1,0 +1,64 @@
+"""The `data` section: one source at a time, sensible defaults, and what DATA=path means."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from finetune.config.data import DataSettings, with_source
+
+
+def test_digits_are_the_default() -> None:
+    assert DataSettings().source == "builtin"
+    assert DataSettings.model_validate({"builtin": None, "test": 0.2}).builtin == "digits"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"builtin": "digits", "folder": "photos"}, "one source is wanted, 2 are given: builtin, folder"),
+        (
+            {"folder": "photos", "parquet_val": "v.parquet"},
+            "parquet_val goes with parquet; the source is folder",
+        ),
+        ({"folder": "photos", "hub_config": "small"}, "hub_config goes with hub; the source is folder"),
+        ({"folder": "photos", "class_names": "c.json"}, "class_names goes with parquet or hub"),
+        ({"val": 0.5, "test": 0.5}, "val 0.5 and test 0.5 leave nothing to train on"),
+        ({"val": 0.0}, "greater than 0"),
+        ({"max_broken": 1.5}, "less than or equal to 1"),
+        ({"workers": "2"}, "valid integer"),
+        ({"similarity": "near"}, "'auto', 'similar' or 'different'"),
+        ({"foldr": "photos"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        DataSettings.model_validate(values)
+    assert message in str(caught.value)
+
+
+def test_settings_survive_being_written_down() -> None:
+    settings = DataSettings(parquet="a*.parquet", parquet_val="b.parquet", class_names="c.json", val=0.2)
+    assert DataSettings.model_validate(settings.model_dump(exclude_none=True)) == settings
+
+
+def test_a_path_takes_the_place_of_any_source() -> None:
+    old = DataSettings(parquet="a.parquet", parquet_val="b.parquet", class_names="c.json", test=0.3)
+    new = with_source(old, "photos")
+    assert (new.source, new.folder, new.test) == ("folder", "photos", 0.3)
+    assert with_source(DataSettings(), "x/*.parquet").parquet == "x/*.parquet"
+
+
+def test_a_folder_of_parquet_files_stands_for_its_splits(tmp_path: Path) -> None:
+    for name in ("train-0.parquet", "train-1.parquet", "validation-0.parquet", "classes.json"):
+        (tmp_path / name).write_bytes(b"")
+    found = with_source(DataSettings(), tmp_path)
+    assert found.parquet == str(tmp_path / "train*.parquet")
+    assert found.parquet_val == str(tmp_path / "val*.parquet")
+    assert found.parquet_test is None
+    assert found.class_names == str(tmp_path / "classes.json")
+
+
+def test_parquet_files_of_any_name_are_one_pool(tmp_path: Path) -> None:
+    (tmp_path / "photos.parquet").write_bytes(b"")
+    assert with_source(DataSettings(), str(tmp_path)).parquet == str(tmp_path / "*.parquet")

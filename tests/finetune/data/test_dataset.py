@@ -1,0 +1,248 @@
+"""ImageDataset and its loader: the same bits every time, whatever way they are asked for."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from finetune.data import ArrayImage, DataError, FileImage, Split
+from finetune.data.dataset import ImageDataset, batch_indices, count_batches, loader
+from finetune.transforms.preprocess import Preprocess
+from finetune.transforms.statistics import measure_statistics, principal_components
+from finetune.transforms.steps import AUGMENTS, build_augment
+
+SIZE = (16, 12)
+STEPS: list[object] = ["horizontal_flip", {"crop": {"padding": 2}}, "rotation", "gaussian_noise"]
+
+
+def split_of(count: int, seed: int = 0) -> Split:
+    rng = np.random.default_rng(seed)
+    images = tuple(
+        ArrayImage(f"image/{i}", rng.integers(0, 256, (20 + i % 5, 15 + i % 3, 3), dtype=np.uint8))
+        for i in range(count)
+    )
+    return Split(images, rng.integers(0, 4, count))
+
+
+def dataset_of(count: int, **arguments: Any) -> ImageDataset:  # noqa: ANN401
+    return ImageDataset(split_of(count), Preprocess(height=SIZE[0], width=SIZE[1]), **arguments)
+
+
+def augmented(count: int, seed: int = 0, **arguments: Any) -> ImageDataset:  # noqa: ANN401
+    augment = build_augment([AUGMENTS.read_call(step) for step in STEPS], size=SIZE)
+    return dataset_of(count, augment=augment, seed=seed, **arguments)
+
+
+def collect(batches: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
+    images, targets = zip(*batches, strict=True)
+    return torch.cat(images), torch.cat(targets)
+
+
+def test_items_are_resized_pixels_and_targets() -> None:
+    dataset = dataset_of(7)
+    for i, source in enumerate(dataset.split.images):
+        pixels, target = dataset[i]
+        expected = dataset.preprocess.resize(torch.from_numpy(source.read()).permute(2, 0, 1)[None])[0]
+        assert torch.equal(pixels, expected)
+        assert pixels.dtype == torch.uint8
+        assert target == dataset.split.targets[i]
+    assert len(dataset) == 7
+
+
+@pytest.mark.parametrize("cache_mb", [0, 100])
+def test_in_memory_or_not_the_pixels_are_the_same(cache_mb: int) -> None:
+    plain, dataset = augmented(30), augmented(30, cache_mb=cache_mb)
+    dataset.fill()
+    assert (dataset.stored.cache is not None) == (cache_mb > 0)
+    expected, targets = collect(loader(plain, 7, shuffle_seed=1))
+    found, same_targets = collect(loader(dataset, 7, shuffle_seed=1))
+    assert torch.equal(found, expected)
+    assert torch.equal(same_targets, targets)
+
+
+def test_memory_is_filled_once_and_shared_by_copies() -> None:
+    done: list[int] = []
+    dataset = dataset_of(50)
+    dataset.fill(lambda count, of: done.append(count) or None)
+    dataset.fill(lambda count, of: done.append(count) or None)
+    assert done == [16, 32, 48, 50]
+    copy = replace(dataset, seed=3)
+    assert copy.stored is dataset.stored
+    assert dataset.stored.cache is not None
+    assert dataset.stored.cache.is_shared()
+
+
+def test_what_does_not_fit_stays_out_of_memory() -> None:
+    dataset = dataset_of(2000, cache_mb=1)  # 2000 x 3 x 16 x 12 bytes are 1.1 MiB
+    dataset.fill()
+    assert dataset.stored.cache is None
+    assert dataset_of(1800, cache_mb=1).stored.fits
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_worker_processes_change_no_bit(workers: int) -> None:
+    dataset = augmented(40, seed=5)
+    expected = list(loader(dataset, 8, shuffle_seed=2, epoch=3))
+    found = list(loader(dataset, 8, shuffle_seed=2, epoch=3, workers=workers))
+    assert len(found) == 5
+    for (images, targets), (same_images, same_targets) in zip(expected, found, strict=True):
+        assert torch.equal(images, same_images)
+        assert torch.equal(targets, same_targets)
+
+
+def test_an_epoch_can_be_taken_up_in_the_middle() -> None:
+    dataset = augmented(40)
+    whole = list(loader(dataset, 8, shuffle_seed=2, epoch=1))
+    rest = list(loader(dataset, 8, shuffle_seed=2, epoch=1, start_batch=3))
+    assert len(rest) == 2
+    for (images, targets), (same_images, same_targets) in zip(whole[3:], rest, strict=True):
+        assert torch.equal(images, same_images)
+        assert torch.equal(targets, same_targets)
+    assert list(loader(dataset, 8, start_batch=5)) == []
+
+
+def test_pixels_follow_from_seed_epoch_and_index_alone() -> None:
+    dataset = augmented(10, seed=1)
+    first = dataset[4][0]
+    torch.rand(1000)
+    dataset[7]
+    assert torch.equal(dataset[4][0], first)
+    assert torch.equal(replace(dataset, cache_mb=0, pixels=None)[4][0], first)
+    assert not torch.equal(replace(dataset, seed=2)[4][0], first)
+    dataset.set_epoch(1)
+    assert not torch.equal(dataset[4][0], first)
+    dataset.set_epoch(0)
+    assert torch.equal(dataset[4][0], first)
+
+
+def test_two_images_are_not_augmented_alike() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
+    split = Split(tuple(ArrayImage(f"{i}", pixels) for i in range(8)), np.zeros(8, np.int64))
+    dataset = replace(augmented(1), split=split, pixels=None)
+    assert len({dataset[i][0].numpy().tobytes() for i in range(8)}) == 8
+
+
+def test_random_numbers_outside_are_left_as_they_are() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    for workers in (0, 1):
+        list(loader(augmented(9), 4, shuffle_seed=0, workers=workers))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_random_numbers_are_restored_after_an_error() -> None:
+    def fail(image: torch.Tensor) -> torch.Tensor:
+        torch.rand(1)
+        raise RuntimeError("no")
+
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="no"):
+        dataset_of(3, augment=fail)[0]
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads
+
+
+def test_order_follows_from_seed_and_epoch() -> None:
+    first = batch_indices(23, 5, 1, 0)
+    assert [len(batch) for batch in first] == [5, 5, 5, 5, 3]
+    order = list(chain.from_iterable(first))
+    assert sorted(order) == list(range(23))
+    assert batch_indices(23, 5, 1, 0) == first
+    assert batch_indices(23, 5, 1, 1) != first
+    assert batch_indices(23, 5, 2, 0) != first
+    assert (
+        list(chain.from_iterable(batch_indices(23, 4, 1, 0))) == order
+    )  # the batch size cuts, and does not shuffle
+    assert batch_indices(5, 3, None, 7) == [[0, 1, 2], [3, 4]]
+    assert batch_indices(0, 3, None, 0) == batch_indices(0, 3, 1, 0) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 6, 7])
+def test_no_image_is_left_alone(count: int) -> None:
+    batches = batch_indices(count, 3, None, 0)
+    assert list(chain.from_iterable(batches)) == list(range(count))
+    assert len(batches) == count_batches(count, 3)
+    assert count == 1 or all(len(batch) > 1 for batch in batches)
+
+
+def test_the_last_batch() -> None:
+    dataset = dataset_of(10)
+    assert [len(targets) for _, targets in loader(dataset, 4)] == [4, 4, 2]
+    assert [len(targets) for _, targets in loader(dataset, 4, drop_last=True)] == [4, 4]
+    assert [len(targets) for _, targets in loader(dataset, 5, drop_last=True)] == [5, 5]
+    assert [len(targets) for _, targets in loader(dataset, 64, drop_last=True)] == [10]
+    images, targets = next(iter(loader(dataset, 4)))
+    assert (images.shape, images.dtype) == ((4, 3, *SIZE), torch.uint8)
+    assert targets.dtype == torch.int64
+
+
+@pytest.mark.parametrize("cache_mb", [0, 10])
+def test_an_image_that_vanished_is_named(cache_mb: int, tmp_path: Path) -> None:
+    path = tmp_path / "gone.png"
+    split = Split((FileImage(str(path), path, tmp_path),) * 2, np.zeros(2, np.int64))
+    dataset = ImageDataset(split, Preprocess(height=4, width=4), cache_mb=cache_mb)
+    with pytest.raises(
+        DataError, match=r"gone\.png: cannot be read: .* It could be read when the images were"
+    ):
+        list(loader(dataset, 2))
+
+
+def test_files_are_decoded_upright(tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 4), (255, 0, 0))
+    image.paste((0, 0, 255), (0, 0, 4, 4))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", exif=exif)
+    (tmp_path / "a.png").write_bytes(buffer.getvalue())
+    split = Split((FileImage("a.png", tmp_path / "a.png", tmp_path),), np.zeros(1, np.int64))
+    pixels = ImageDataset(split, Preprocess(height=8, width=4))[0][0]
+    assert pixels[:, 0, 0].tolist() == [0, 0, 255]
+    assert pixels[:, 7, 0].tolist() == [255, 0, 0]
+
+
+def test_statistics_are_those_of_all_pixels() -> None:
+    dataset = augmented(40)
+    statistics = measure_statistics(dataset.images())
+    assert dataset.stored.cache is not None
+    pixels = dataset.stored.cache.numpy() / 255
+    flat = pixels.transpose(1, 0, 2, 3).reshape(3, -1)
+    np.testing.assert_allclose(statistics.mean, flat.mean(1), rtol=1e-12)
+    np.testing.assert_allclose(statistics.std, flat.std(1), rtol=1e-9)
+    np.testing.assert_allclose(statistics.covariance, np.cov(flat, bias=True), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(statistics.mean_image, pixels.mean(0), rtol=1e-6)
+    assert statistics.images == 40
+    assert statistics.to_record()["mean"] == list(statistics.mean)
+    normal = (flat - np.array(statistics.mean)[:, None]) / np.array(statistics.std)[:, None]
+    np.testing.assert_allclose(normal.std(1), 1, rtol=1e-6)
+
+
+def test_statistics_do_not_depend_on_the_order() -> None:
+    images = list(dataset_of(20).images())
+    assert measure_statistics(images) == measure_statistics(images[::-1])
+
+
+def test_statistics_need_an_image() -> None:
+    def none() -> Iterator[Any]:
+        yield from ()
+
+    with pytest.raises(ValueError, match="at least one image"):
+        measure_statistics(none())
+
+
+def test_principal_components_rebuild_the_covariance() -> None:
+    statistics = measure_statistics(dataset_of(20).images())
+    values, vectors = principal_components(statistics)
+    assert values[0] >= values[1] >= values[2] >= 0
+    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, statistics.covariance, atol=1e-12)

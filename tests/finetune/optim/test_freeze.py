@@ -1,0 +1,36 @@
+"""What learns, and what stays as it was loaded."""
+
+import torch
+from torch import nn
+
+from finetune.optim.freeze import covers, freeze, set_training
+
+
+def small_net() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2))
+
+
+def test_only_the_named_paths_learn() -> None:
+    net = small_net()
+    assert freeze(net, ["3"]) == ["3.weight", "3.bias"]
+    assert [name for name, p in net.named_parameters() if p.requires_grad] == ["3.weight", "3.bias"]
+    assert len(freeze(net, [""])) == len(list(net.parameters()))
+
+
+def test_a_path_covers_whole_names_only() -> None:
+    assert covers("layer1", "layer1.0.weight")
+    assert covers("", "anything")
+    assert not covers("layer1", "layer10.weight")
+
+
+def test_a_frozen_batch_norm_keeps_its_statistics() -> None:
+    net = small_net()
+    freeze(net, ["3"])
+    set_training(net)
+    before = net[1].running_mean.clone()  # type: ignore[union-attr, operator]
+    net(torch.randn(8, 3, 8, 8) + 5)
+    assert torch.equal(before, net[1].running_mean)  # type: ignore[arg-type]
+    freeze(net, [""])
+    set_training(net)
+    net(torch.randn(8, 3, 8, 8) + 5)
+    assert not torch.equal(before, net[1].running_mean)  # type: ignore[arg-type]

@@ -1,0 +1,274 @@
+"""Every strategy from pretrained weights to a checked file, on digits, with the smallest network."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from search_kit import write_digits
+
+import finetune.planning.choose
+import zoo
+from finetune.api import load_run, make_plan, run
+from finetune.config import DataSettings
+from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.planning.choose import choose_plan
+from finetune.probes.head import fit_head
+from finetune.tasks.base import find_task
+from finetune.tasks.evaluate import evaluate_artifact
+from zoo.errors import GraftError
+
+QUIET = Console(quiet=True)
+SIZES = {"images": 360, "median_class": 36}
+NO_EPOCHS = {"epochs": 0, "images_per_s": 100.0, "minutes": 1.0}
+SPEC = """
+extends: resnet_tiny
+name: pretrained
+weights:
+  default:
+    {{file: {file}, licence: none, classes: 200, input: {{mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}}}}
+data: {{val: 0.2, test: 0.6}}
+finetune: {{epochs: 1, precision: float32, cache: {cache}}}
+export: {{parity_images: 10}}
+"""
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A spec whose `default` weights are random ones: strategies need weights, not good ones."""
+    folder = tmp_path_factory.mktemp("spec")
+    net = zoo.build("resnet_tiny", seed=3)
+    save_file(net.state_dict(), folder / "weights.safetensors")
+    path = folder / "pretrained.yaml"
+    path.write_text(SPEC.format(file=folder / "weights.safetensors", cache=folder / "cache"))
+    return path
+
+
+@pytest.mark.parametrize("strategy", ["linear_probe", "stage_probe", "partial", "full"])
+def test_strategy(strategy: str, spec: Path, tmp_path: Path) -> None:
+    report = run(spec, set={"finetune.strategy": strategy}, run=tmp_path / "run", console=QUIET)
+    assert report.plan.strategy == strategy
+    start, end = (
+        load_file(spec.parent / "weights.safetensors"),
+        load_file(report.folder / "model.safetensors"),
+    )
+    changed = {name for name, value in start.items() if name in end and not torch.equal(value, end[name])}
+    if strategy == "linear_probe":
+        assert changed == {"fc.weight", "fc.bias"}
+        assert float(str(report.metrics["accuracy"])) > 0.6
+    elif strategy == "stage_probe":
+        assert not changed  # the trunk's names are under another path, its values the same
+        assert all(torch.equal(start[n.removeprefix("trunk.")], v) for n, v in end.items() if "trunk." in n)
+        assert float(str(report.metrics["accuracy"])) > 0.6
+    elif strategy == "partial":
+        assert changed
+        assert all(name.startswith(("layer3", "fc")) for name in changed)
+    else:
+        assert any(name.startswith("conv1") for name in changed)
+    again = load_run(report.folder)
+    assert set(again.net.state_dict()) == set(end)
+    weights = report.report["weights"]
+    assert isinstance(weights, dict)
+    assert weights["name"] == "default"
+
+
+def test_auto_carries_out_what_won_the_race(spec: Path, tmp_path: Path) -> None:
+    report = run(spec, set={"data.similarity": "similar"}, run=tmp_path / "run", console=QUIET)
+    race = report.plan.evidence["race"]
+    assert isinstance(race, dict)
+    assert report.plan.cell == ("very little data", "similar")
+    assert report.plan.strategy == race["winner"]
+    assert set(race["scores"]) == {"linear_probe", "stage_probe", "partial", "full"}
+    assert any("scratch does not race" in reason for reason in report.plan.reasons)
+    assert any("the table says linear_probe" in reason for reason in report.plan.reasons)
+    outcome = report.report["outcome"]
+    assert isinstance(outcome, dict)
+    assert outcome["accuracy"]["came"] == report.metrics["accuracy"]
+    assert outcome["accuracy"]["predicted"] == race["scores"][race["winner"]]["expected"]
+    assert outcome["minutes"]["came"] >= 0
+
+
+def test_scratch_beside_weights_starts_from_random_ones(spec: Path, tmp_path: Path) -> None:
+    values = {"finetune.strategy": "scratch", "finetune.learning_rate": 1e-9, "finetune.weights": "default"}
+    report = run(spec, set=values, run=tmp_path / "run", console=QUIET)
+    start = load_file(spec.parent / "weights.safetensors")
+    end = load_file(report.folder / "model.safetensors")
+    assert not torch.allclose(start["conv1.weight"], end["conv1.weight"], atol=1e-3)
+    assert report.report["weights"] == {"none": "the plan does without them"}
+    assert set(load_run(report.folder).net.state_dict()) == set(end)
+
+
+def test_a_head_may_start_from_a_probe(spec: Path) -> None:
+    recipe = read_recipe(spec, set={"finetune.strategy": "full", "finetune.head": "probe"})
+    setup = prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    assert choose_plan(setup).head == "probe"
+    fit_head(setup)
+    found = evaluate_artifact(setup.net, setup.preprocess, setup.val, setup.task, 10)
+    assert float(str(found["accuracy"])) > 0.6
+
+
+def test_a_probe_that_the_spec_asks_for_is_timed_in_its_plan(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, set={"finetune.strategy": "stage_probe"}, root=tmp_path, console=QUIET)
+    assert plan.evidence["forecast"].keys() == {"stage_probe", "partial", "full", "scratch"}  # type: ignore[attr-defined]
+
+
+def test_more_stages_than_there_are_is_told(spec: Path, tmp_path: Path) -> None:
+    keys = {"finetune.strategy": "partial", "finetune.partial.stages": 9}
+    with pytest.raises(
+        GraftError, match="stages: 9; pretrained has 3 stages\n  expected: at most 3, or finetune"
+    ):
+        make_plan(spec, set=keys, root=tmp_path, console=QUIET)
+
+
+def test_a_probe_beyond_the_budget_stays_away(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, set={"finetune.budget_minutes": 1e-4}, root=tmp_path, console=QUIET)
+    assert plan.strategy == "linear_probe"
+    assert any(reason.endswith("at least: the budget is exceeded") for reason in plan.reasons)
+
+
+def test_auto_measures_how_similar_the_images_are(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, root=tmp_path, console=QUIET)
+    assert plan.cell is not None
+    assert "measured" in plan.evidence
+    assert any(reason.startswith("similarity: ") and "drifted" in reason for reason in plan.reasons)
+
+
+def test_a_strategy_that_needs_weights_says_so_without_them(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match="partial needs pretrained weights, and there are none"):
+        run("lenet5", set={"finetune.strategy": "partial"}, run=tmp_path / "run", console=QUIET)
+
+
+def test_a_second_plan_measures_nothing(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"finetune.cache": str(tmp_path / "cache")}
+    first = make_plan(spec, set=own, root=tmp_path, console=QUIET)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(finetune.choose, "measure_evidence", never)
+    monkeypatch.setattr(finetune.choose, "run_race", never)
+    monkeypatch.setattr(finetune.choose, "forecast_plan", never)
+    assert make_plan(spec, set=own, root=tmp_path, console=QUIET) == first
+    with pytest.raises(AssertionError, match="measured again"):  # other images are another question
+        make_plan(spec, set=own | {"finetune.seed": 1}, root=tmp_path, console=QUIET)
+
+
+def test_a_folder_that_was_moved_has_the_same_plan(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_digits(tmp_path / "digits", each=20)
+    first = make_plan(spec, str(folder), root=tmp_path, console=QUIET)
+    monkeypatch.setattr(finetune.choose, "measure_evidence", None)
+    (tmp_path / "link").symlink_to(folder)
+    assert make_plan(spec, str(tmp_path / "link"), root=tmp_path, console=QUIET) == first
+    moved = folder.rename(tmp_path / "moved")
+    assert make_plan(spec, str(moved), root=tmp_path, console=QUIET) == first
+    for image in sorted(moved.glob("0/*.png"))[:10]:
+        image.unlink()
+    with pytest.raises(TypeError):  # other images are another question
+        make_plan(spec, str(moved), root=tmp_path, console=QUIET)
+
+
+def test_of_many_images_a_sample_is_looked_at(spec: Path, tmp_path: Path) -> None:
+    plan = make_plan(spec, set={"finetune.evidence_images": 100}, root=tmp_path, console=QUIET)
+    assert plan.evidence["images"] == 360
+    assert plan.evidence["looked_at"] == 100
+    assert "a sample of 100" in " ".join(plan.reasons)
+
+
+def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> None:
+    make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    plan = json.loads(path.read_text()) | {"strategy": "partial", "trains": ["layer3.1", "fc"], "epochs": 1}
+    path.write_text(json.dumps(plan | {"batch_size": 32, "learning_rate": 0.01}))
+    report = run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)
+    assert report.plan.trains == ("layer3.1", "fc")
+    start, end = (
+        load_file(spec.parent / "weights.safetensors"),
+        load_file(report.folder / "model.safetensors"),
+    )
+    changed = {name for name, value in start.items() if name in end and not torch.equal(value, end[name])}
+    assert changed
+    assert all(name.startswith(("layer3.1", "fc")) for name in changed)
+
+
+def test_a_plan_given_back_says_what_it_was_not_made_for(spec: Path, tmp_path: Path) -> None:
+    made = make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    edited = json.dumps(
+        json.loads(path.read_text()) | {"strategy": "full", "trains": [""], "learning_rate": 0.1}
+    )
+    path.write_text(edited)
+    keys = {"finetune.plan": str(path), "finetune.strategy": "partial", "finetune.budget_minutes": 1}
+    given = make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET)
+    assert path.read_text() == edited
+    images, *others = given.reasons[: len(given.reasons) - len(made.reasons)]
+    assert images.startswith("a plan given back: it was made for 360 training images, and here are 180")
+    assert others == [
+        "a plan given back: the spec says partial, the plan full: the plan counts",
+        "a plan given back: it is carried out as it stands: finetune.budget_minutes has no say in it",
+    ]
+    assert "against the rule" not in given.summary
+    path.write_text(given.to_json())
+    assert make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET) == given
+    assert "The plan is full: every stage fine-tuned" in given.summary
+
+
+def test_a_plan_that_was_edited_is_kept_when_another_is_made(spec: Path, tmp_path: Path) -> None:
+    make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    fresh, edited = path.read_text(), path.read_text().replace('"epochs": ', '"epochs": 1')
+    make_plan(spec, root=tmp_path, console=QUIET)
+    assert [kept.name for kept in path.parent.iterdir()] == ["plan.json"]
+    for _ in range(2):
+        path.write_text(edited)
+        make_plan(spec, root=tmp_path, console=QUIET)
+    assert path.read_text() == fresh
+    kept = [other for other in path.parent.iterdir() if other != path]
+    assert [other.read_text() for other in kept] == [edited, edited]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"trains": ["layer9"]}, "trains names 'layer9', and pretrained has no module of that path"),
+        ({"epochs": 0}, r"plan.json:\d+:\d+: epochs: found the number 0"),
+        ({"epochs": 2.5}, r"plan.json:\d+:\d+: epochs: found the number 2.5"),
+        ({"strategy": "fulll"}, "strategy 'fulll' is unknown"),
+        ({"strategy": ["full"]}, "strategy: found a list"),
+        ({"more": 1}, "unknown key 'more'"),
+        ({"epochs": "ten"}, "epochs: found the text 'ten'"),
+        ({"trains": None}, "trains: found nothing"),
+        ({"trains": []}, "trains holds nothing"),
+        ({"head": "frsh"}, "head: found the text 'frsh'\n(.*\n)*.*did you mean 'fresh'"),
+        ({"cell": ["little", "different"]}, "found little, different; expected one of"),
+        ({"learning_rate": math.nan}, "learning_rate: found the text 'NaN'"),
+        ({"summary": 5}, "summary: found the number 5"),
+        ({"evidence": []}, "evidence: found a list"),
+        (
+            {"evidence": SIZES | {"race": {"winner": "full", "scores": {"full": {}}}}},
+            "scores.full: missing key 'expected'",
+        ),
+        ({"evidence": SIZES | {"forecast": {"full": NO_EPOCHS}}}, "full.epochs: found the number 0"),
+        ({"evidence": SIZES | {"forecast": {"full": {}}}}, "forecast.full: missing key 'minutes'"),
+        (
+            {"strategy": "full", "trains": ["fc"]},
+            "strategy is full, and trains holds 'fc'\n  expected: '', the",
+        ),
+        ({"strategy": "partial", "trains": [""]}, "strategy is partial, and trains holds '', the whole"),
+        ({"strategy": "full", "trains": [""], "learning_rate": 0}, "learning_rate is 0, with which nothing"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_says_why(
+    edit: dict[str, object], message: str, spec: Path, tmp_path: Path
+) -> None:
+    make_plan(spec, root=tmp_path, console=QUIET)
+    path = tmp_path / "pretrained" / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
+    with pytest.raises(GraftError, match=message):
+        run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)

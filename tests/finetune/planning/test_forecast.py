@@ -1,0 +1,144 @@
+"""How long a strategy would take, and that a budget is kept to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+
+import zoo
+from finetune.api import run
+from finetune.config import DataSettings
+from finetune.experiment.setup import Setup, prepare, read_recipe, section
+from finetune.planning.choose import choose_plan
+from finetune.planning.defaults import settle
+from finetune.planning.forecast import Forecast, forecast_plan, within_budget
+from finetune.strategies import find_strategy
+from finetune.tasks.base import find_task
+from zoo.errors import GraftError
+
+QUICK: dict[str, object] = {"data.val": 0.3, "data.test": 0.6, "finetune.precision": "float32"}
+
+
+def set_up(spec: str | Path, **more: object) -> Setup:
+    recipe = read_recipe(spec, set=QUICK | {f"finetune.{key}": value for key, value in more.items()})
+    return prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("spec")
+    save_file(zoo.build("resnet_tiny", seed=3).state_dict(), folder / "own.safetensors")
+    (folder / "spec.yaml").write_text("extends: resnet_tiny\nweights: {default: {file: own.safetensors}}\n")
+    return folder / "spec.yaml"
+
+
+def test_minutes_follow_from_the_speed_and_the_images() -> None:
+    setup = set_up("lenet5", weights="none", epochs=6)
+    plan = choose_plan(setup)
+    forecast = forecast_plan(setup, plan)
+    images = 6 * (len(setup.train) + len(setup.val) / 3)
+    assert forecast.epochs == 6
+    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+
+
+def test_a_frozen_trunk_is_faster_and_nothing_is_changed(spec: Path) -> None:
+    setup = set_up(spec, strategy="full", **{"partial.views": "none", "partial.stages": 1})
+    before, state = torch.get_rng_state(), {k: v.clone() for k, v in setup.net.state_dict().items()}
+    plans = [settle(setup, find_strategy(name), None, (), {}) for name in ("full", "partial")]
+    full, top = (max(forecast_plan(setup, plan).images_per_s for _ in range(3)) for plan in plans)
+    assert top > 1.3 * full
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(value, state[name]) for name, value in setup.net.state_dict().items())
+
+
+def test_cached_stages_are_reckoned_with(spec: Path) -> None:
+    found = {}
+    for views in ("none", 2):
+        setup = set_up(spec, epochs=40, **{"partial.views": views, "partial.stages": 1})
+        found[views] = forecast_plan(setup, settle(setup, find_strategy("partial"), None, (), {}))
+    assert found[2].images_per_s > 1.3 * found["none"].images_per_s
+    assert found[2].minutes < found["none"].minutes
+
+
+def test_small_images_are_reckoned_with() -> None:
+    small = {"initial_scale": 0.5, "delay_fraction": 0.5, "finetune_fraction": 0.5}
+    setup = set_up("specs/resnet_tiny.yaml", weights="none", epochs=6, progressive_resizing=small)
+    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    images = 6 * (len(setup.train) * (0.25 + 1) / 2 + len(setup.val) / 3)
+    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+
+
+def test_an_attack_takes_its_time() -> None:
+    found = {}
+    for attack in ("none", {"fgsm": {}}):
+        setup = set_up("specs/resnet_tiny.yaml", weights="none", adversarial=attack)
+        plan = settle(setup, find_strategy("scratch"), None, (), {})
+        found[str(attack)] = max(forecast_plan(setup, plan).images_per_s for _ in range(3))
+    plain, attacked = found.values()
+    assert plain > 1.8 * attacked
+
+
+def test_every_member_of_a_bag_is_counted() -> None:
+    setup = set_up("lenet5", weights="none", epochs=6, ensemble={"bagging": 3})
+    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    images = 18 * (len(setup.train) + len(setup.val) / 3)
+    assert (forecast.epochs, forecast.trainings) == (6, 3)
+    assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
+
+
+def test_training_again_after_stopping_is_counted() -> None:
+    found = {}
+    for way in ("keep", "retrain", "continue"):
+        setup = set_up("lenet5", weights="none", epochs=600, after_stopping=way)
+        found[way] = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    assert (found["keep"].trainings, found["retrain"].trainings) == (1, 2)
+    images = 600 * (len(setup.train) + len(setup.val) / 3)
+    both = 600 * (len(setup.train) + len(setup.val) * (1 + 1 / 3))
+    for way, shown in (("keep", images), ("retrain", 2 * images), ("continue", images + both)):
+        assert found[way].minutes == pytest.approx(shown / found[way].images_per_s / 60, rel=0.02)
+
+
+def test_a_teacher_is_asked_in_every_step(tmp_path: Path) -> None:
+    short = QUICK | {"finetune.weights": "none", "finetune.epochs": 1}
+    run("specs/resnet_tiny.yaml", set=short, run=tmp_path / "teacher", console=Console(quiet=True))
+    teacher = {"run": str(tmp_path / "teacher")}
+    setup = set_up("specs/resnet_tiny.yaml", weights="none", epochs=60, distill=teacher)
+    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    alone = 60 * (len(setup.train) + len(setup.val) / 3) / forecast.images_per_s / 60
+    assert forecast.minutes > alone + 0.01
+
+
+def test_no_plan_is_made_with_a_teacher_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match=r"finetune.distill.run: .* holds no trained network"):
+        choose_plan(set_up("lenet5", weights="none", distill={"run": str(tmp_path)}))
+
+
+def test_a_plan_compares_what_could_be_done(spec: Path) -> None:
+    compared = choose_plan(set_up(spec, strategy="full"), compare=True).evidence["forecast"]
+    assert isinstance(compared, dict)
+    assert set(compared) == {"partial", "full", "scratch"}
+    alone = choose_plan(set_up("lenet5", weights="none"), compare=True).evidence["forecast"]
+    assert isinstance(alone, dict)
+    assert set(alone) == {"scratch"}
+
+
+def test_epochs_are_cut_to_the_budget() -> None:
+    plan = replace(choose_plan(set_up("lenet5", weights="none")), epochs=20)
+    forecast = Forecast(epochs=20, images_per_s=100.0, minutes=4.0)
+    assert within_budget(plan, forecast, 5.0) == plan
+    assert within_budget(plan, forecast, 1.0).epochs == 5
+    assert within_budget(plan, forecast, 0.001).epochs == 1
+    assert within_budget(plan, replace(forecast, trainings=2), 1.0).epochs == 5
+    assert within_budget(plan, replace(forecast, minutes=0.0), -1.0).epochs == 1
+    assert "5 of 20 epochs fit" in within_budget(plan, forecast, 1.0).reasons[-1]
+
+
+def test_a_run_keeps_to_its_budget(tmp_path: Path) -> None:
+    values = QUICK | {"finetune.budget_minutes": 1e-4, "finetune.weights": "none", "finetune.epochs": 30}
+    done = run("specs/lenet5.yaml", set=values, run=tmp_path / "run", console=Console(quiet=True))
+    assert done.plan.epochs < 30

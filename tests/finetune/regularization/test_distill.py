@@ -1,0 +1,94 @@
+"""Distillation: the teacher answers as its run does, and the student moves towards its answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+import zoo
+from finetune.api import load_run, run
+from finetune.config.finetune import Distill
+from finetune.regularization.distill import Teacher, load_teacher
+
+QUICK: dict[str, object] = {
+    **{"data.val": 0.3, "data.test": 0.5, "finetune.epochs": 2, "finetune.precision": "float32"},
+    **{"finetune.checks": "none", "finetune.monitor": "none", "export.parity_images": 8},
+}
+QUIET = Console(quiet=True)
+GREY: dict[str, object] = {"input.channels": 1, "finetune.weights": "none"}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose network is the mean of two epochs' answers, and of two views."""
+    more = {"finetune.ensemble": {"average": 2}, "finetune.test_time": "flip"}
+    return run(
+        "specs/lenet5.yaml", set=QUICK | more, run=tmp_path_factory.mktemp("t") / "run", console=QUIET
+    ).folder
+
+
+def test_a_teacher_answers_as_its_run_does_for_pixels_normalised_otherwise(teacher: Path) -> None:
+    done = load_run(teacher)
+    student = type(done.preprocess)(height=32, width=32, channels=1, mean=[0.2], std=[0.7])
+    loaded = load_teacher(Distill(run=str(teacher)), done.labels, student, torch.device("cpu"))
+    image = torch.from_numpy(done.val.images[0].read())[None]
+    with torch.inference_mode():
+        expected = done.net(done.preprocess(image))
+        assert torch.allclose(loaded.answer(student(image)), expected, atol=1e-4)
+
+
+def test_a_teacher_of_other_classes_is_refused(teacher: Path) -> None:
+    student = load_run(teacher).preprocess
+    with pytest.raises(zoo.GraftError, match="knows 10 classes in 1 channels"):
+        load_teacher(Distill(run=str(teacher)), ("a", "b"), student, torch.device("cpu"))
+
+
+def test_the_loss_pulls_towards_the_teachers_answers() -> None:
+    one = torch.ones(1, 1, 1)
+    answers = torch.tensor([[4.0, 0.0, 0.0]])
+    logits = torch.zeros(1, 3, requires_grad=True)
+    teacher = Teacher(nn.Identity(), (1, 1), one, 0 * one, share=1.0, temperature=2.0)
+    loss = teacher.mix(logits.sum() * 0, logits, answers)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    expected = 2 * (torch.full((1, 3), 1 / 3) - (answers / 2).softmax(1))
+    assert torch.allclose(logits.grad, expected, atol=1e-5)
+
+
+def test_of_masks_the_divergence_is_a_mean_over_pixels() -> None:
+    one = torch.ones(1, 1, 1, 1)
+    teacher = Teacher(nn.Identity(), (8, 8), one, 0 * one, share=1.0, temperature=2.0)
+    answers, logits = torch.tensor([[4.0, 0.0, 0.0]]), torch.zeros(1, 3)
+    of_one = teacher.mix(logits.sum(), logits, answers)
+    of_many = teacher.mix(logits.sum(), logits[..., None, None].expand(2, 3, 8, 8), answers[..., None, None])
+    assert torch.allclose(of_one, of_many)
+
+
+@pytest.mark.parametrize("more", [{"input.height": 40, "input.width": 48}, {"data.normalise": "mean_image"}])
+def test_a_teacher_of_another_size_sees_its_own(
+    teacher: Path, tmp_path: Path, more: dict[str, object]
+) -> None:
+    taught = QUICK | {"finetune.distill": {"run": str(teacher), "share": 0.9}} | more
+    small = {"finetune.progressive_resizing": {"initial_scale": 0.5}}
+    done = run("resnet_tiny", set=taught | small | GREY, run=tmp_path / "run", console=QUIET)
+    assert float(str(done.metrics["accuracy"])) > 0.1  # it went to its end, and learned something
+
+
+def test_a_teacher_of_another_size_answers_as_at_its_own(teacher: Path) -> None:
+    done = load_run(teacher)
+    student = type(done.preprocess)(height=64, width=64, channels=1, mean=[0.2], std=[0.7])
+    loaded = load_teacher(Distill(run=str(teacher)), done.labels, student, torch.device("cpu"))
+    images = torch.stack([torch.from_numpy(image.read()) for image in done.val.images[:100]])
+    with torch.inference_mode():
+        expected = done.net(done.preprocess(images)).argmax(1)
+        assert (loaded.answer(student(images)).argmax(1) == expected).float().mean() > 0.9
+
+
+def test_a_run_learns_from_a_teacher(teacher: Path, tmp_path: Path) -> None:
+    taught = QUICK | {"finetune.distill": {"run": str(teacher), "share": 0.9}}
+    done = run("specs/lenet5.yaml", set=taught, run=tmp_path / "run", console=QUIET)
+    assert float(str(done.metrics["accuracy"])) > 0.5

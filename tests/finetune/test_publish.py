@@ -1,0 +1,106 @@
+"""A run's weights shipped with their card: found by the spec, as good as the card says, and checked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+import zoo
+from finetune.api import reopen
+from finetune.publish import half, measure, pretrain, ship
+from finetune.records.run_folder import RunFolder
+from zoo.pretrained.card import Card, find_card
+
+QUIET = Console(quiet=True)
+QUICK: dict[str, object] = {
+    **{"data.val": 0.2, "data.test": 0, "finetune.epochs": 2, "finetune.precision": "float32"},
+    **{"finetune.weights": "none", "finetune.checks": "none", "finetune.monitor": "none"},
+    **{"export.parity_images": 8, "card.data": "digits of scikit-learn", "card.licence": "BSD-3-Clause"},
+}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of weights of a short run; beside it a spec that starts from them."""
+    folder = tmp_path_factory.mktemp("shipped")
+    path = pretrain("specs/resnet_tiny.yaml", set=QUICK, folder=folder / "run", out=folder, console=QUIET)
+    (folder / "user.yaml").write_text(
+        "extends: resnet_tiny\nweights: {default: {file: resnet_tiny.safetensors}}\n"
+    )
+    return path
+
+
+def card_of(path: Path) -> Card:
+    card = find_card(path)
+    assert card is not None
+    return card
+
+
+def test_the_card_says_what_the_weights_are(shipped: Path) -> None:
+    card = card_of(shipped)
+    net = zoo.build("resnet_tiny", classes=10)
+    assert (card.name, card.classes) == ("resnet_tiny", 10)
+    assert card.params == sum(parameter.numel() for parameter in net.parameters())
+    assert card.data == "digits of scikit-learn"
+    assert card.licence == "BSD-3-Clause"
+    assert card.command == "make pretrain SPEC=specs/resnet_tiny.yaml DATA=folder"
+    assert card.recipe.startswith("scratch, 2 epochs in batches of")
+    assert card.labels == [str(digit) for digit in range(10)]
+    assert card.choices == {"norm": "batch_norm", "act": "relu"}
+    assert {name: len(stage.mean) for name, stage in card.stages.items()} == {
+        "layer1": 20,
+        "layer2": 40,
+        "layer3": 80,
+    }
+
+
+def test_the_cards_accuracy_is_that_of_the_file(shipped: Path) -> None:
+    card = card_of(shipped)
+    setup, _ = reopen(RunFolder(shipped.parent / "run"))
+    setup.net.load_state_dict(load_file(shipped))
+    assert measure(setup.net, setup) == card.score
+    assert card.score.images == len(setup.val)
+    assert card.score.top1 > 0.3
+    assert card.score.top5 is not None
+    assert card.score.top5 > card.score.top1
+
+
+def test_half_precision_is_shipped_where_it_costs_nothing(shipped: Path) -> None:
+    state = load_file(shipped)
+    expected = torch.float16 if card_of(shipped).dtype == "float16" else torch.float32
+    assert {value.dtype for value in state.values()} == {expected, torch.int64}
+    assert half({"count": torch.tensor(3)})["count"].dtype == torch.int64
+
+
+def test_a_spec_starts_from_them(shipped: Path) -> None:
+    spec = zoo.read_spec(shipped.parent / "user.yaml")
+    assert list(zoo.weights_to_hand(spec)) == ["default"]
+    net, origin = zoo.load(zoo.override(spec, {"classes": 3}), weights="default", seed=0)
+    assert origin is not None
+    state, own = load_file(shipped), net.state_dict()
+    assert torch.equal(own["layer2.0.conv1.weight"], state["layer2.0.conv1.weight"].float())
+    assert zoo.trained_input(spec, "default").mean == card_of(shipped).input.mean
+
+
+def test_a_damaged_file_is_told_by_its_hash(shipped: Path, tmp_path: Path) -> None:
+    for name in ("resnet_tiny.safetensors", "resnet_tiny.card.yaml", "user.yaml"):
+        shutil.copy(shipped.parent / name, tmp_path)
+    damaged = bytearray((tmp_path / shipped.name).read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / shipped.name).write_bytes(damaged)
+    with pytest.raises(zoo.WeightsError, match="sha256"):
+        zoo.load(zoo.read_spec(tmp_path / "user.yaml"), weights="default", seed=0)
+
+
+def test_what_is_no_single_classifier_is_not_shipped(tmp_path: Path) -> None:
+    with pytest.raises(zoo.GraftError, match="no trained network here"):
+        ship(tmp_path / "nothing", tmp_path, "", QUIET)
+    several = QUICK | {"finetune.epochs": 2, "finetune.ensemble": {"average": 2}, "data.val": 0.8}
+    with pytest.raises(zoo.GraftError, match="expected a classifier that is trained as its spec declares"):
+        pretrain("specs/lenet5.yaml", set=several, folder=tmp_path / "run", out=tmp_path, console=QUIET)
+    assert not list(tmp_path.glob("*.safetensors"))

@@ -1,0 +1,39 @@
+"""Small specs for tests: written to a file, because a spec is a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from zoo.builder.network import Network, build_network
+from zoo.spec.spec import Spec, read_spec
+from zoo.spec.tree import leaves
+
+HEAD = "input: {channels: 3, height: 16, width: 16}\nclasses: 4\n"
+TAIL = """\
+  pool: {adaptive_avg_pool: {size: 1}}
+  flatten: flatten
+  fc: {linear: {out: $classes}}
+"""
+
+
+def write(folder: Path, text: str, name: str = "net") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def spec_of(
+    folder: Path, layers: str, more: str = "", change: Mapping[str, object] | None = None, tail: str = TAIL
+) -> Spec:
+    """Give the spec of a few layers, between an image of 16 pixels and a classifier of 4."""
+    return read_spec(write(folder, f"{HEAD}{more}layers:\n{layers}{tail}"), change)
+
+
+def network_of(folder: Path, layers: str, more: str = "", tail: str = TAIL) -> Network:
+    return build_network(spec_of(folder, layers, more, tail=tail))
+
+
+def ops_of(spec: Spec) -> list[tuple[str, str]]:
+    """Give every layer's path and op."""
+    return [(leaf.path, leaf.op) for leaf in leaves(spec.expand().root)]

@@ -1,0 +1,269 @@
+"""Write a network out: blocks, repeats, slots and wires become a tree of plain layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from zoo.errors import Mark, Problem, SpecError, nearest
+from zoo.registry import Call
+from zoo.spec.blocks import Block, substitute
+from zoo.spec.calls import empty, read_args
+from zoo.spec.choices import Choices
+from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, WIRES, misspelt_op, op_key, ops
+from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, describe, text_of
+from zoo.spec.tree import INPUT, Group, Item, Leaf, Tree, join
+from zoo.spec.uses import Copies, Scope, read_use
+from zoo.spec.wires import INPUT_NAME, Line, Wires
+
+MAX_LAYERS = 10_000
+CHILD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+ITEM = "an op, a slot, {use: BLOCK}, or named or listed children"
+INPUT_DROP = "input_drop"
+
+
+class _Written(NamedTuple):
+    """A call as it stands in the file."""
+
+    name: str
+    args: Node
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One child to write: its name and node, the scope it is written in, and wires that a use hands on."""
+
+    name: str
+    node: Node
+    mark: Mark
+    scope: Scope
+    wanted: Node | None = None
+    named: Node | None = None
+
+
+def expand(
+    layers: Node, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: list[Problem]
+) -> Tree:
+    """Write the section `layers` out; adds to `problems`, after which the tree is not whole."""
+    return _Expander(blocks, choices, classes, problems).network(layers)
+
+
+class _Expander:
+    """Holds what is the same for the whole network, and gathers its taps and problems."""
+
+    def __init__(
+        self, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: list[Problem]
+    ) -> None:
+        self.blocks = blocks
+        self.choices = choices
+        self.classes = classes
+        self.problems = problems
+        self.wires = Wires(problems)
+        self.count = 0
+
+    def network(self, layers: Node) -> Tree:
+        scope = Scope("layers", {"classes": self.classes})
+        entries = self._entries(layers, scope) if isinstance(layers, MapNode | ListNode) else []
+        if not entries:
+            found = "holds none" if isinstance(layers, MapNode | ListNode) else f"found {describe(layers)}"
+            self._add(layers.mark, "layers", found, "named or listed layers")
+        for wire in WIRES:
+            if isinstance(layers, MapNode) and wire in layers.items:
+                self._add(layers.keys[wire], "layers", f"the whole network has no '{wire}'", "named layers")
+        if self.choices.input_drop.op != NONE:
+            entries.insert(0, _Entry(INPUT_DROP, Scalar(INPUT_DROP, layers.mark), layers.mark, scope))
+        line = Line(INPUT, INPUT)
+        children = self._children(entries, "", line)
+        self.wires.close()
+        return Tree(Group("", "", children, INPUT, line.value, layers.mark), self.wires.taps)
+
+    def _children(self, entries: Sequence[_Entry], path: str, line: Line) -> tuple[Item, ...]:
+        line.later = frozenset(entry.name for entry in entries if not entry.name.isdigit())
+        children: list[Item] = []
+        listed = bool(entries) and entries[0].name.isdigit()
+        for entry in entries:
+            name = str(len(children)) if listed else entry.name  # `none` takes no index
+            item = self._item(replace(entry, name=name), path, line)
+            if not listed:
+                line.names[entry.name] = line.value
+            if entry.named:
+                self.wires.tap(entry.named, line.value, entry.scope.where)
+            if item:
+                children.append(item)
+        return tuple(children)
+
+    def _entries(self, node: MapNode | ListNode, scope: Scope) -> list[_Entry]:
+        """Give the children of a mapping by name, those of a list by number, blocks written in place."""
+        if isinstance(node, ListNode):
+            flat = [entry for item in node.items for entry in self._spliced(item, scope)]
+            return [replace(entry, name=str(index)) for index, entry in enumerate(flat)]
+        entries = []
+        for key, item in node.items.items():
+            if key in WIRES:
+                continue
+            if not CHILD_NAME.fullmatch(key) or key in (INPUT_NAME, *RESERVED):
+                wanted = "a name of letters, digits and underscores that is no key of the language"
+                self._add(node.keys[key], scope.where, f"'{key}' cannot name a layer", wanted)
+                continue
+            inside = replace(scope, where=join(scope.where, key))
+            entries.append(_Entry(key, item, node.keys[key], inside))
+        return entries
+
+    def _spliced(self, item: Node, scope: Scope) -> list[_Entry]:
+        """Give an item of a list; for a block, the items of its copies. Its wires go to the ends."""
+        if not isinstance(item, MapNode) or op_key(item) != "use":
+            return [_Entry("0", item, item.mark, scope)]
+        copies = self._use(item, scope)
+        if copies is None:
+            return []
+        if copies.names is not None:
+            self._add(item.keys["names"], scope.where, "names inside a list", "names under a key")
+        entries: list[_Entry] = []
+        for body, inside in copies.bodies:
+            if isinstance(body, ListNode):
+                entries += [entry for below in body.items for entry in self._spliced(below, inside)]
+            else:
+                entries.append(_Entry("0", body, item.mark, inside))
+        wanted, named = self._wires_of(item, scope)
+        if entries and wanted:
+            entries[0] = replace(entries[0], wanted=wanted)
+        if entries and named:
+            entries[-1] = replace(entries[-1], named=named)
+        return entries
+
+    def _use(self, node: MapNode, scope: Scope) -> Copies | None:
+        copies = read_use(node, scope, self.blocks, self.classes, self.problems)
+        self.count += len(copies.bodies) if copies else 0
+        self._limit(node.mark, scope.where)
+        return copies
+
+    def _item(self, entry: _Entry, path: str, line: Line) -> Item | None:
+        """Write one child; `line` moves on to its value. None for what adds no module."""
+        node, scope = entry.node, entry.scope
+        if isinstance(node, Scalar):
+            node = substitute(node, scope.params, scope.where, self.problems)
+        text = text_of(node)
+        if text is not None:
+            return self._call(entry, _Written(text, empty(node.mark), node.mark), path, line)
+        if isinstance(node, ListNode):
+            return self._group(entry, self._entries(node, scope), path, line, keep_input=True)
+        if isinstance(node, Scalar):
+            self._add(node.mark, scope.where, f"found {describe(node)}", ITEM)
+            return None
+        wanted, named = self._wires_of(node, scope)
+        entry = replace(entry, wanted=entry.wanted or wanted)
+        item = self._mapping(entry, node, path, line)
+        if named:
+            self.wires.tap(named, line.value, scope.where)
+        return item
+
+    def _mapping(self, entry: _Entry, node: MapNode, path: str, line: Line) -> Item | None:
+        op = op_key(node)
+        if op == "use":
+            return self._used(entry, node, path, line)
+        op = op or misspelt_op(node)
+        if op:
+            for key in node.items:
+                if key not in (op, *WIRES):
+                    expected = f"{op}, and beside it {' and '.join(WIRES)}"
+                    near = nearest(key, WIRES)
+                    self._add(node.keys[key], entry.scope.where, f"unknown key '{key}'", expected, near)
+            return self._call(entry, _Written(op, node.items[op], node.keys[op]), path, line)
+        if all(key in WIRES for key in node.items):
+            self._add(node.mark, entry.scope.where, "found no layer", ITEM)
+            return None
+        return self._group(entry, self._entries(node, entry.scope), path, line)
+
+    def _used(self, entry: _Entry, node: MapNode, path: str, line: Line) -> Item | None:
+        """Write a block out under a key: its body itself, or a group of its copies."""
+        copies = self._use(node, entry.scope)
+        if copies is None:
+            return None
+        if copies.names is not None:
+            entries = [
+                _Entry(copies.names.replace("{n}", str(index)), body, node.mark, scope)
+                for index, (body, scope) in enumerate(copies.bodies, start=1)
+            ]
+            return self._group(entry, entries, path, line)
+        if copies.repeated:
+            flat = self._spliced(node.without(*WIRES), entry.scope)
+            numbered = [replace(below, name=str(index)) for index, below in enumerate(flat)]
+            return self._group(entry, numbered, path, line, keep_input=True)
+        body, scope = copies.bodies[0]
+        return self._item(_Entry(entry.name, body, node.mark, scope, entry.wanted), path, line)
+
+    def _group(
+        self, entry: _Entry, entries: Sequence[_Entry], path: str, line: Line, *, keep_input: bool = False
+    ) -> Group:
+        """Write children under a name. In a list, `input` stays that of the mapping around it."""
+        sources = self.wires.sources(entry.wanted, line, entry.scope.where)
+        if len(sources) != 1:
+            mark = entry.wanted.mark if entry.wanted else entry.mark
+            self._add(mark, entry.scope.where, f"a group takes 1 input, found {len(sources)}", "one name")
+        below = join(path, entry.name)
+        inside = Line(below + INPUT, line.input if keep_input else below + INPUT)
+        children = self._children(entries, below, inside)
+        line.value = below
+        return Group(below, entry.name, children, (*sources, INPUT)[0], inside.value, entry.mark)
+
+    def _call(self, entry: _Entry, written: _Written, path: str, line: Line) -> Leaf | None:
+        where, at = entry.scope.where, written.mark
+        self.count += 1
+        self._limit(at, where)
+        sources = self.wires.sources(entry.wanted, line, where)
+        call = self._resolve(written, entry.scope)
+        if call is None:
+            line.value = sources[0] if sources else line.value
+            return None
+        if call.op in (NONE, *PARAMETRISATIONS):
+            if len(sources) != 1:
+                self._add(at, where, f"'{written.name}' takes 1 input, found {len(sources)}", "one name")
+            line.value = (*sources, line.value)[0]
+            return None
+        fewest, most = ops()[call.op].arity
+        if 0 < len(sources) < fewest or (most is not None and len(sources) > most):
+            takes = "1 input" if most == 1 else f"{fewest} inputs" + ("" if most else " or more")
+            message = f"takes {takes}, found {len(sources)}"
+            self._add(at, f"{where}.{call.op}", message, "that many names in from")
+        line.value = join(path, entry.name)
+        return Leaf(line.value, entry.name, call.op, call.args, sources, at)
+
+    def _resolve(self, written: _Written, scope: Scope) -> Call | None:
+        """Give the call that a name makes: a slot's choice, or the op with its arguments checked."""
+        name, args, at = written
+        if name in (*SLOTS, INPUT_DROP, NONE):
+            if not isinstance(args, MapNode) or args.items:
+                message = f"'{name}' takes no arguments"
+                self._add(at, scope.where, message, f"what choices.{name} says, or an op")
+            return Call(NONE, {}) if name == NONE else self.choices.of(name)
+        if name not in ops() or name in PARAMETRISATIONS:
+            known = [op for op in (*SLOTS, NONE, *ops()) if op not in PARAMETRISATIONS]
+            message = f"unknown layer '{name}'"
+            self._add(at, scope.where, message, "an op, or a slot: norm, act, drop", nearest(name, known))
+            return None
+        where = join(scope.where, name)
+        before = len(self.problems)
+        given = substitute(args, scope.params, where, self.problems)
+        if len(self.problems) > before:
+            return None
+        checked = read_args(ops()[name], given, at, where, self.problems)
+        return None if checked is None else Call(name, checked)
+
+    def _wires_of(self, node: MapNode, scope: Scope) -> tuple[Node | None, Node | None]:
+        """Give the nodes of `from` and `as`, parameters put in."""
+        found = []
+        for key in WIRES:
+            item = node.get(key)
+            where = join(scope.where, key)
+            found.append(None if item is None else substitute(item, scope.params, where, self.problems))
+        return found[0], found[1]
+
+    def _limit(self, mark: Mark, where: str) -> None:
+        if self.count > MAX_LAYERS:
+            raise SpecError([*self.problems, Problem(mark, where, f"more than {MAX_LAYERS} layers")])
+
+    def _add(self, mark: Mark, where: str, message: str, expected: str = "", suggestion: str = "") -> None:
+        self.problems.append(Problem(mark, where, message, expected, suggestion))

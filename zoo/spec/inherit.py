@@ -1,0 +1,189 @@
+"""From a spec's name to one whole document: `extends` and `include` found, read and written in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from zoo.errors import GraftError, Mark, Problem, SpecError, nearest
+from zoo.spec.items import op_key
+from zoo.spec.merge import merge_documents, merge_items
+from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, describe, text_of, walk
+from zoo.spec.reader import read_file
+
+SPECS = Path(__file__).resolve().parents[2] / "specs"
+SUFFIX = ".yaml"
+NOT_INHERITED = ("name",)
+
+
+def load_document(path: Path, shown: str, overrides: Sequence[MapNode] = ()) -> MapNode:
+    """Read a spec's file with all that it extends and includes, `overrides` laid over it in turn.
+
+    Raises GraftError or SpecError.
+    """
+    document = _load_extended(path, shown, (path.resolve(),))
+    for override in overrides:
+        document = merge_documents(document, override)
+    return _write_includes(document, path.parent, (path.resolve(),))
+
+
+def _load_extended(path: Path, shown: str, chain: tuple[Path, ...]) -> MapNode:
+    document = read_file(path, shown)
+    parent = document.get("extends")
+    if parent is None:
+        return document
+    name = text_of(parent)
+    if name is None:
+        raise SpecError([Problem(parent.mark, "extends", f"found {describe(parent)}", "the name of a spec")])
+    found = _find(name, path.parent, parent.mark, "extends", chain)
+    base = _load_extended(found, _shown(found), (*chain, found))
+    return merge_documents(base.without(*NOT_INHERITED), document.without("extends"))
+
+
+def _find(name: str, folder: Path, mark: Mark, where: str, chain: tuple[Path, ...]) -> Path:
+    """Give the file of a spec by name: beside the file that names it, else among the zoo's own."""
+    filename = name if name.endswith(SUFFIX) else name + SUFFIX
+    for candidate in (folder / filename, SPECS / filename):
+        if "\0" not in filename and candidate.is_file():
+            found = candidate.resolve()
+            if found in chain:
+                circle = " -> ".join(step.stem for step in (*chain[chain.index(found) :], found))
+                raise SpecError([Problem(mark, where, f"goes round in a circle: {circle}", "another spec")])
+            return found
+    known = sorted({path.stem for place in (folder, SPECS) for path in place.glob("*" + SUFFIX)})
+    expected = f"a file {filename} beside this one, or in {_shown(SPECS)}"
+    raise SpecError([Problem(mark, where, f"no spec '{name}'", expected, nearest(name, known))])
+
+
+def _shown(path: Path) -> str:
+    """Name a path as short as it can be from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _write_includes(document: MapNode, folder: Path, chain: tuple[Path, ...]) -> MapNode:
+    """Replace every `include` in the layers and blocks by what it names; bring the blocks along."""
+    writer = _IncludeWriter(folder, chain)
+    for key in ("layers", "blocks"):
+        node = document.get(key)
+        if isinstance(node, MapNode):
+            document = document.having(key, writer.write(node, key))
+    if writer.problems:
+        raise SpecError(writer.problems)
+    if writer.blocks:
+        blocks = document.get("blocks")
+        if not isinstance(blocks, MapNode):
+            blocks = MapNode({}, {}, document.mark)
+        for name, block in writer.blocks.items():
+            blocks = blocks.having(name, block)
+        document = document.having("blocks", blocks)
+    return document
+
+
+class _IncludeWriter:
+    """Writes includes in; gathers the blocks they need and what is wrong with them."""
+
+    def __init__(self, folder: Path, chain: tuple[Path, ...]) -> None:
+        self.folder = folder
+        self.chain = chain
+        self.blocks: dict[str, Node] = {}
+        self.problems: list[Problem] = []
+
+    def write(self, node: Node, where: str) -> Node:
+        """Give the node with every include below it written in."""
+        if isinstance(node, ListNode):
+            items = (self.write(item, f"{where}.{index}") for index, item in enumerate(node.items))
+            return replace(node, items=tuple(items))
+        if not isinstance(node, MapNode):
+            return node
+        items_below = {key: self.write(item, f"{where}.{key}") for key, item in node.items.items()}
+        node = replace(node, items=items_below)
+        if op_key(node) != "include":
+            return node
+        try:
+            return self._included(node, where)
+        except SpecError as error:
+            self.problems.extend(error.problems)
+            return Scalar("none", node.mark)
+
+    def _included(self, node: MapNode, where: str) -> Node:
+        target = node.items["include"]
+        name = text_of(target)
+        if name is None:
+            wanted = "SPEC or SPEC.path.of.a.part"
+            raise SpecError([Problem(target.mark, f"{where}.include", f"found {describe(target)}", wanted)])
+        spec, _, part = name.partition(".")
+        path = _find(spec, self._folder_of(target.mark), target.mark, f"{where}.include", self.chain)
+        source = _load_extended(path, _shown(path), (*self.chain, path))
+        source = _write_includes(source, path.parent, (*self.chain, path))
+        subtree = _part(source, part, name, target.mark, f"{where}.include")
+        self._bring_blocks(source, subtree, spec)
+        return merge_items(_qualify(subtree, spec), node.without("include"))
+
+    def _folder_of(self, mark: Mark) -> Path:
+        return Path(mark.file).parent if mark.line else self.folder
+
+    def _bring_blocks(self, source: MapNode, subtree: Node, spec: str) -> None:
+        """Copy the blocks that the subtree uses, and those that they use, under `SPEC.BLOCK`."""
+        blocks = source.get("blocks")
+        known = blocks.items if isinstance(blocks, MapNode) else {}
+        todo = _used(subtree)
+        while todo:
+            name = todo.pop()
+            if name in known and f"{spec}.{name}" not in self.blocks:
+                self.blocks[f"{spec}.{name}"] = _qualify(known[name], spec)
+                todo |= _used(known[name])
+
+
+def _used(node: Node) -> set[str]:
+    maps = (below for below in walk(node) if isinstance(below, MapNode))
+    return {name for name in (text_of(below.get("use")) for below in maps) if name}
+
+
+def _qualify(node: Node, spec: str) -> Node:
+    """Rename the blocks that a subtree uses to `SPEC.BLOCK`."""
+    if isinstance(node, ListNode):
+        return replace(node, items=tuple(_qualify(item, spec) for item in node.items))
+    if not isinstance(node, MapNode):
+        return node
+    items = {key: _qualify(item, spec) for key, item in node.items.items()}
+    used = items.get("use")
+    if isinstance(used, Scalar) and isinstance(used.value, str):
+        items["use"] = Scalar(f"{spec}.{used.value}", used.mark)
+    return replace(node, items=items)
+
+
+def _part(source: MapNode, part: str, name: str, mark: Mark, where: str) -> Node:
+    """Give the subtree at a dotted path of a spec's layers, all layers for an empty path."""
+    node = source.get("layers")
+    if node is None:
+        raise SpecError([Problem(mark, where, f"'{name}' declares no layers", "a spec with layers")])
+    for step in part.split(".") if part else ():
+        children = _children(node)
+        if step not in children:
+            known = ", ".join(children) or "the layer as a whole: what a block writes out has no parts here"
+            message = f"'{name}' has no part '{step}'"
+            raise SpecError([Problem(mark, where, message, known, nearest(step, children))])
+        node = children[step]
+    return node
+
+
+def _children(node: Node) -> dict[str, Node]:
+    if isinstance(node, ListNode):
+        return {str(index): item for index, item in enumerate(node.items)}
+    return node.items if isinstance(node, MapNode) and not op_key(node) else {}
+
+
+def find_spec(name: str | Path) -> Path:
+    """Give the file of a spec: a path, or the name of one of the zoo's own. Raises GraftError."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    own = SPECS / (str(name) + SUFFIX)
+    if path.name == str(name) and own.is_file():
+        return own
+    near = nearest(path.stem, (spec.stem for spec in SPECS.glob("*" + SUFFIX)))
+    hint = f"; did you mean '{_shown(SPECS / (near + SUFFIX))}'?" if near else ""
+    raise GraftError(f"{name}: no such spec{hint}")

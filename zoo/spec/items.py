@@ -1,0 +1,82 @@
+"""What an item of a network is: a call of an op or slot, a block to write out, or children."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import zoo.layers  # noqa: F401  (registers every layer)
+from zoo.registry import ACTIVATIONS, DROPS, LAYERS, NORMS, Entry, Registry
+from zoo.spec.nodes import ListNode, MapNode, Node, is_null, text_of
+
+SLOTS: Mapping[str, Registry] = {"norm": NORMS, "act": ACTIVATIONS, "drop": DROPS}
+NONE = "none"  # the choice that adds no module
+PARAMETRISATIONS = frozenset({"weight_norm"})  # norms that change how weights are held, and add no module
+CHANGES_SHAPE = frozenset({"maxout"})  # alone of the norms, activations and drops
+WIRES = ("from", "as")
+USE_KEYS = ("use", "repeat", "with", "first", "names")
+RESERVED = frozenset({*WIRES, *USE_KEYS, "include"})
+
+
+@cache
+def ops() -> dict[str, Entry]:
+    """Give every op that a network may call, by name; no two registries share one."""
+    found: dict[str, Entry] = {}
+    for registry in (LAYERS, NORMS, ACTIVATIONS, DROPS):
+        for name in registry.names():
+            if name in found or name in SLOTS or name == NONE or name in RESERVED:
+                raise ValueError(f"{registry.kind} '{name}' has a name that is taken")
+            found[name] = registry[name]
+    return found
+
+
+@cache
+def keeps_shape(op: str) -> bool:
+    """Say whether what a layer gives has the shape of what it takes: norms, activations and drops."""
+    return op not in CHANGES_SHAPE and any(op in registry for registry in (NORMS, ACTIVATIONS, DROPS))
+
+
+def is_callable_name(name: str) -> bool:
+    """Say whether an item may call this name: an op, a slot or `none`."""
+    return name in ops() or name in SLOTS or name == NONE
+
+
+def op_key(node: Node) -> str:
+    """Give the key that makes a mapping a call: an op or slot, `use` or `include`; '' for children."""
+    if not isinstance(node, MapNode):
+        return ""
+    for key in ("use", "include"):
+        if key in node.items:
+            return key
+    rest = [key for key in node.items if key not in WIRES]
+    called = [key for key in rest if is_callable_name(key)]
+    if len(called) != 1 or _is_child(called[0], node.items[called[0]]):
+        return ""
+    others = (node.items[key] for key in rest if key != called[0])
+    return "" if any(is_null(other) or _looks_like_item(other) for other in others) else called[0]
+
+
+def misspelt_op(node: MapNode) -> str:
+    """Give the only key of a mapping when it can be no child, so must be meant as an op; else ''."""
+    rest = [key for key in node.items if key not in WIRES]
+    if len(rest) != 1 or _looks_like_item(node.items[rest[0]]):
+        return ""
+    return rest[0]
+
+
+def _is_child(name: str, value: Node) -> bool:
+    """Say whether an op's name is a child's here: what stands under it is an item, not arguments."""
+    if isinstance(value, MapNode) and name in ops():
+        parameters = {parameter.name for parameter in ops()[name].parameters}
+        if parameters & set(value.items):
+            return False
+    return _looks_like_item(value)
+
+
+def _looks_like_item(node: Node) -> bool:
+    if isinstance(node, ListNode):
+        return any(_looks_like_item(item) for item in node.items)
+    if isinstance(node, MapNode):
+        return bool(op_key(node)) or any(_looks_like_item(item) for item in node.items.values())
+    text = text_of(node)
+    return text is not None and is_callable_name(text)

@@ -1,0 +1,190 @@
+"""Strict YAML: text to nodes that know their line and column; all that is wrong is told at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from yaml.composer import Composer
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+
+from zoo.errors import GraftError, Mark, Problem, SpecError
+from zoo.spec.nodes import ListNode, MapNode, Node, Scalar
+from zoo.spec.scalars import AmbiguousError, read_scalar
+
+TAG_PREFIX = "tag:yaml.org,2002:"
+STRING_TAG = TAG_PREFIX + "str"
+MAX_DEPTH = 60
+SURROGATE = re.compile("[\ud800-\udfff]")
+LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
+
+
+def read_file(path: Path, shown: str) -> MapNode:
+    """Read a spec's file; `shown` is how messages name it.
+
+    Raises GraftError when there is no such text file, SpecError when it is not the YAML of a mapping.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise GraftError(f"{shown}: not a text file: a spec is YAML, written in UTF-8") from error
+    except OSError as error:
+        raise GraftError(f"{shown}: cannot be read: {error.strerror}") from error
+    return read_text(text, shown)
+
+
+def read_text(text: str, shown: str) -> MapNode:
+    """Read a spec's text. Raises SpecError with everything wrong in it."""
+    source = _Source(shown, LINE_BREAK.split(text))
+    problems: list[Problem] = []
+    try:
+        root = _StrictComposer(text, source, problems).get_single_node()
+        node = _Converter(source, problems).convert(root, 0) if root is not None else None
+    except yaml.YAMLError as error:
+        raise SpecError([*problems, _syntax_problem(error, source)]) from error
+    except RecursionError as error:
+        raise SpecError([_too_deep(source.at(0, 0))]) from error
+    if problems:
+        raise SpecError(problems)
+    if not isinstance(node, MapNode) or not node.items:
+        found = "an empty file" if node is None or not text.strip() else "no mapping"
+        raise SpecError([Problem(source.at(0, 0), "", f"found {found}", "a mapping of keys to values")])
+    return node
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file's name and lines."""
+
+    shown: str
+    lines: list[str]
+
+    def at(self, line: int, column: int, length: int = 1) -> Mark:
+        """Give the mark of a place; `line` and `column` count from 0 here, as PyYAML's do."""
+        text = self.lines[line] if line < len(self.lines) else ""
+        return Mark(self.shown, line + 1, column + 1, text, length)
+
+    def mark(self, start: yaml.Mark, end: yaml.Mark) -> Mark:
+        """Give the mark of a node, whose carets end with its first line."""
+        text = self.lines[start.line] if start.line < len(self.lines) else ""
+        stop = end.column if end.line == start.line else len(text)
+        return self.at(start.line, start.column, max(1, stop - start.column))
+
+
+class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
+    """PyYAML's composer without implicit types, refusing anchors, aliases and tags."""
+
+    def __init__(self, text: str, source: _Source, problems: list[Problem]) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self.source = source
+        self.problems = problems
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = self.source.mark(event.start_mark, event.end_mark)
+        if isinstance(event, yaml.AliasEvent):
+            self.get_event()  # type: ignore[no-untyped-call]
+            self._refuse(mark, f"the alias '*{event.anchor}'")
+            start, end = cast("Any", event.start_mark), cast("Any", event.end_mark)
+            return yaml.ScalarNode(STRING_TAG, "", start, end, style="'")
+        if event.anchor is not None:
+            self._refuse(mark, f"the anchor '&{event.anchor}'")
+            event.anchor = None
+        if event.tag is not None:
+            self._refuse(mark, f"the tag '{event.tag.replace(TAG_PREFIX, '!!')}'")
+            event.tag = None
+        return super().compose_node(parent, index)
+
+    def _refuse(self, mark: Mark, what: str) -> None:
+        message = f"{what} is not part of the spec language"
+        self.problems.append(Problem(mark, "", message, "plain values; a block or extends to repeat things"))
+
+
+class _Converter:
+    """PyYAML's nodes to ours."""
+
+    def __init__(self, source: _Source, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = problems
+
+    def convert(self, node: yaml.Node, depth: int) -> Node:
+        """Convert a node and all below it."""
+        mark = self.source.mark(node.start_mark, node.end_mark)
+        if depth > MAX_DEPTH:
+            raise SpecError([_too_deep(mark)])
+        if isinstance(node, yaml.ScalarNode):
+            return Scalar(self._scalar(node, mark), mark)
+        if isinstance(node, yaml.SequenceNode):
+            return ListNode(tuple(self.convert(item, depth + 1) for item in node.value), mark)
+        return self._mapping(cast("yaml.MappingNode", node), mark, depth)
+
+    def _scalar(self, node: yaml.ScalarNode, mark: Mark) -> str | int | float | bool | None:
+        text: str = node.value
+        if SURROGATE.search(text):
+            self.problems.append(Problem(mark, "", "half a character: a lone surrogate", "whole characters"))
+            return None
+        if node.style is not None:  # quoted: always a text
+            return text
+        try:
+            return read_scalar(text)
+        except AmbiguousError as error:
+            self.problems.append(Problem(mark, "", str(error), error.wayout))
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, mark: Mark, depth: int) -> MapNode:
+        items: dict[str, Node] = {}
+        keys: dict[str, Mark] = {}
+        for key_node, value_node in node.value:
+            at = self.source.mark(key_node.start_mark, key_node.end_mark)
+            key = self._key(key_node, at)
+            value = self.convert(value_node, depth + 1)
+            if key is None:
+                continue
+            if key in items:
+                message = f"duplicate key '{key}': it stands at line {keys[key].line} already"
+                self.problems.append(Problem(at, "", message, "each key once"))
+                continue
+            items[key], keys[key] = value, at
+        return MapNode(items, keys, mark)
+
+    def _key(self, node: yaml.Node, mark: Mark) -> str | None:
+        if not isinstance(node, yaml.ScalarNode):
+            self.problems.append(Problem(mark, "", "found a list or mapping as a key", "a name"))
+            return None
+        if node.style is None and node.value == "<<":
+            message = "the merge key '<<' is not part of the spec language"
+            self.problems.append(Problem(mark, "", message, "a block or extends to repeat things"))
+            return None
+        problems_before = len(self.problems)
+        value = self._scalar(node, mark)
+        if len(self.problems) > problems_before:
+            return None
+        if not isinstance(value, str):
+            message = f"found '{node.value}' as a key"
+            self.problems.append(Problem(mark, "", message, f'a name, or "{node.value}" in quotes'))
+            return None
+        return value
+
+
+def _syntax_problem(error: yaml.YAMLError, source: _Source) -> Problem:
+    if isinstance(error, yaml.MarkedYAMLError):
+        at = error.problem_mark or error.context_mark
+        mark = source.at(at.line, at.column) if at else source.at(0, 0)
+        said = ": ".join(part for part in (error.context, error.problem) if part)
+        return Problem(mark, "", f"not YAML: {said}".replace("\n", " "))
+    reason = getattr(error, "reason", "broken")
+    return Problem(source.at(0, 0), "", f"not YAML: {reason}")
+
+
+def _too_deep(mark: Mark) -> Problem:
+    return Problem(mark, "", f"nested more than {MAX_DEPTH} deep", "a spec that people can read")

@@ -1,0 +1,117 @@
+"""`{use: BLOCK, repeat: N, with: {…}, first: {…}, names: …}`: the copies of a block that it writes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from zoo.errors import Problem, nearest
+from zoo.spec.blocks import Block, bind, substitute
+from zoo.spec.items import USE_KEYS, WIRES
+from zoo.spec.nodes import MapNode, Node, Scalar, describe, text_of
+
+MAX_REPEAT = 1000
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where an item stands: its dotted place in the file, what `$names` mean, the blocks being written."""
+
+    where: str
+    params: Mapping[str, Node]
+    using: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Copies:
+    """A block written out: one body and scope a copy; `names` is the template of their names, if given."""
+
+    bodies: tuple[tuple[Node, Scope], ...]
+    repeated: bool
+    names: str | None
+
+
+def read_use(
+    node: MapNode, scope: Scope, blocks: Mapping[str, Block], classes: Node, problems: list[Problem]
+) -> Copies | None:
+    """Bind a use's parameters, copy by copy; None after adding to `problems`."""
+    before = len(problems)
+    for key in node.items:
+        if key not in (*USE_KEYS, *WIRES):
+            allowed = (*USE_KEYS, *WIRES)
+            message = f"unknown key '{key}'"
+            near = nearest(key, allowed)
+            problems.append(Problem(node.keys[key], scope.where, message, ", ".join(allowed), near))
+    block = _block(node.items["use"], scope, blocks, problems)
+    repeat = _repeat(node, scope, problems)
+    template = _names(node, scope, repeat, problems)
+    given = _params(node, "with", scope, problems)
+    first = _params(node, "first", scope, problems)
+    if block is None or len(problems) > before:
+        return None
+    bodies = []
+    inside = Scope(f"blocks.{block.name}", {}, (*scope.using, block.name))
+    for index in range(repeat):
+        values = (
+            MapNode({**given.items, **first.items}, {**given.keys, **first.keys}) if index == 0 else given
+        )
+        bound = bind(block, values, node.items["use"].mark, scope.where, problems)
+        if bound is None:
+            return None
+        bodies.append((block.body, Scope(inside.where, {**bound, "classes": classes}, inside.using)))
+    return Copies(tuple(bodies), "repeat" in node.items, template)
+
+
+def _block(node: Node, scope: Scope, blocks: Mapping[str, Block], problems: list[Problem]) -> Block | None:
+    where = f"{scope.where}.use"
+    name = text_of(substitute(node, scope.params, where, problems))
+    if name is None:
+        problems.append(Problem(node.mark, where, f"found {describe(node)}", "the name of a block"))
+        return None
+    if name in scope.using:
+        circle = " -> ".join((*scope.using[scope.using.index(name) :], name))
+        problems.append(Problem(node.mark, where, f"block '{name}' uses itself: {circle}"))
+        return None
+    if name not in blocks:
+        expected = ", ".join(blocks) or "a block that the section 'blocks' declares"
+        problems.append(Problem(node.mark, where, f"unknown block '{name}'", expected, nearest(name, blocks)))
+        return None
+    return blocks[name]
+
+
+def _repeat(node: MapNode, scope: Scope, problems: list[Problem]) -> int:
+    given = node.get("repeat")
+    if given is None:
+        return 1
+    where = f"{scope.where}.repeat"
+    found = substitute(given, scope.params, where, problems)
+    value = found.value if isinstance(found, Scalar) else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_REPEAT:
+        return value
+    wanted = f"an integer from 1 to {MAX_REPEAT}"
+    problems.append(Problem(found.mark, where, f"found {describe(found)}", wanted))
+    return 1
+
+
+def _names(node: MapNode, scope: Scope, repeat: int, problems: list[Problem]) -> str | None:
+    given = node.get("names")
+    if given is None:
+        return None
+    template = text_of(given)
+    if template is None or template.count("{n}") != 1 or not template.replace("{n}", "1").isidentifier():
+        wanted = "a name with {n} where the number goes, such as layer{n}"
+        problems.append(Problem(given.mark, f"{scope.where}.names", f"found {describe(given)}", wanted))
+        return None
+    return template
+
+
+def _params(node: MapNode, key: str, scope: Scope, problems: list[Problem]) -> MapNode:
+    given = node.get(key)
+    if given is None:
+        return MapNode({}, {})
+    where = f"{scope.where}.{key}"
+    if not isinstance(given, MapNode):
+        problems.append(Problem(given.mark, where, f"found {describe(given)}", "a mapping of parameters"))
+        return MapNode({}, {})
+    found = substitute(given, scope.params, where, problems)
+    return found if isinstance(found, MapNode) else given
