@@ -72,10 +72,11 @@ export: $(READY) ## write RUN's ONNX file again
 test: $(READY) ## run the tests, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
-check: $(READY) ## lint, format, types
+check: $(READY) ## lint, format, types, levels of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(READY) ## measure speeds as ratios on this machine
 	$(BIN)/python -m bench

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,11 @@ def _train(checkout: Path, name: str, folder: Path, masks: Path) -> Path:
     pairs = {key: value.format(masks=masks) for key, value in (COMMON | settings).items()}
     command = [sys.executable, "-m", "finetune", "run", spec, "--run", str(folder)]
     command += [part for key, value in pairs.items() for part in ("--set", f"{key}={value}")]
-    # One thread: sums over several are not always in the same order.
-    env = {**os.environ, "PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, cwd=checkout, env=env, check=True, stdout=subprocess.DEVNULL)
+    # One thread: sums over several are not always in the same order. An empty cache: nothing from before.
+    with tempfile.TemporaryDirectory() as cache:
+        env = {**os.environ, "PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": "1"}
+        env |= {"GRAFT_CACHE": cache}
+        subprocess.run(command, cwd=checkout, env=env, check=True, stdout=subprocess.DEVNULL)
     return folder
 
 

@@ -136,20 +136,25 @@ def read_pairs(pairs: list[str] | None) -> dict[str, str]:
     return split
 
 
-def main() -> None:
-    """Run the command line; a user's mistake ends in its message and exit code 2."""
+def run_app(command: typer.Typer) -> None:
+    """Run a command line; a user's mistake ends in its message and exit code 2."""
     import sys
 
     from zoo.errors import GraftError
 
     try:
-        app()
+        command()
     except GraftError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+
+
+def main() -> None:
+    """Run the command line of training."""
+    run_app(app)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from rich.console import Console
@@ -32,9 +31,9 @@ from finetune.runtime.console import own_console
 from finetune.tasks.base import find_task
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
+from zoo.plugins import EXPORTERS, find_plugins
 
 RUNS = Path("runs")
-EXPORTERS = "graft.exporters"
 
 
 @dataclass(frozen=True)
@@ -206,10 +205,7 @@ def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Mapping[st
 
 def export(finished: FinishedRun) -> dict[str, object]:
     """Hand the run to every exporter that is installed; what each has to say, by its name."""
-    said = {}
-    for point in sorted(entry_points(group=EXPORTERS), key=lambda point: point.name):
-        said[point.name] = point.load()(finished)
-    return said
+    return {name: load()(finished) for name, load in find_plugins(EXPORTERS)}
 
 
 def _open_folder(recipe: zoo.Spec, run: str | Path | None, resume: bool, root: Path) -> RunFolder:

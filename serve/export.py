@@ -136,7 +136,7 @@ def describe_run(run: FinishedRun) -> Metadata:
         metrics={key: value for key, value in run.metrics.items() if _is_number(value)},
         weights={key: value for key, value in run.weights_origin.items() if isinstance(value, str | int)},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        graft_version=version("graft"),
+        graft_version=version("graft-zoo"),
     )
 
 

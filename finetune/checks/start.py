@@ -10,7 +10,7 @@ from torch import Tensor
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip, some
 from finetune.checks.subject import Subject
-from finetune.monitor.dead_units import dead_shares
+from finetune.engine.dead_units import dead_shares
 from finetune.regularization.penalties import Penalty
 from finetune.tasks.base import chance_loss
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 import zoo
 from finetune.data.sample import read_rows, spread_rows
 from finetune.engine.build import build_step
+from finetune.engine.dead_units import count_dead
 from finetune.engine.step import Place, Step
 from finetune.experiment.setup import Setup
-from finetune.monitor.dead_units import count_dead
 from finetune.optim.freeze import covers, freeze, set_training
 from finetune.optim.groups import find_rate
 from finetune.optim.schedules import SCHEDULES, Schedule

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from finetune.config.monitor import MonitorSettings
 from finetune.config.optim import OptimSettings
-from finetune.config.ranges import Positive, Share
 from finetune.config.switch import Off, Settings
+from finetune.optim.ranges import Positive, Share
 
 StrategyName = Literal["auto", "linear_probe", "stage_probe", "partial", "full", "scratch"]
 Auto = Literal["auto"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from finetune.config.ranges import Count
 from finetune.config.switch import Settings
+from finetune.optim.ranges import Count
 
 
 class MonitorSettings(Settings):

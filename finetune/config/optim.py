@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from finetune.config.ranges import Count, Decay, Factor, NonNegative, Positive, Share
 from finetune.config.switch import Off, OneOf, Settings
 from finetune.optim.optimizers import OPTIMIZERS, check_timm_options
+from finetune.optim.ranges import Count, Decay, Factor, NonNegative, Positive, Share
 from finetune.optim.schedules import SCHEDULES
 from zoo.registry import Call
 

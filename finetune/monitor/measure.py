@@ -10,9 +10,9 @@ from torch import Tensor
 
 from finetune.config.monitor import MonitorSettings
 from finetune.data.sample import read_rows, spread_rows
+from finetune.engine.dead_units import count_dead, dead_shares
 from finetune.engine.step import Step
 from finetune.experiment.setup import Setup
-from finetune.monitor.dead_units import count_dead, dead_shares
 from finetune.monitor.reading import flag_dead, flag_updates
 from finetune.runtime.precision import evaluating
 from finetune.tasks.evaluate import evaluate

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from finetune.monitor.dead_units import MAP_AXES
+from finetune.engine.dead_units import MAP_AXES
 from finetune.runtime.precision import evaluating
 from finetune.transforms.preprocess import Preprocess
 

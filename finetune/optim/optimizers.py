@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator
 
-from finetune.config.ranges import Decay, Pair, Positive
+from finetune.optim.ranges import Decay, Pair, Positive
 from zoo.errors import nearest
 from zoo.registry import Call, Registry
 

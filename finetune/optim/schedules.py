@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from finetune.config.ranges import Count, Decay, Factor, NonNegative, Pair, Positive, Share
+from finetune.optim.ranges import Count, Decay, Factor, NonNegative, Pair, Positive, Share
 from zoo.registry import Call, Registry
 
 SCHEDULES = Registry("schedule")

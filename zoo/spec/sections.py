@@ -1,31 +1,29 @@
-"""Sections that other packages add to the spec language (`data`, `finetune`, …), found by entry point."""
+"""Sections that other packages add to the spec language (`data`, `finetune`, …)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from zoo.errors import GraftError
+from zoo.plugins import CHECKS, SECTIONS, find_plugins
 from zoo.spec.check import adapter_of
-
-GROUP = "graft.sections"
-CHECKS = "graft.checks"
 
 
 @cache
 def section_types() -> dict[str, TypeAdapter[Any]]:
     """Give each section's name with what validates it.
 
-    Raises ValueError when two packages claim one name.
+    Raises: GraftError when two packages claim one name.
     """
     found: dict[str, TypeAdapter[Any]] = {}
-    for point in entry_points(group=GROUP):
-        for name, model in point.load().items():
+    for package, load in find_plugins(SECTIONS):
+        for name, model in load().items():
             if name in found:
-                raise ValueError(f"section '{name}' is claimed twice; the second is {point.value}")
+                raise GraftError(f"section {name!r} is already taken; the second is in {package}")
             found[name] = adapter_of(model)
     return found
 
@@ -33,9 +31,8 @@ def section_types() -> dict[str, TypeAdapter[Any]]:
 @cache
 def section_check(name: str) -> Callable[[Any], None] | None:
     """Give what a package checks of a spec that has the section, beyond the section itself."""
-    found = entry_points(group=CHECKS, name=name)
-    loaded: Callable[[Any], None] | None = next(iter(found)).load() if found else None
-    return loaded
+    found: dict[str, Callable[[], Callable[[Any], None]]] = dict(find_plugins(CHECKS))
+    return found[name]() if name in found else None
 
 
 def default_section(adapter: TypeAdapter[Any]) -> object:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from finetune.engine.dead_units import count_dead, dead_shares
 from finetune.engine.gauge import Gauge
-from finetune.monitor.dead_units import count_dead, dead_shares
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

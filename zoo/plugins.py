@@ -1,0 +1,39 @@
+"""What other packages add to Graft: its own by name, third parties' by entry point."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any
+
+from zoo.errors import GraftError
+
+SECTIONS, CHECKS, EXPORTERS = "graft.sections", "graft.checks", "graft.exporters"
+BUILT_IN = {
+    SECTIONS: {"finetune": "finetune.config:SECTIONS"},
+    CHECKS: {
+        "search": "finetune.search.check:check_space",
+        "finetune": "finetune.experiment.spec_check:check_spec",
+        "augment": "finetune.experiment.spec_check:check_spec",
+    },
+    EXPORTERS: {"onnx": "serve.export:export_run"},
+}
+"""Resolved when they are first needed, so that no package is imported from above it."""
+
+
+def find_plugins(group: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Each name in the group with what loads its object, Graft's own first.
+
+    Raises: GraftError when an installed package claims a name that is taken.
+    """
+    taken = set()
+    for name, target in BUILT_IN[group].items():
+        taken.add(name)
+        yield name, partial(pkgutil.resolve_name, target)
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        if point.name in taken:
+            raise GraftError(f"{group}: {point.name!r} is already taken; the second is {point.value}")
+        taken.add(point.name)
+        yield point.name, point.load
