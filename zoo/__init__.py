@@ -11,7 +11,7 @@ from zoo.pretrained.place import WeightsUnavailableError
 if TYPE_CHECKING:
     from zoo.api import Anatomy, anatomy, build
     from zoo.catalog.stages import stage_parts
-    from zoo.pretrained.load import load, load_weights, trained_input, weights_to_hand
+    from zoo.pretrained.load import available_weights, load, load_weights, trained_input
     from zoo.pretrained.origin import Audit, Origin
     from zoo.spec.header import Input, TrainedInput, WeightsEntry
     from zoo.spec.spec import Spec, override, read_spec
@@ -30,6 +30,7 @@ __all__ = [
     "WeightsError",
     "WeightsUnavailableError",
     "anatomy",
+    "available_weights",
     "build",
     "load",
     "load_weights",
@@ -37,7 +38,6 @@ __all__ = [
     "read_spec",
     "stage_parts",
     "trained_input",
-    "weights_to_hand",
 ]
 
 _HOMES = {  # imported on first use: these need torch or pydantic, and asking for help needs neither
@@ -56,7 +56,7 @@ _HOMES = {  # imported on first use: these need torch or pydantic, and asking fo
     "read_spec": "zoo.spec.spec",
     "stage_parts": "zoo.catalog.stages",
     "trained_input": "zoo.pretrained.load",
-    "weights_to_hand": "zoo.pretrained.load",
+    "available_weights": "zoo.pretrained.load",
 }
 
 

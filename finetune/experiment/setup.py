@@ -136,7 +136,7 @@ def choose_weights(spec: zoo.Spec, settings: FinetuneSettings) -> tuple[str | No
         return wanted, ""
     if settings.strategy == "scratch":
         return None, "finetune.strategy is scratch"
-    ready = zoo.weights_to_hand(spec)
+    ready = zoo.available_weights(spec)
     if ready:
         return ("default" if "default" in ready else ready[0]), ""
     if not spec.weights:

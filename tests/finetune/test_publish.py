@@ -79,7 +79,7 @@ def test_half_precision_is_shipped_where_it_costs_nothing(shipped: Path) -> None
 
 def test_a_spec_starts_from_them(shipped: Path) -> None:
     spec = zoo.read_spec(shipped.parent / "user.yaml")
-    assert list(zoo.weights_to_hand(spec)) == ["default"]
+    assert list(zoo.available_weights(spec)) == ["default"]
     net, origin = zoo.load(zoo.override(spec, {"classes": 3}), weights="default", seed=0)
     assert origin is not None
     state, own = load_file(shipped), net.state_dict()

@@ -10,7 +10,7 @@ from zoo.describe.facts import violations
 from zoo.describe.follow import describe
 from zoo.errors import GraftError
 from zoo.layers.shape import Shape
-from zoo.pretrained.load import weights_to_hand
+from zoo.pretrained.load import available_weights
 from zoo.spec.header import Facts
 from zoo.spec.inherit import SPECS, SUFFIX
 from zoo.spec.spec import Spec, read_spec
@@ -72,7 +72,7 @@ def list_specs(folder: Path = SPECS) -> Listing:
 
 def _listed(spec: Spec) -> Listed:
     description = describe(spec)
-    year, here = YEAR.search(spec.source), weights_to_hand(spec)
+    year, here = YEAR.search(spec.source), available_weights(spec)
     return Listed(
         name=spec.name,
         path=spec.path,

@@ -74,7 +74,7 @@ def obtain(source: Source) -> Path:
         return source.place.fetch(tell)
 
 
-def weights_to_hand(spec: Spec) -> tuple[str, ...]:
+def available_weights(spec: Spec) -> tuple[str, ...]:
     """Name the entries of a spec's weights that would load now without any network."""
     found = []
     for name in spec.weights:

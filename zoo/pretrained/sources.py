@@ -11,9 +11,9 @@ from zoo.errors import WeightsError, nearest
 from zoo.pretrained.card import find_card
 from zoo.pretrained.download import Download
 from zoo.pretrained.place import LocalFile, Place
-from zoo.pretrained.shipped import locate
 from zoo.spec.header import TrainedInput, WeightsEntry
 from zoo.spec.spec import Spec
+from zoo.spec.weight_files import find_weight_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +65,7 @@ def find_source(spec: Spec, name: str) -> Source:
 
         source = Source(f"hub {entry.hub}", hub_file(entry.hub, entry.sha256 or ""))
     elif entry.file is not None:
-        source = _from_file(locate(entry.file, spec.path.parent), entry.sha256)
+        source = _from_file(find_weight_file(entry.file, spec.path.parent), entry.sha256)
     else:
         source = _from_url(spec, name, entry)
     return _with_entry(source, entry)

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from zoo.errors import Mark, Problem, SpecError, nearest
-from zoo.pretrained.shipped import settle_files
 from zoo.spec.blocks import Block, read_blocks
 from zoo.spec.check import check
 from zoo.spec.choices import Choices, read_choices
@@ -26,6 +25,7 @@ from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, plain
 from zoo.spec.overrides import read_overrides
 from zoo.spec.sections import default_section, section_check, section_types
 from zoo.spec.tree import Tree, items
+from zoo.spec.weight_files import resolve_weight_files
 
 NETWORK_KEYS = ("choices", "blocks", "layers")
 HEADER = TypeAdapter(Header)
@@ -105,7 +105,7 @@ def override(spec: Spec, set: Mapping[str, object]) -> Spec:  # noqa: A002
 
 
 def _read_document(document: MapNode, file: Path) -> Spec:
-    document = settle_files(document)
+    document = resolve_weight_files(document)
     problems: list[Problem] = []
     _check_keys(document, problems)
     header = _read_header(document, file, problems)

@@ -80,7 +80,7 @@ def test_timm_s_own_weights_give_its_own_answers(tmp_path: Path, monkeypatch: py
     own = timm.create_model("mobilenetv3_small_050")
     put_on_hub(use_folder(monkeypatch, tmp_path / "cache"), "mobilenetv3_small_050.lamb_in1k", own)
     spec = spec_of(tmp_path, "timm: mobilenetv3_small_050", classes=1000)
-    assert zoo.weights_to_hand(spec) == ("default", "lamb_in1k")
+    assert zoo.available_weights(spec) == ("default", "lamb_in1k")
     net, origin = zoo.load(spec, weights="default")
     images = torch.rand(1, 3, 64, 64)
     assert torch.equal(answers(net, images), answers(own, images))

@@ -105,7 +105,7 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     ]
 
 
-def test_weights_to_hand_are_told_and_those_to_fetch_in_brackets(
+def test_available_weights_are_told_and_those_to_fetch_in_brackets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here.pth").write_bytes(b"weights")

@@ -12,9 +12,9 @@ from weights_kit import sha256, small_spec, small_state, use_folder
 
 import zoo
 import zoo.__main__ as command
-from zoo.pretrained import shipped
 from zoo.pretrained.card import Card, Score, StageStatistics, card_path, find_card, read_card, write_card
 from zoo.pretrained.show import card_of, render_card, render_weights
+from zoo.spec import weight_files
 from zoo.spec.header import TrainedInput
 
 
@@ -109,7 +109,7 @@ def test_weights_in_the_box_are_found_by_name_from_anywhere(
     elsewhere.mkdir()
     for file in (weights, card_path(weights)):
         file.rename(box / file.name)
-    monkeypatch.setattr(shipped, "SHIPPED", box)
+    monkeypatch.setattr(weight_files, "SHIPPED", box)
     spec = zoo.read_spec(small_spec(elsewhere, "default: {file: small.safetensors}"))
     assert "file: small.safetensors" in spec.to_yaml()  # the same spec on every machine
     _, origin = zoo.load(spec, weights="default")

@@ -77,7 +77,7 @@ def test_a_file_comes_into_the_hub_s_cache_and_stays(
     assert torch.equal(net.state_dict()["conv.weight"], small_state()["conv.weight"])
     assert (tmp_path / "hub" / "models--owner--net" / "blobs" / SHA256).is_file()
     forbid_network(monkeypatch)
-    assert zoo.weights_to_hand(spec) == ("mine",)
+    assert zoo.available_weights(spec) == ("mine",)
     zoo.load(spec, weights="mine")
 
 

@@ -233,7 +233,7 @@ def test_a_file_is_found_from_a_run_folder_too(tmp_path: Path) -> None:
     elsewhere = tmp_path / "runs" / "one"
     elsewhere.mkdir(parents=True)
     (elsewhere / "spec.yaml").write_text(spec.to_yaml(), encoding="utf-8")
-    assert zoo.weights_to_hand(zoo.read_spec(elsewhere / "spec.yaml")) == ("mine",)
+    assert zoo.available_weights(zoo.read_spec(elsewhere / "spec.yaml")) == ("mine",)
 
 
 def test_weights_tell_the_input_unless_the_spec_does(tmp_path: Path) -> None:

@@ -51,12 +51,12 @@ def test_a_download_comes_once_and_then_nothing_touches_the_network(
     known = sha256(published)
     with serving(published.parent) as server:
         spec = by_url(tmp_path, f"{server.url}/small.pth", known)
-        assert zoo.weights_to_hand(spec) == ()
+        assert zoo.available_weights(spec) == ()
         net = zoo.build(spec, weights="mine")
         assert server.asked == ["GET /small.pth"]
     assert names(cache) == [f"small-{known[:8]}.pth"]
     forbid_network(monkeypatch)
-    assert zoo.weights_to_hand(spec) == ("mine",)
+    assert zoo.available_weights(spec) == ("mine",)
     again = zoo.build(spec, weights="mine")
     assert torch.equal(again.state_dict()["conv.weight"], net.state_dict()["conv.weight"])
 
@@ -165,7 +165,7 @@ def test_torch_hub_s_own_folder_is_where_earlier_downloads_are_found(
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     published.rename(folder / "resnet18-f37072fd.pth")
-    assert zoo.weights_to_hand(zoo.read_spec("resnet18")) == ("imagenet1k_v1",)
+    assert zoo.available_weights(zoo.read_spec("resnet18")) == ("imagenet1k_v1",)
 
 
 def test_a_local_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -180,4 +180,4 @@ def test_a_local_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_entries_that_no_publisher_has_are_not_to_hand(tmp_path: Path) -> None:
     spec = small_spec(tmp_path, "a: {torchvision: Nonsense.V1}", "b: {timm: nonsense}", "c: {hub: nonsense}")
-    assert zoo.weights_to_hand(zoo.read_spec(spec)) == ()
+    assert zoo.available_weights(zoo.read_spec(spec)) == ()

@@ -19,7 +19,7 @@ from finetune.experiment.setup import build_preprocess
 from zoo.__main__ import app
 from zoo.pretrained.card import Card, read_card
 from zoo.pretrained.place import sha256_of
-from zoo.pretrained.shipped import SHIPPED
+from zoo.spec.weight_files import SHIPPED
 
 CARDS = sorted(SHIPPED.glob("*.card.yaml"))
 LEAST_TOP1 = {"resnet_small": 0.52, "resnet_tiny": 0.25}
@@ -53,7 +53,7 @@ def test_the_file_is_the_cards(card: Card) -> None:
 
 def test_the_spec_starts_from_them_offline(card: Card) -> None:
     spec = zoo.read_spec(card.spec)
-    assert list(zoo.weights_to_hand(spec)) == ["default"]
+    assert list(zoo.available_weights(spec)) == ["default"]
     known = zoo.trained_input(spec, "default")
     assert (known.mean, known.std, known.resize) == (card.input.mean, card.input.std, card.input.resize)
     net, origin = zoo.load(spec, weights="default", seed=0)

@@ -1,4 +1,4 @@
-"""The weights in the box, and how an entry `file: NAME` finds its file: beside the spec, else in the box."""
+"""Where the file of a weights entry `file: NAME` lies: next to the spec, or among the weights of Graft."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from zoo.spec.nodes import MapNode, Scalar, text_of
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
 
-def settle_files(document: MapNode) -> MapNode:
-    """Write out where the files beside a spec lie, so that its weights are found from anywhere.
+def resolve_weight_files(document: MapNode) -> MapNode:
+    """Make the paths of files next to a spec absolute, so that a copy of the spec finds them from any folder.
 
-    Files in the box keep their bare name, which means the same on every machine.
+    Files in `SHIPPED` keep their bare name, which is the same on every machine.
     """
     weights = document.get("weights")
     if not isinstance(weights, MapNode):
@@ -28,8 +28,8 @@ def settle_files(document: MapNode) -> MapNode:
     return document.having("weights", weights)
 
 
-def locate(file: str, folder: Path) -> Path:
-    """Give the path of an entry's file: from a spec in `folder`, else in the box, if it is there."""
+def find_weight_file(file: str, folder: Path) -> Path:
+    """Return the path of an entry's file: relative to the `folder` of its spec, else in `SHIPPED`."""
     path = folder / Path(file).expanduser()
-    in_the_box = SHIPPED / file
-    return in_the_box if not path.is_file() and in_the_box.is_file() else path
+    shipped = SHIPPED / file
+    return shipped if not path.is_file() and shipped.is_file() else path
