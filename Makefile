@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
+TORCH ?= auto
+COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+  --no-header --quiet pyproject.toml
 FASTAI := .venv-fastai
 
 # DATA=folder or parquet, RUN=run folder, SET="key=value key=value": handed on only when given.
@@ -22,12 +26,12 @@ help: ## list the targets, with examples
 	@printf '  make finetune SPEC=specs/resnet_small.yaml DATA=~/photos SET="finetune.strategy=partial"\n'
 	@printf '  make plan SPEC=specs/resnet_small.yaml DATA=~/photos\n  make demo\n'
 
-$(READY): requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock $(UV_FLAGS)
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+$(READY): requirements.lock pyproject.toml install.py
+	@$(PYTHON) install.py $(VENV) --torch $(TORCH)
+	@touch $@
+
+$(DEV): $(READY) requirements-dev.lock
+	@$(PYTHON) install.py $(VENV) --torch $(TORCH) --dev
 	@touch $@
 
 finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= goes on with a run)
@@ -69,10 +73,10 @@ demo: $(READY) ## open the trained models in a browser
 export: $(READY) ## write RUN's ONNX file again
 	$(BIN)/python -m serve export "$(RUN)"
 
-test: $(READY) ## run the tests, with coverage
+test: $(DEV) ## run the tests, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
-check: $(READY) ## lint, format, types, levels of imports
+check: $(DEV) ## lint, format, types, levels of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -110,9 +114,9 @@ $(FASTAI)/.ready: bench/fastai.txt | $(READY)
 	$(BIN)/uv pip install --quiet --python $(FASTAI)/bin/python -r $< $(UV_FLAGS)
 	@touch $@
 
-lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header \
-	  pyproject.toml --all-extras --quiet -o requirements.lock
+lock: $(DEV) ## resolve the two lock files anew from pyproject.toml
+	$(COMPILE) --extra serve --extra train -o requirements.lock
+	$(COMPILE) --extra dev --constraints requirements.lock -o requirements-dev.lock
 
 clean: ## remove what was made here, runs excepted
 	rm -rf $(VENV) $(FASTAI) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage .hypothesis
