@@ -55,7 +55,7 @@ class Entry:
             p.name: (hints[p.name], ... if p.default is inspect.Parameter.empty else p.default)
             for p in self.parameters
         }
-        config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+        config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
         return create_model(self.name, __config__=config, __doc__=self.doc, **fields)
 
     @cached_property
@@ -71,6 +71,10 @@ class Entry:
             return 2, None
         count = sum(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in parameters)
         return count, count
+
+    def default_call(self) -> Call:
+        """Give the call with every default. Raises pydantic.ValidationError when a parameter has none."""
+        return Call(self.name, self.args(self.model()))
 
     def args(self, validated: BaseModel) -> dict[str, Any]:
         """Turn a validated model into the keyword arguments of `function`."""
@@ -191,7 +195,7 @@ def _bare(entry: Entry) -> CoreSchema:
             raise PydanticCustomError(
                 "call_needs", "'{name}' needs: {needs}", {"name": entry.name, "needs": needs}
             )
-        return Call(entry.name, entry.args(entry.model()))
+        return entry.default_call()
 
     return core_schema.no_info_after_validator_function(fill, core_schema.literal_schema([entry.name]))
 

@@ -14,12 +14,12 @@ def _absent(value: Any) -> Any:  # noqa: ANN401  whatever the file holds
     return None if value == {} else value
 
 
-class AugmentSettings(
-    RootModel[Annotated[list[Annotated[Call, AUGMENTS.item()]] | None, BeforeValidator(_absent)]]
-):
+class AugmentSettings(RootModel[list[Any] | None]):
     """The steps in order, each `{step: {p: …, …}}`; an empty list for none, nothing for the default."""
 
-    model_config = ConfigDict(strict=True, frozen=True)
+    model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
+
+    root: Annotated[list[Annotated[Call, AUGMENTS.item()]] | None, BeforeValidator(_absent)]
 
     @property
     def calls(self) -> tuple[Call, ...] | None:

@@ -26,7 +26,7 @@ class DataSettings(BaseModel):
     folder.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     builtin: Literal["digits"] | None = Field(None, description="no file needed: 1,797 handwritten digits")
     folder: str | None = Field(None, description="one folder a class, or train/, val/, test/ of those")

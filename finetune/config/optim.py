@@ -106,11 +106,11 @@ class Ensemble(OneOf):
 class OptimSettings(Settings):
     """The recipe's optimisation and regularisation; every switch is one line."""
 
-    optimizer: Annotated[Call, OPTIMIZERS.item()] = OPTIMIZERS.read_call("sgd")
+    optimizer: Annotated[Call, OPTIMIZERS.item()] = OPTIMIZERS["sgd"].default_call()
     """The update rule; by default SGD with Nesterov momentum."""
     learning_rate: Positive | Literal["auto"] = "auto"
     """Highest learning rate, that of the head; schedules and groups multiply it."""
-    schedule: Annotated[Call, SCHEDULES.item()] = SCHEDULES.read_call("cosine")
+    schedule: Annotated[Call, SCHEDULES.item()] = SCHEDULES["cosine"].default_call()
     """The learning rate over time."""
     warm_up: Off[WarmUp] = WarmUp(fraction=0.05)
     clip: Off[Clip] = Clip(norm=1.0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from finetune.optim.freeze import covers
 from zoo.errors import GraftError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def param_groups(

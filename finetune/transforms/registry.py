@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from finetune.transforms.statistics import Statistics
 from zoo.registry import Registry
+
+if TYPE_CHECKING:
+    from finetune.transforms.statistics import Statistics
 
 AUGMENTS = Registry("augmentation")
 augment = AUGMENTS.register

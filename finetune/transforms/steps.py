@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from finetune.transforms import colour, geometry, policy
 from finetune.transforms.registry import AUGMENTS, Context, Transform
 from finetune.transforms.sides import sides_matter, warn_flips
-from finetune.transforms.statistics import Statistics
 from zoo.registry import Call
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from finetune.transforms.statistics import Statistics
 
 FAMILIES = (geometry, colour, policy)  # importing them fills the registry
 
