@@ -11,7 +11,7 @@ import zoo
 from bench.near import some_classes
 from bench.trial import load
 from finetune.data import Splits
-from finetune.data.regroup import pick_rows
+from finetune.data.subset import pick_rows
 
 HELD_BACK = 0.2
 """Share of the drawn images, at least one a class, that the best epoch is chosen by."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from finetune.data import Split, Splits
-from finetune.data.regroup import pick_rows
+from finetune.data.subset import pick_rows
 
 SHARES: dict[str, object] = {"data.val": 0.1, "data.test": 0.4}
 """How the 50 images of a class are split, so that accuracy has something to be measured on."""

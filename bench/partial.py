@@ -16,18 +16,15 @@ from rich.console import Console
 
 import zoo
 from bench.document import machine
-from finetune.config import DataSettings
 from finetune.data.dataset import ImageDataset
-from finetune.data.regroup import sample
-from finetune.data.sample import spread_rows
+from finetune.data.subset import spread_rows, subset
 from finetune.engine.loop import build_loop
-from finetune.experiment.setup import Setup, prepare, read_recipe, section
+from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
 from finetune.features.stored import StoredOutputs
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.runtime.precision import Precision, fastest_precision
 from finetune.strategies import find_strategy
-from finetune.tasks.base import find_task
 
 IMAGES, VALIDATED, BATCH, EPOCHS = 384, 96, 32, 16
 RATE = 0.02
@@ -76,13 +73,13 @@ def set_up(name: str, views: str = "auto") -> Setup:
     """The spec on a few of the digits, evenly from all classes; pretrained weights where they are to hand."""
     given = {"partial.views": views, "patience": "none", "label_smoothing": 0.0}
     recipe = read_recipe(name, set={f"finetune.{key}": value for key, value in given.items()})
-    setup = prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    setup = prepare(recipe, load_data(recipe))
     return replace(setup, train=some(setup.train, IMAGES), val=some(setup.val, VALIDATED))
 
 
 def some(images: ImageDataset, count: int) -> ImageDataset:
     """So many of the images, the same at each call."""
-    return sample(images, spread_rows(images.split.targets, count, seed=0), seed=0)
+    return subset(images, spread_rows(images.split.targets, count, seed=0), seed=0)
 
 
 def fastest(setup: Setup) -> Precision:

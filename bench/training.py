@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 import zoo
 from bench.build import in_turn
-from finetune.config import DataSettings
 from finetune.engine.build import build_step
 from finetune.engine.step import Place
-from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.experiment.setup import load_data, prepare, read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.runtime.precision import EXACT, Precision
-from finetune.tasks.base import find_task
 
 BATCH, STEPS = 32, 3
 
@@ -37,7 +35,7 @@ def training_speeds(name: str = "resnet18") -> Speeds:
     recipe = read_recipe(
         name, set={"finetune.weights": "none", "finetune.batch_size": BATCH, "finetune.epochs": 1}
     )
-    splits = find_task(recipe.task).load(section(recipe, DataSettings), 0)
+    splits = load_data(recipe)
     setup = prepare(recipe, splits)
     plan = choose_plan(setup)
     images = torch.stack([torch.as_tensor(setup.train[i][0]) for i in range(BATCH)])

@@ -10,15 +10,13 @@ from rich.console import Console
 
 import zoo
 from finetune.api import served
-from finetune.config import DataSettings, FinetuneSettings
 from finetune.data import Splits
-from finetune.experiment.setup import prepare, section
-from finetune.experiment.start import starting
+from finetune.experiment.setup import load_data, prepare
+from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
 from finetune.planning.choose import choose_plan
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
-from finetune.tasks.base import find_task
 from finetune.tasks.evaluate import evaluate_artifact
 
 QUIET: dict[str, object] = {
@@ -31,7 +29,7 @@ QUIET: dict[str, object] = {
 
 def load(recipe: zoo.Spec) -> Splits:
     """The recipe's images, split by its seed."""
-    return find_task(recipe.task).load(section(recipe, DataSettings), section(recipe, FinetuneSettings).seed)
+    return load_data(recipe)
 
 
 def measure(recipe: zoo.Spec, splits: Splits) -> dict[str, object]:
@@ -46,7 +44,7 @@ def measure_plan(recipe: zoo.Spec, splits: Splits) -> tuple[dict[str, object], P
     setup = prepare(recipe, splits)
     with tempfile.TemporaryDirectory() as folder:
         plan = choose_plan(setup)
-        setup = starting(setup, plan)
+        setup = prepare_start(setup, plan)
         trained = served(setup, execute_plan(setup, plan, RunFolder(Path(folder)), Console(quiet=True)))
     seconds = time.perf_counter() - start
     found = evaluate_artifact(trained.net, setup.preprocess, setup.test, setup.task, len(setup.classes))

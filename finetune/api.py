@@ -13,10 +13,10 @@ from rich.console import Console
 from torch import nn
 
 import zoo
-from finetune.config import DataSettings, FinetuneSettings
+from finetune.config import DataSettings
 from finetune.data import Split, Splits
-from finetune.experiment.setup import Setup, prepare, read_recipe, section, settled
-from finetune.experiment.start import starting
+from finetune.experiment.setup import Setup, get_section, load_data, prepare, read_recipe, restore_spec
+from finetune.experiment.start import prepare_start
 from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.views import with_views
 from finetune.planning.choose import choose_plan
@@ -110,7 +110,7 @@ def run(
     show_setup(setup, console)
     plan = _settle_plan(setup, folder, console)
     show_plan(plan, console)
-    setup = starting(setup, plan)
+    setup = prepare_start(setup, plan)
     write_text(folder.spec, setup.spec.to_yaml())
     unbroken, begun = not folder.checkpoint.exists() and not folder.trained.exists(), time.monotonic()
     trained = served(setup, _settle_weights(setup, plan, folder, console))
@@ -145,9 +145,7 @@ def make_plan(
     """
     console = console or own_console()
     recipe = read_recipe(spec, data, set)
-    settings = section(recipe, DataSettings)
-    seed = section(recipe, FinetuneSettings).seed
-    setup = prepare(recipe, find_task(recipe.task).load(settings, seed))
+    setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
     given = setup.settings.plan
     if given is not None:
@@ -181,7 +179,7 @@ def reopen(folder: RunFolder) -> tuple[Setup, Trained]:
         raise GraftError(
             f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE"
         )
-    setup = prepare(spec := settled(zoo.read_spec(folder.spec)), _settle_splits(spec, folder))
+    setup = prepare(spec := restore_spec(zoo.read_spec(folder.spec)), _settle_splits(spec, folder))
     return setup, rebuild(setup, json.loads(folder.trained.read_text()), folder)
 
 
@@ -234,10 +232,10 @@ def _differences(old: str, new: str) -> str:
 
 
 def _settle_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
-    settings = section(spec, DataSettings)
+    settings = get_section(spec, DataSettings)
     if folder.splits.exists():
         return find_task(spec.task).read(json.loads(folder.splits.read_text()), settings)
-    splits = find_task(spec.task).load(settings, section(spec, FinetuneSettings).seed)
+    splits = load_data(spec)
     write_json(folder.splits, splits.to_record())
     return splits
 

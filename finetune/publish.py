@@ -14,8 +14,8 @@ from torch import Tensor, nn
 import zoo
 from finetune.api import RUNS, reopen, run
 from finetune.config import AugmentSettings, CardSettings
-from finetune.data.regroup import sample
-from finetune.experiment.setup import Setup, section
+from finetune.data.subset import subset
+from finetune.experiment.setup import Setup, get_section
 from finetune.features.extract import extract_features
 from finetune.probes.folds import stratified_sample
 from finetune.records.plan import Plan
@@ -79,8 +79,8 @@ def ship(folder: Path, out: Path, command: str, console: Console) -> Path:
         dtype="float16" if smaller else "float32",
         classes=len(setup.classes),
         input=trained_input(setup.spec.input),
-        data=section(setup.spec, CardSettings).data,
-        licence=section(setup.spec, CardSettings).licence,
+        data=get_section(setup.spec, CardSettings).data,
+        licence=get_section(setup.spec, CardSettings).licence,
         recipe=recipe_in_words(setup, read_plan(place.plan)),
         command=command,
         seed=setup.settings.seed,
@@ -88,7 +88,7 @@ def ship(folder: Path, out: Path, command: str, console: Console) -> Path:
         choices={slot: setup.spec.choices.of(slot).op for slot in ("norm", "act")},
         stages=stage_statistics(setup, trained.net),
         labels=list(setup.classes),
-        notes=section(setup.spec, CardSettings).notes,
+        notes=get_section(setup.spec, CardSettings).notes,
     )
     console.print(f"wrote {path}, {path.stat().st_size / 2**20:.1f} MiB, and {write_card(card, path).name}")
     return path
@@ -108,7 +108,7 @@ def measure(net: nn.Module, setup: Setup) -> Score:
 def stage_statistics(setup: Setup, net: nn.Module) -> dict[str, StageStatistics]:
     """Mean and deviation of every channel of every stage over a sample of the training images."""
     rows = stratified_sample(setup.splits.train.targets, SAMPLE, seed=setup.settings.seed)
-    images = sample(replace(setup.train, augment=None), rows, seed=setup.settings.seed)
+    images = subset(replace(setup.train, augment=None), rows, seed=setup.settings.seed)
     features = extract_features(
         net, images, setup.preprocess, head=setup.anatomy.head, stages=setup.anatomy.stages
     )
@@ -144,7 +144,7 @@ def trained_input(shape: zoo.Input) -> zoo.TrainedInput:
 def recipe_in_words(setup: Setup, plan: Plan) -> str:
     """How the network was trained, in one line."""
     settings = setup.settings
-    steps = ", ".join(call.op for call in section(setup.spec, AugmentSettings).calls or ())
+    steps = ", ".join(call.op for call in get_section(setup.spec, AugmentSettings).calls or ())
     words = [
         f"{plan.strategy}, {plan.epochs} epochs in batches of {plan.batch_size}, {plan.precision.dtype}",
         f"{settings.optimizer.op} at {plan.learning_rate:g}, {settings.schedule.op}",

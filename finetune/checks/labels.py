@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip
 from finetune.checks.subject import Subject
-from finetune.data.sample import read_rows
+from finetune.data.subset import read_rows
 from finetune.features.taps import HEAD, tap
 from finetune.optim.batch_norm import keep_statistics
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from finetune.data.dataset import ImageDataset, batch_indices
-from finetune.data.sample import read_rows
+from finetune.data.subset import read_rows
 from finetune.engine.step import Place
 from finetune.runtime.divergence import Divergence
 

@@ -17,14 +17,12 @@ from finetune.checks.registry import CHECKS
 from finetune.checks.result import Result
 from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject, undisturbed
-from finetune.config import DataSettings, FinetuneSettings
-from finetune.experiment.setup import prepare, read_recipe, section
-from finetune.experiment.start import starting
+from finetune.experiment.setup import load_data, prepare, read_recipe
+from finetune.experiment.start import prepare_start
 from finetune.planning.load import settle_plan
 from finetune.probes.head import start_head
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import own_console
-from finetune.tasks.base import find_task
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 FINDER_BUDGET_S = 120.0
@@ -46,12 +44,11 @@ def check_recipe(
     """
     console = console or own_console()
     recipe = read_recipe(spec, data, set)
-    settings, tuning = section(recipe, DataSettings), section(recipe, FinetuneSettings)
-    setup = prepare(recipe, find_task(recipe.task).load(settings, tuning.seed))
+    setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
     plan = settle_plan(setup, console)
     show_plan(plan, console)
-    setup = starting(setup, plan)
+    setup = prepare_start(setup, plan)
     start_head(setup, plan)
     subject, results = Subject(setup, plan, PartialState().device), []
     for result in run_checks(subject):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import zoo
-from finetune.data.sample import read_rows, spread_rows
+from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.build import build_step
 from finetune.engine.dead_units import count_dead
 from finetune.engine.step import Place, Step

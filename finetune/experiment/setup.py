@@ -55,7 +55,7 @@ class Setup:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know before training, in sentences."""
-        calls, views = section(self.spec, AugmentSettings).calls or (), self.settings.test_time
+        calls, views = get_section(self.spec, AugmentSettings).calls or (), self.settings.test_time
         flips = warn_flips(self.classes, calls, at_test_time=views is not None)
         lost = self.origin.audit.warnings if self.origin is not None else ()
         return (*self.splits.warnings, *lost, *([flips] if flips else []))
@@ -63,15 +63,15 @@ class Setup:
     @property
     def settings(self) -> FinetuneSettings:
         """The spec's `finetune` section."""
-        return section(self.spec, FinetuneSettings)
+        return get_section(self.spec, FinetuneSettings)
 
     @property
     def data(self) -> DataSettings:
         """The spec's `data` section."""
-        return section(self.spec, DataSettings)
+        return get_section(self.spec, DataSettings)
 
 
-def section(spec: zoo.Spec, kind: type[Section]) -> Section:
+def get_section(spec: zoo.Spec, kind: type[Section]) -> Section:
     """The spec's section of that type."""
     return next(value for value in spec.sections.values() if isinstance(value, kind))
 
@@ -91,9 +91,16 @@ def read_recipe(
     check_files(spec)
     if data is None:
         return spec
-    source = with_source(section(spec, DataSettings), data).model_dump(mode="json")
+    source = with_source(get_section(spec, DataSettings), data).model_dump(mode="json")
     kept = {key: value for key, value in given.items() if key.split(".")[0] != "data"}
     return zoo.read_spec(path, kept | {"data": source})
+
+
+def load_data(spec: zoo.Spec) -> Splits:
+    """Return the splits of the spec's images, cut by the spec's seed. Raises: DataError."""
+    return find_task(spec.task).load(
+        get_section(spec, DataSettings), get_section(spec, FinetuneSettings).seed
+    )
 
 
 def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
@@ -101,7 +108,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
 
     Raises: GraftError for weights that are asked for and cannot be had.
     """
-    settings = section(spec, FinetuneSettings)
+    settings = get_section(spec, FinetuneSettings)
     task = find_task(spec.task)
     chosen, no_weights = choose_weights(spec, settings)
     spec = _settle(spec, chosen, len(splits.classes))
@@ -149,7 +156,7 @@ def choose_weights(spec: zoo.Spec, settings: FinetuneSettings) -> tuple[str | No
 
 def _settle(spec: zoo.Spec, weights: str | None, classes: int) -> zoo.Spec:
     """The spec with the data's classes, its weights' name, and the preprocessing of these."""
-    normalise = section(spec, DataSettings).normalise
+    normalise = get_section(spec, DataSettings).normalise
     if weights is None and normalise == "weights":
         raise GraftError(
             f"{spec.name}: data.normalise is weights, and the run starts without any\n"
@@ -162,13 +169,13 @@ def _settle(spec: zoo.Spec, weights: str | None, classes: int) -> zoo.Spec:
     return zoo.override(spec, {"classes": classes, "finetune.weights": weights or "none", **known})
 
 
-def settled(spec: zoo.Spec) -> zoo.Spec:
+def restore_spec(spec: zoo.Spec) -> zoo.Spec:
     """The spec that a run left behind, to set the run up again: its normalisation stands in it as numbers.
 
     A mean image does not: it is taken from the training images again.
     """
     known: dict[str, object] = {"finetune.weights": "none"}
-    if section(spec, DataSettings).normalise != "mean_image":
+    if get_section(spec, DataSettings).normalise != "mean_image":
         known["data.normalise"] = "auto"
     return zoo.override(spec, known)
 
@@ -189,14 +196,14 @@ def _images(
     spec: zoo.Spec, splits: Splits
 ) -> tuple[zoo.Spec, Preprocess, ImageDataset, ImageDataset, ImageDataset]:
     """The splits at the network's size, training images augmented; the spec with normalisation in numbers."""
-    settings, data = section(spec, FinetuneSettings), section(spec, DataSettings)
+    settings, data = get_section(spec, FinetuneSettings), get_section(spec, DataSettings)
     preprocess = build_preprocess(spec.input)
 
     def dataset(split: Split) -> ImageDataset:
         return find_task(spec.task).dataset(split, preprocess, cache_mb=data.cache_mb, seed=settings.seed)
 
     train, size = dataset(splits.train), (spec.input.height, spec.input.width)
-    calls = section(spec, AugmentSettings).calls
+    calls = get_section(spec, AugmentSettings).calls
     if calls is None:
         calls = default_calls(splits.classes, size)
         spec = zoo.override(spec, {"augment": [{call.op: call.args} for call in calls]})

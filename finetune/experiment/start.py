@@ -10,7 +10,7 @@ from finetune.records.plan import Plan
 from finetune.strategies import find_strategy
 
 
-def starting(setup: Setup, plan: Plan) -> Setup:
+def prepare_start(setup: Setup, plan: Plan) -> Setup:
     """The setup as the plan wants it: with a network as it is first drawn, if the plan needs no weights."""
     if setup.origin is None or find_strategy(plan.strategy).pretrained:
         return setup

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 import zoo
-from finetune.data.regroup import sample
+from finetune.data.subset import subset
 from finetune.engine.loop import build_loop
 from finetune.engine.trainer import describe, train
 from finetune.experiment.setup import Setup
@@ -54,7 +54,7 @@ def member_setup(setup: Setup, number: int) -> Setup:
         setup,
         spec=zoo.override(setup.spec, keys),
         net=copy.deepcopy(setup.net),
-        train=sample(setup.train, rows, seed=own),
+        train=subset(setup.train, rows, seed=own),
     )
 
 

@@ -15,7 +15,7 @@ from torch import nn
 import zoo
 from finetune.config import FinetuneSettings
 from finetune.data.dataset import loader
-from finetune.data.regroup import join
+from finetune.data.subset import join
 from finetune.engine.loop import build_loop
 from finetune.engine.state import Standing
 from finetune.engine.trainer import Loop, describe, train

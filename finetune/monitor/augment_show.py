@@ -12,10 +12,9 @@ import zoo
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.data import Split
 from finetune.data.dataset import ImageDataset
-from finetune.experiment.setup import build_preprocess, choose_weights, read_recipe, section
+from finetune.experiment.setup import build_preprocess, choose_weights, get_section, load_data, read_recipe
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.runtime.console import own_console
-from finetune.tasks.base import find_task
 from finetune.transforms.statistics import measure_statistics
 from finetune.transforms.steps import default_calls, needs_statistics, warn_flips
 
@@ -37,11 +36,11 @@ def show_augment(
     """
     console = console or own_console()
     recipe = read_recipe(spec, data, set)
-    settings = section(recipe, FinetuneSettings)
-    splits = find_task(recipe.task).load(section(recipe, DataSettings), settings.seed)
+    settings = get_section(recipe, FinetuneSettings)
+    splits = load_data(recipe)
     shape = network_input(recipe, settings)
-    train = ImageDataset(splits.train, build_preprocess(shape), section(recipe, DataSettings).cache_mb)
-    calls = section(recipe, AugmentSettings).calls
+    train = ImageDataset(splits.train, build_preprocess(shape), get_section(recipe, DataSettings).cache_mb)
+    calls = get_section(recipe, AugmentSettings).calls
     if calls is None:
         calls = default_calls(splits.classes, (shape.height, shape.width))
         console.print("the spec names no augmentation; these are the steps of a run that is not told")

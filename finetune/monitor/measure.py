@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from finetune.config.monitor import MonitorSettings
-from finetune.data.sample import read_rows, spread_rows
+from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.dead_units import count_dead, dead_shares
 from finetune.engine.step import Step
 from finetune.experiment.setup import Setup

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from finetune.checks.at_start import check_at_start
-from finetune.data.sample import read_rows, spread_rows
+from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.trackers import Track, Tracked, tracking
 from finetune.monitor.pictures import draw_pictures
 from finetune.monitor.reading import read_run

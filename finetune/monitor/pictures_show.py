@@ -9,7 +9,7 @@ from rich.console import Console
 
 import zoo
 from finetune.api import load_run
-from finetune.data.sample import spread_rows
+from finetune.data.subset import spread_rows
 from finetune.monitor.pictures import draw_pictures
 from finetune.runtime.console import own_console
 

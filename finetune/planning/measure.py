@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from finetune.data.regroup import sample
+from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
 from finetune.features.cache import FeatureCache, default_folder
 from finetune.features.extract import Features, extract_features, feature_key
@@ -45,7 +45,7 @@ class Evidence:
         """The setup with the images that were looked at and no others to train on."""
         if len(self.rows) == len(setup.train):
             return setup
-        return replace(setup, train=sample(setup.train, self.rows, seed=setup.settings.seed))
+        return replace(setup, train=subset(setup.train, self.rows, seed=setup.settings.seed))
 
 
 def measure_evidence(setup: Setup, *, probes: bool = True) -> Evidence:
@@ -117,7 +117,7 @@ def network_features(setup: Setup, rows: Rows | None = None) -> Features:
     """Features of the training images, or these of them, not augmented; known images cost no pass."""
     train = replace(setup.train, augment=None)
     if rows is not None and len(rows) < len(train):
-        train = sample(train, rows, seed=0)
+        train = subset(train, rows, seed=0)
     return extract_features(
         setup.net,
         train,

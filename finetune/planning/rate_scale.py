@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from finetune.data.sample import read_rows, spread_rows
+from finetune.data.subset import read_rows, spread_rows
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import covers
 from finetune.optim.groups import decayed_names

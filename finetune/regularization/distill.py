@@ -17,7 +17,7 @@ from torch.nn import functional as F
 import zoo
 from finetune.config import DataSettings, FinetuneSettings
 from finetune.config.finetune import Distill
-from finetune.experiment.setup import section
+from finetune.experiment.setup import get_section
 from finetune.models.rebuild import rebuild_net
 from finetune.models.views import with_views
 from finetune.records.run_folder import RunFolder, read_labels
@@ -88,7 +88,7 @@ def load_teacher(
             f"({', '.join(labels[:3])} …); "
             f"expected the {len(classes)} of the data in {student.channels} ({', '.join(classes[:3])} …)"
         )
-    if section(spec, DataSettings).normalise == "mean_image":
+    if get_section(spec, DataSettings).normalise == "mean_image":
         raise GraftError(
             f"{where} was trained on images less their mean image, which its folder does not hold\n"
             "  expected: a teacher with data.normalise weights or training_set"
@@ -96,7 +96,7 @@ def load_teacher(
     bare, training = zoo.build(spec, classes=len(classes)), json.loads(folder.trained.read_text())
     head = zoo.anatomy(spec, bare).head
     net = rebuild_net(bare, training, folder.weights, head=head, classes=len(classes))
-    net = with_views(net, section(spec, FinetuneSettings).test_time)
+    net = with_views(net, get_section(spec, FinetuneSettings).test_time)
     own = Preprocess(
         height=student.height,
         width=student.width,

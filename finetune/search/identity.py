@@ -9,7 +9,7 @@ import zoo
 from finetune.config import SearchSettings
 from finetune.config.data import WHERE
 from finetune.data import Splits
-from finetune.experiment.setup import section
+from finetune.experiment.setup import get_section
 from finetune.search.check import without_search
 from zoo.errors import GraftError
 from zoo.spec.dump import to_yaml
@@ -36,7 +36,7 @@ def describe_search(recipe: zoo.Spec, splits: Splits, epochs: int) -> str:
         "train": len(splits.train),
         "val": len(splits.val),
     }
-    settings = section(recipe, SearchSettings)
+    settings = get_section(recipe, SearchSettings)
     document["search"] = {"epochs": epochs, "space": settings.model_dump(mode="json")["space"]}
     return to_yaml(document)
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 import zoo
 from finetune.api import RUNS
-from finetune.config import DataSettings, FinetuneSettings, SearchSettings
-from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.config import SearchSettings
+from finetune.experiment.setup import get_section, load_data, prepare, read_recipe
 from finetune.planning.load import settle_plan
 from finetune.records.plan import Plan
 from finetune.records.run_folder import write_json
@@ -31,7 +31,6 @@ from finetune.search.taking import Search
 from finetune.search.trial import Bench
 from finetune.search.workers import working
 from finetune.strategies import find_strategy
-from finetune.tasks.base import find_task
 from zoo.errors import GraftError
 
 SHARE_OF_EPOCHS, FEWEST_EPOCHS = 0.25, 2
@@ -73,7 +72,7 @@ def search(
     """
     console = console or own_console()
     recipe = read_recipe(spec, data, set)
-    settings = section(recipe, SearchSettings)
+    settings = get_section(recipe, SearchSettings)
     folder = Path(run).expanduser() if run is not None else root / recipe.name / "search"
     with _quiet_optuna(), working(folder) as worker:
         with worker.claim:
@@ -96,9 +95,8 @@ def set_up(recipe: zoo.Spec, console: Console) -> Bench:
 
     Raises: GraftError when the plan trains nothing by gradient, and no key would change that.
     """
-    settings = section(recipe, SearchSettings)
-    seed = section(recipe, FinetuneSettings).seed
-    splits = find_task(recipe.task).load(section(recipe, DataSettings), seed)
+    settings = get_section(recipe, SearchSettings)
+    splits = load_data(recipe)
     setup = prepare(recipe, splits)
     show_setup(setup, console)
     plan = settle_plan(setup, console)

@@ -14,7 +14,7 @@ import zoo
 from finetune.engine.callbacks import Watch
 from finetune.engine.loop import build_loop
 from finetune.experiment.setup import Setup, prepare
-from finetune.experiment.start import starting
+from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
 from finetune.planning.defaults import settle
 from finetune.probes.head import start_head
@@ -73,7 +73,7 @@ def run_trial(bench: Bench, values: Values, folder: Path, report: Report) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     setup = trial_setup(bench, values)
     plan = trial_plan(bench, setup)
-    setup = starting(setup, plan)
+    setup = prepare_start(setup, plan)
     start_head(setup, plan)
     if find_strategy(plan.strategy).probe:
         _fit(setup, plan, folder, report)

@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from finetune.config import DataSettings
 from finetune.config.search import SearchSettings
 from finetune.data import load_splits
-from finetune.experiment.setup import Setup, prepare, read_recipe, section
+from finetune.experiment.setup import Setup, get_section, prepare, read_recipe
 from finetune.search import search
 from finetune.search.loop import set_up, trial_epochs
 from finetune.search.study import open_journal
@@ -66,14 +66,14 @@ def write_spec(folder: Path, text: str = SPEC) -> Path:
 def prepare_spec(path: Path, **values: object) -> Setup:
     """The setup that a run of the spec would have."""
     recipe = read_recipe(path, set=values)
-    return prepare(recipe, load_splits(section(recipe, DataSettings), 0))
+    return prepare(recipe, load_splits(get_section(recipe, DataSettings), 0))
 
 
 def make_bench(path: Path) -> Bench:
     """What the trials of the spec's search share."""
     recipe = read_recipe(path)
     bench = set_up(recipe, Console(file=io.StringIO()))
-    assert bench.epochs == trial_epochs(section(recipe, SearchSettings), bench.plan)
+    assert bench.epochs == trial_epochs(get_section(recipe, SearchSettings), bench.plan)
     return bench
 
 

@@ -13,12 +13,12 @@ from rich.console import Console
 
 import zoo
 from finetune.data.dataset import loader
-from finetune.data.regroup import sample
+from finetune.data.subset import subset
 from finetune.engine.callbacks import Watch
 from finetune.engine.loop import build_loop
 from finetune.engine.trainer import Loop
 from finetune.experiment.setup import Setup
-from finetune.experiment.start import starting
+from finetune.experiment.start import prepare_start
 from finetune.probes.folds import Fold
 from finetune.probes.head import fit_head
 from finetune.records.estimate import Hits
@@ -63,13 +63,13 @@ def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
     """
     learned, left = fold
     hits = np.full(len(setup.train), np.nan)
-    started = starting(setup, plan)
+    started = prepare_start(setup, plan)
     own = replace(
         started,
         spec=zoo.override(started.spec, ALONE),
         net=copy.deepcopy(started.net),
-        train=sample(setup.train, learned, seed=setup.settings.seed),
-        val=sample(replace(setup.train, augment=None), left, seed=setup.settings.seed),
+        train=subset(setup.train, learned, seed=setup.settings.seed),
+        val=subset(replace(setup.train, augment=None), left, seed=setup.settings.seed),
     )
     if plan.head == "probe" and np.bincount(own.train.split.targets).max() > 1:
         fit_head(own)

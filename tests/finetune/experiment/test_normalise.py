@@ -13,9 +13,7 @@ from safetensors.torch import save_file
 
 import zoo
 from finetune.api import load_run, run
-from finetune.config import DataSettings
-from finetune.experiment.setup import Setup, prepare, read_recipe, section
-from finetune.tasks.base import find_task
+from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
 
 QUICK: dict[str, object] = {
     **{"data.val": 0.3, "data.test": 0.6, "finetune.epochs": 1, "finetune.precision": "float32"},
@@ -36,7 +34,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def set_up(spec: Path, normalise: str, weights: str = "own") -> Setup:
     recipe = read_recipe(spec, set={"data.normalise": normalise, "finetune.weights": weights})
-    return prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    return prepare(recipe, load_data(recipe))
 
 
 def pixels_of(setup: Setup) -> torch.Tensor:

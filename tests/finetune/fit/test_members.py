@@ -17,7 +17,7 @@ import zoo
 from finetune.api import RunReport, load_run, run
 from finetune.config import DataSettings
 from finetune.data import load_splits
-from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.experiment.setup import get_section, prepare, read_recipe
 from finetune.fit.execute import Trained, execute_plan
 from finetune.fit.keepers import BestKeeper
 from finetune.models.ensemble import Ensemble
@@ -48,7 +48,7 @@ def train_only(spec: Path, settings: dict[str, object], path: Path) -> Trained:
     """A run without its last steps, measuring and exporting, which take most of its time."""
     path.mkdir(exist_ok=True)
     recipe = read_recipe(spec, set=settings)
-    setup = prepare(recipe, load_splits(section(recipe, DataSettings), 0))
+    setup = prepare(recipe, load_splits(get_section(recipe, DataSettings), 0))
     return execute_plan(setup, choose_plan(setup), RunFolder(path), QUIET)
 
 

@@ -15,7 +15,7 @@ from finetune.api import RunReport, run
 from finetune.config import FinetuneSettings
 from finetune.data import ArrayImage, Split
 from finetune.data.dataset import ImageDataset
-from finetune.data.regroup import join, sample
+from finetune.data.subset import join, subset
 from finetune.fit.refit import DampedSchedule, dampings
 from finetune.optim.schedules import SCHEDULES
 from finetune.records.metrics_log import read_lines
@@ -106,7 +106,7 @@ def test_images_are_joined_and_sampled_without_being_decoded_again() -> None:
     assert first.stored.cache is not None
     assert both.stored.cache is None
     assert greys_of(both, [4, 0, 3, 2]) == [(21, 21), (10, 10), (20, 20), (12, 12)]
-    drawn = sample(both, np.array([4, 4, 1]), seed=1)
+    drawn = subset(both, np.array([4, 4, 1]), seed=1)
     assert len(drawn) == 3
     assert greys_of(drawn, [2, 0, 1]) == [(11, 11), (21, 21), (21, 21)]
     assert [image.name for image in drawn.split.images] == ["21", "21", "11"]

@@ -13,7 +13,7 @@ from rich.console import Console
 from subject_kit import make_subject
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from finetune.data.sample import read_rows, spread_rows
+from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.loop import build_loop
 from finetune.engine.trackers import Tracked, flatten, tracking
 from finetune.engine.trainer import Loop, train

@@ -15,11 +15,9 @@ from search_kit import write_digits
 import finetune.planning.choose
 import zoo
 from finetune.api import load_run, make_plan, run
-from finetune.config import DataSettings
-from finetune.experiment.setup import prepare, read_recipe, section
+from finetune.experiment.setup import load_data, prepare, read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.probes.head import fit_head
-from finetune.tasks.base import find_task
 from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError
 
@@ -105,7 +103,7 @@ def test_scratch_beside_weights_starts_from_random_ones(spec: Path, tmp_path: Pa
 
 def test_a_head_may_start_from_a_probe(spec: Path) -> None:
     recipe = read_recipe(spec, set={"finetune.strategy": "full", "finetune.head": "probe"})
-    setup = prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    setup = prepare(recipe, load_data(recipe))
     assert choose_plan(setup).head == "probe"
     fit_head(setup)
     found = evaluate_artifact(setup.net, setup.preprocess, setup.val, setup.task, 10)

@@ -12,13 +12,11 @@ from safetensors.torch import save_file
 
 import zoo
 from finetune.api import run
-from finetune.config import DataSettings
-from finetune.experiment.setup import Setup, prepare, read_recipe, section
+from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.planning.defaults import settle
 from finetune.planning.forecast import Forecast, forecast_plan, within_budget
 from finetune.strategies import find_strategy
-from finetune.tasks.base import find_task
 from zoo.errors import GraftError
 
 QUICK: dict[str, object] = {"data.val": 0.3, "data.test": 0.6, "finetune.precision": "float32"}
@@ -26,7 +24,7 @@ QUICK: dict[str, object] = {"data.val": 0.3, "data.test": 0.6, "finetune.precisi
 
 def set_up(spec: str | Path, **more: object) -> Setup:
     recipe = read_recipe(spec, set=QUICK | {f"finetune.{key}": value for key, value in more.items()})
-    return prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    return prepare(recipe, load_data(recipe))
 
 
 @pytest.fixture(scope="module")

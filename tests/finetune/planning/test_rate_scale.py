@@ -5,16 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from finetune.config import DataSettings
-from finetune.experiment.setup import Setup, prepare, read_recipe, section
+from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
 from finetune.planning.rate_scale import MOST, SAME_WITHIN, rate_scale
-from finetune.tasks.base import find_task
 
 
 @pytest.fixture(scope="module")
 def setup() -> Setup:
     recipe = read_recipe("resnet_tiny", set={"finetune.weights": "none", "data.val": 0.1, "data.test": 0.8})
-    return prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    return prepare(recipe, load_data(recipe))
 
 
 def scaled(setup: Setup, factor: float) -> Setup:

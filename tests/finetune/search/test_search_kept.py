@@ -14,7 +14,7 @@ from search_kit import SPEC, make_bench, write_spec
 import zoo
 from finetune.config import FinetuneSettings, SearchSettings
 from finetune.config.search import Range
-from finetune.experiment.setup import read_recipe, section
+from finetune.experiment.setup import get_section, read_recipe
 from finetune.search import search
 from finetune.search.best import write_best
 from finetune.search.identity import agreed_epochs
@@ -62,7 +62,7 @@ def test_the_best_spec_of_a_part_of_a_setting_can_be_read(
     values: dict[str, object], bench: Bench, tmp_path: Path
 ) -> None:
     path = write_best(bench.recipe, trial_of(values), 3, "accuracy", tmp_path)
-    assert section(read_recipe(path), FinetuneSettings) == section(
+    assert get_section(read_recipe(path), FinetuneSettings) == get_section(
         zoo.override(bench.recipe, values), FinetuneSettings
     )
 
@@ -132,7 +132,7 @@ def test_while_all_trials_are_under_way_elsewhere_it_says_so(bench: Bench, tmp_p
     under_way = study.ask()
     assert study.get_trials()[0].state == TrialState.RUNNING
     console = Console(file=said, width=200)
-    settings = section(bench.recipe, SearchSettings)
+    settings = get_section(bench.recipe, SearchSettings)
     report = conclude(Search(bench, settings, tmp_path, study, None, console))  # type: ignore[arg-type]
     assert report.best is None and not list(tmp_path.iterdir())
     assert "no trial has come to its end yet; 1 trials are still under way" in said.getvalue()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import zoo
 from finetune.config import FinetuneSettings, SearchSettings
 from finetune.config.search import Range
-from finetune.experiment.setup import section
+from finetune.experiment.setup import get_section
 from finetune.search.fine import narrow_space
 from finetune.search.space import decode, distribution, draw, override_values
 from finetune.search.study import make_sampler
@@ -93,7 +93,7 @@ def test_a_mapping_replaces_what_stands_in_the_spec(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text("extends: lenet5\nfinetune: {optimizer: {sgd: {momentum: 0.5}}}\n")
     spec = override_values(zoo.read_spec(path), {"finetune.optimizer": {"adamw": {"eps": 1e-6}}})
-    optimizer = section(spec, FinetuneSettings).optimizer
+    optimizer = get_section(spec, FinetuneSettings).optimizer
     assert (optimizer.op, optimizer.args["eps"]) == ("adamw", 1e-6)
     kept = override_values(zoo.read_spec(path), {"finetune.optimizer.sgd.nesterov": False})
-    assert section(kept, FinetuneSettings).optimizer.args == {"momentum": 0.5, "nesterov": False}
+    assert get_section(kept, FinetuneSettings).optimizer.args == {"momentum": 0.5, "nesterov": False}

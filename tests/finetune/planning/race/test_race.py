@@ -10,8 +10,7 @@ import pytest
 from planted_kit import random_state, write_images, write_spec
 from race_kit import known
 
-from finetune.config import DataSettings
-from finetune.experiment.setup import Setup, prepare, read_recipe, section
+from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
 from finetune.planning.defaults import settle
 from finetune.planning.forecast import Forecast
 from finetune.planning.race import race
@@ -22,7 +21,6 @@ from finetune.probes.folds import Fold, deal_folds
 from finetune.records.estimate import Hits, share
 from finetune.records.plan import Plan
 from finetune.strategies import find_strategy
-from finetune.tasks.base import find_task
 from zoo.errors import GraftError
 
 CLASSES, IMAGES = 4, 12
@@ -34,7 +32,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
     spec = write_spec(folder, random_state(folder))
     images = write_images(folder / "images", CLASSES, IMAGES, noise=60.0)
     recipe = read_recipe(spec, str(images), {"finetune.cache": str(folder / "cache"), "data.test": 0})
-    return prepare(recipe, find_task(recipe.task).load(section(recipe, DataSettings), 0))
+    return prepare(recipe, load_data(recipe))
 
 
 def entry(setup: Setup, name: str, *, epochs: int = 20, minutes: float = 1.0) -> Entry:

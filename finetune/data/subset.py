@@ -1,4 +1,4 @@
-"""Data sets made of others' images, in other numbers and another order, without decoding them again."""
+"""Parts of data sets: some of their images, in another order or repeated, without decoding them again."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from finetune.data import Split
-from finetune.data.dataset import ImageDataset, Pixels, Progress
+from finetune.data.dataset import ImageDataset, Pixels, Progress, collate
+from finetune.runtime.seeds import make_generator
 
 Rows = NDArray[np.int64]
 
 
-class RegroupedPixels(Pixels):
-    """Pixels that lie with others: image i is image `rows[i]` of the parts, counted one after the other."""
+class PixelView(Pixels):
+    """Pixels held by others: image i is image `rows[i]` of the parts, counted one after the other."""
 
     def __init__(self, parts: Sequence[Pixels], rows: Rows) -> None:
         super().__init__([image for part in parts for image in part.images], parts[0].preprocess, 0)
@@ -25,12 +27,15 @@ class RegroupedPixels(Pixels):
         self.starts = np.cumsum([0] + [len(part.images) for part in parts])
 
     def fill(self, progress: Progress | None = None) -> None:
-        """Have each part decode its images."""
+        """Decode the images of every part."""
         for part in self.parts:
             part.fill(progress)
 
     def take(self, indices: Sequence[int]) -> list[Tensor]:
-        """Each uint8 (3, height, width), from the part that it lies with. Raises: DataError."""
+        """Return the images, each uint8 (3, height, width), from the parts that hold them.
+
+        Raises: DataError.
+        """
         rows = self.rows[np.asarray(indices, dtype=np.int64)]
         owners = np.searchsorted(self.starts, rows, side="right") - 1
         taken: dict[int, Tensor] = {}
@@ -41,21 +46,21 @@ class RegroupedPixels(Pixels):
         return [taken[place] for place in range(len(rows))]
 
 
-def sample(dataset: ImageDataset, rows: Rows, *, seed: int) -> ImageDataset:
-    """A data set of these images of another one, repeats and all; each draws its own augmentation."""
-    pixels = RegroupedPixels([dataset.stored], rows)
+def subset(dataset: ImageDataset, rows: Rows, *, seed: int) -> ImageDataset:
+    """Return a data set of the given rows, which may repeat; each row draws its own augmentation."""
+    pixels = PixelView([dataset.stored], rows)
     return replace(dataset, split=pick_rows([dataset.split], rows), pixels=pixels, seed=seed)
 
 
 def join(first: ImageDataset, second: ImageDataset) -> ImageDataset:
-    """The images of both, all augmented as the first one's are."""
+    """Return a data set of the images of both, all augmented like those of the first."""
     rows = np.arange(len(first) + len(second))
-    pixels = RegroupedPixels([first.stored, second.stored], rows)
+    pixels = PixelView([first.stored, second.stored], rows)
     return replace(first, split=pick_rows([first.split, second.split], rows), pixels=pixels)
 
 
 def pick_rows(parts: Sequence[Split], rows: Rows) -> Split:
-    """The split of these rows of several splits, counted one after the other."""
+    """Return the given rows of several splits, counted one after the other."""
     picked: dict[str, object] = {}
     for each in fields(Split):
         values = [getattr(part, each.name) for part in parts]
@@ -65,3 +70,22 @@ def pick_rows(parts: Sequence[Split], rows: Rows) -> Split:
             joined = [item for value in values for item in value]
             picked[each.name] = tuple(joined[row] for row in rows) if joined else ()
     return Split(**picked)  # type: ignore[arg-type]
+
+
+def spread_rows(targets: NDArray[np.int64], count: int, *, seed: int) -> Rows:
+    """Return at most `count` rows, taken from each class in turn; the order within a class is random.
+
+    In: `targets` (N,). Out: (min(count, N),), each row once.
+    """
+    order = torch.randperm(len(targets), generator=make_generator(seed, "sample")).numpy()
+    turn = np.empty(len(targets), np.int64)
+    for label in np.unique(targets):
+        rows = order[targets[order] == label]
+        turn[rows] = np.arange(len(rows))
+    chosen: Rows = order[np.argsort(turn[order], kind="stable")][:count]
+    return chosen
+
+
+def read_rows(dataset: ImageDataset, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Return these images without augmentation, uint8 (N, 3, height, width), and their targets."""
+    return collate(replace(dataset, augment=None).__getitems__(rows.tolist()))
