@@ -11,12 +11,18 @@ from pydantic_core import to_jsonable_python
 
 from finetune.config import SECTIONS
 from finetune.config.switch import OneOf
+from finetune.losses.registry import LOSSES
 from finetune.optim.optimizers import OPTIMIZERS
 from finetune.optim.schedules import SCHEDULES
 from finetune.transforms.steps import AUGMENTS
 from zoo.registry import Call, Registry
 
-REGISTRIES = {"augment": AUGMENTS, "finetune.optimizer": OPTIMIZERS, "finetune.schedule": SCHEDULES}
+REGISTRIES = {
+    "augment": AUGMENTS,
+    "finetune.optimizer": OPTIMIZERS,
+    "finetune.loss": LOSSES,
+    "finetune.schedule": SCHEDULES,
+}
 
 
 def keys_document() -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from finetune.config.switch import Off, OneOf, Settings
+from finetune.losses.registry import LOSSES
 from finetune.optim.optimizers import OPTIMIZERS, check_timm_options
 from finetune.optim.ranges import Count, Decay, Factor, NonNegative, Positive, Share
 from finetune.optim.schedules import SCHEDULES
@@ -108,6 +109,8 @@ class OptimSettings(Settings):
 
     optimizer: Annotated[Call, OPTIMIZERS.item()] = OPTIMIZERS["sgd"].default_call()
     """The update rule; by default SGD with Nesterov momentum."""
+    loss: Annotated[Call, LOSSES.item()] = LOSSES["auto"].default_call()
+    """What training minimises; `auto` is cross-entropy, which validation and test report in any case."""
     learning_rate: Positive | Literal["auto"] = "auto"
     """Highest learning rate, that of the head; schedules and groups multiply it."""
     schedule: Annotated[Call, SCHEDULES.item()] = SCHEDULES["cosine"].default_call()

@@ -146,6 +146,10 @@ class ImageDataset(EpochDataset):
         for i in range(len(self)):
             yield self.stored.take([i])[0].numpy()
 
+    def class_counts(self, classes: int) -> list[int]:
+        """Count the images of each class."""
+        return self.split.counts(classes)
+
     @contextlib.contextmanager
     def drawing(self, index: int) -> Iterator[None]:
         """Torch's random numbers in here are those of this image in this epoch; outside they stay."""

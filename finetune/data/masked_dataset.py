@@ -27,6 +27,11 @@ class MaskedDataset(ImageDataset):
         with one_thread():
             return [self._pair(image, i) for image, i in zip(taken, indices, strict=True)]
 
+    def class_counts(self, classes: int) -> list[int]:
+        """Count the pixels of each class in the masks at the network's size; reads every mask."""
+        counts = sum(np.bincount(self._mask(i).ravel(), minlength=256) for i in range(len(self)))
+        return [int(count) for count in np.asarray(counts)[:classes]]
+
     def _pair(self, image: Tensor, index: int) -> tuple[Tensor, Tensor]:
         from torchvision import tv_tensors
 

@@ -62,7 +62,7 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
         net=net,
         optimizer=optimizer,
         schedule=schedule,
-        loss=setup.task.loss(settings.label_smoothing),
+        loss=setup.task.training_loss(settings, setup.train, len(setup.classes)),
         preprocess=setup.preprocess.to(accelerator.device),
         precision=plan.precision,
         settings=settings,

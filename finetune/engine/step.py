@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from finetune.config import FinetuneSettings
 from finetune.engine.gauge import Gauge
 from finetune.features.lower import Lower
+from finetune.losses.registry import Loss
 from finetune.optim.freeze import covers
 from finetune.optim.optimizers import set_rates
 from finetune.optim.schedules import Schedule
@@ -27,7 +28,6 @@ from finetune.regularization.penalties import Penalty
 from finetune.regularization.resizing import Resizing
 from finetune.runtime.precision import Precision
 from finetune.runtime.seeds import derive_seed, make_generator
-from finetune.tasks.base import Loss
 from finetune.transforms.preprocess import Preprocess
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import zoo
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings
+from finetune.losses.registry import conflicts
 from finetune.optim.freeze import covers
 from finetune.tasks.base import find_task
 from zoo.errors import Mark, Problem, SpecError, nearest
@@ -52,6 +53,8 @@ def _of_task(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
     for index, call in enumerate(steps.calls or ()):
         if call.op in task.refuses:
             yield Problem(_mark(spec, "augment", index), f"augment.{index}.{call.op}", refused, expected)
+    for message, wanted in conflicts(settings.loss, settings, masks=task.ignore_index is not None):
+        yield Problem(_mark(spec, "finetune", "loss"), "finetune.loss", message, wanted)
     if not task.probes and settings.strategy.endswith("_probe"):
         mark, message = _mark(spec, "finetune", "strategy"), f"{settings.strategy} {refused}"
         yield Problem(mark, "finetune.strategy", message, "partial, full or scratch")

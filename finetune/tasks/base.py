@@ -7,105 +7,77 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from finetune.config import DataSettings
+from finetune.config.optim import OptimSettings
 from finetune.data import Splits, load_splits, read_splits
 from finetune.data.dataset import ImageDataset
 from finetune.data.masked_dataset import MaskedDataset
 from finetune.data.masks import IGNORED, load_masked_splits, read_masked_splits
+from finetune.losses.registry import LOSSES, Loss, LossContext, build_loss
+from finetune.metrics.registry import build_metrics
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
-    import torchmetrics
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+    from torchmetrics import MetricCollection
 
 
 @dataclass(frozen=True)
 class Task:
     """One kind of answer a network can give.
 
-    `score` names the metric that training maximises. `loss(label_smoothing)` takes logits and targets (class
-    numbers, or a distribution over the classes when images were mixed); `metrics(classes)` collects over
-    batches of the same two. `load` and `read` give the splits, anew or from their record, and `dataset`
-    shows them to torch.
+    `score` names the metric that training maximises, one of `metric_names`. `load` and `read`
+    give the splits, anew or from their record, and `dataset` shows them to torch.
     """
 
     name: Literal["classification", "segmentation"]
     score: str
-    loss: Callable[[float], Loss]
-    metrics: Callable[[int], torchmetrics.MetricCollection]
+    metric_names: tuple[str, ...]
     load: Callable[[DataSettings, int], Splits]
     read: Callable[[Mapping[str, Any], DataSettings], Splits]
     dataset: type[ImageDataset]
     probes: bool
     """Whether a linear classifier of pooled features can answer; without it neither probe is a strategy."""
+    ignore_index: int | None = None
+    """The class of pixels that do not count."""
     refuses: tuple[str, ...] = ()
     """Keys of the `finetune` section and augmentation steps that have no meaning for this task."""
 
+    def training_loss(self, settings: OptimSettings, train: ImageDataset, classes: int) -> Loss:
+        """Return the loss that training minimises."""
+        context = LossContext(
+            classes, settings.label_smoothing, self.ignore_index, partial(train.class_counts, classes)
+        )
+        return build_loss(settings.loss, context)
 
-def cross_entropy(label_smoothing: float) -> Loss:
-    """Cross-entropy, with the label smoothing of Szegedy et al. 2015, arXiv:1512.00567."""
+    def loss(self, label_smoothing: float) -> Loss:
+        """Return the cross-entropy that evaluation reports, whatever training minimises."""
+        return build_loss(
+            LOSSES["cross_entropy"].default_call(), LossContext(0, label_smoothing, self.ignore_index)
+        )
 
-    def loss(logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
-
-    return loss
-
-
-def pixel_cross_entropy(label_smoothing: float) -> Loss:
-    """The same for every pixel of masks (N, H, W); those that are IGNORED do not count."""
-
-    def loss(logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets, label_smoothing=label_smoothing, ignore_index=IGNORED)
-
-    return loss
-
-
-def classification_metrics(classes: int) -> torchmetrics.MetricCollection:
-    """Accuracy over all images, mean recall and F1 over the classes, and each class's own recall."""
-    import torchmetrics  # takes seconds to import, and a plan needs none of it
-
-    multiclass = torchmetrics.classification
-    return torchmetrics.MetricCollection(
-        {
-            "accuracy": multiclass.MulticlassAccuracy(classes, average="micro"),
-            "balanced_accuracy": multiclass.MulticlassAccuracy(classes, average="macro"),
-            "f1": multiclass.MulticlassF1Score(classes, average="macro"),
-            "recall": multiclass.MulticlassRecall(classes, average="none"),
-            "precision": multiclass.MulticlassPrecision(classes, average="none"),
-            "confusion": multiclass.MulticlassConfusionMatrix(classes),
-            "calibration_error": multiclass.MulticlassCalibrationError(classes, n_bins=15),
-        }
-    )
-
-
-def segmentation_metrics(classes: int) -> torchmetrics.MetricCollection:
-    """Mean intersection over union, the share of pixels that are right, and each class's own overlap."""
-    import torchmetrics
-
-    multiclass = torchmetrics.classification
-    return torchmetrics.MetricCollection(
-        {
-            "mean_iou": multiclass.MulticlassJaccardIndex(classes, average="macro", ignore_index=IGNORED),
-            "pixel_accuracy": multiclass.MulticlassAccuracy(classes, average="micro", ignore_index=IGNORED),
-            "iou": multiclass.MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORED),
-            "recall": multiclass.MulticlassRecall(classes, average="none", ignore_index=IGNORED),
-        }
-    )
+    def metrics(self, classes: int) -> MetricCollection:
+        """Return the metrics of this task."""
+        return build_metrics(self.metric_names, classes, self.ignore_index)
 
 
 TASKS: Mapping[str, Task] = {
     "classification": Task(
         name="classification",
         score="accuracy",
-        loss=cross_entropy,
-        metrics=classification_metrics,
+        metric_names=(
+            "accuracy",
+            "balanced_accuracy",
+            "f1",
+            "recall",
+            "precision",
+            "confusion",
+            "calibration_error",
+        ),
         load=load_splits,
         read=read_splits,
         dataset=ImageDataset,
@@ -114,8 +86,8 @@ TASKS: Mapping[str, Task] = {
     "segmentation": Task(
         name="segmentation",
         score="mean_iou",
-        loss=pixel_cross_entropy,
-        metrics=segmentation_metrics,
+        metric_names=("mean_iou", "pixel_accuracy", "iou", "recall"),
+        ignore_index=IGNORED,
         load=load_masked_splits,
         read=read_masked_splits,
         dataset=MaskedDataset,

@@ -27,6 +27,13 @@ MISTAKES = [
         "4:5: augment.1.rand_augment: has no meaning for segmentation",
         "a spec without it",
     ),
+    (TINY + "  loss: dice\n", "4:3: finetune.loss: dice compares masks", "another loss"),
+    (
+        "extends: examples/unet\nfinetune: {loss: dice}\n",
+        "2:12: finetune.loss: dice takes no soft targets, and finetune.label_smoothing is 0.1",
+        "finetune.label_smoothing=0",
+    ),
+    (TINY + "  loss: {focal: {gama: 1}}\n", "4:18: finetune.loss.focal: unknown key 'gama'", "gamma"),
     (
         TINY + "  adversarial: {fgsm: {}}\n  progressive_resizing: {}\ndata: {normalise: mean_image}\n",
         "5:3: finetune.progressive_resizing: cannot be joined",

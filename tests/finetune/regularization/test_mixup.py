@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from finetune.regularization.mixup import Mix
-from finetune.tasks.base import cross_entropy
 
 CLASSES = 4
 
@@ -87,21 +86,3 @@ def test_off_changes_nothing() -> None:
     mixed, rows = Mix(CLASSES)(images, targets, seed=3)
     assert torch.equal(mixed, images)
     assert torch.equal(rows.argmax(dim=1), targets)
-
-
-def test_label_smoothing_moves_the_least_loss_from_certainty_to_its_share() -> None:
-    loss, target = cross_entropy(0.1), torch.tensor([2])
-    best = torch.full((1, CLASSES), 0.1 / CLASSES)
-    best[0, 2] += 0.9
-    losses = [loss(probabilities.log(), target).item() for probabilities in (best, 0.97 * best + 0.0075)]
-    certain = loss(torch.tensor([[0.0, 0.0, 20.0, 0.0]]), target).item()
-    assert losses[0] < losses[1] < certain
-
-
-def test_smoothing_of_mixed_labels_is_that_of_their_mixture() -> None:
-    logits = torch.randn(2, CLASSES, generator=torch.Generator().manual_seed(0))
-    rows = torch.tensor([[0.7, 0.3, 0.0, 0.0], [0.3, 0.7, 0.0, 0.0]])
-    first, second = torch.tensor([0, 1]), torch.tensor([1, 0])
-    loss = cross_entropy(0.1)
-    expected = 0.7 * loss(logits, first) + 0.3 * loss(logits, second)
-    torch.testing.assert_close(loss(logits, rows), expected)

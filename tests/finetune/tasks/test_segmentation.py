@@ -51,6 +51,7 @@ def test_a_unet_learns_to_find_discs(discs: Path, tmp_path: Path) -> None:
         "finetune.epochs": 4,
         "finetune.batch_size": 8,
         "finetune.precision": "float32",
+        "finetune.loss": {"cross_entropy_dice": {"class_weights": "balanced"}},
         "input.height": 32,
     }
     report = run(

@@ -1,0 +1,84 @@
+"""What a loss is: a function of its context and of the arguments in the spec that returns a `Loss`.
+
+A new loss is one file of this package. Torch is imported when a loss is built or called, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.registry import Call, Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Loss = Callable[[Tensor, Tensor], Tensor]
+    """In: logits (N, classes, …); class indices (N, …), or distributions (N, classes). Out: ()."""
+else:
+    Loss = Any  # the registry reads the annotations, without torch
+
+LOSSES = Registry("loss")
+ClassWeights = Literal["none", "balanced"]
+
+
+@dataclass(frozen=True)
+class LossContext:
+    """What a task tells its loss.
+
+    `class_counts` returns the training images (for masks, the pixels) of each class; it is called only by
+    losses that need it. Targets equal to `ignore_index` do not count.
+    """
+
+    classes: int
+    label_smoothing: float = 0.0
+    ignore_index: int | None = None
+    class_counts: Callable[[], Sequence[int]] | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a loss cannot be combined with: keys of the `finetune` section, and targets that are not masks."""
+
+    refuses: tuple[str, ...] = ()
+    masks_only: bool = False
+
+
+LIMITS: dict[str, Limits] = {}
+
+
+def loss(
+    *, refuses: tuple[str, ...] = (), masks_only: bool = False
+) -> Callable[[Callable[..., Loss]], Callable[..., Loss]]:
+    """Register a function under its own name, with its limits."""
+
+    def register(function: Callable[..., Loss]) -> Callable[..., Loss]:
+        LIMITS[function.__name__] = Limits(refuses, masks_only)
+        return LOSSES.register(function)
+
+    return register
+
+
+def build_loss(call: Call, context: LossContext) -> Loss:
+    """Return the loss that a spec asks for; where every target of a batch is ignored, it is 0."""
+    function: Loss = LOSSES[call.op].function(context, **call.args)
+    if context.ignore_index is None:
+        return function
+
+    def with_ignored(logits: Tensor, targets: Tensor) -> Tensor:
+        if bool((targets == context.ignore_index).all()):
+            return logits.sum() * 0.0
+        return function(logits, targets)
+
+    return with_ignored
+
+
+def conflicts(call: Call, settings: object, *, masks: bool) -> Iterator[tuple[str, str]]:
+    """Yield what the loss cannot be combined with: the message, and what is expected instead."""
+    limits = LIMITS[call.op]
+    if limits.masks_only and not masks:
+        yield f"{call.op} compares masks, and this task has none", "another loss"
+    for key in limits.refuses:
+        if value := getattr(settings, key):
+            yield f"{call.op} takes no soft targets, and finetune.{key} is {value:g}", f"finetune.{key}=0"

@@ -1,0 +1,1 @@
+"""Metrics by name, for the tasks to choose from."""
