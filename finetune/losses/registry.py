@@ -63,11 +63,12 @@ def loss(
 def build_loss(call: Call, context: LossContext) -> Loss:
     """Return the loss that a spec asks for; where every target of a batch is ignored, it is 0."""
     function: Loss = LOSSES[call.op].function(context, **call.args)
-    if context.ignore_index is None:
+    ignored = context.ignore_index
+    if ignored is None:
         return function
 
     def with_ignored(logits: Tensor, targets: Tensor) -> Tensor:
-        if bool((targets == context.ignore_index).all()):
+        if not bool(targets.ne(ignored).any()):
             return logits.sum() * 0.0
         return function(logits, targets)
 
