@@ -13,7 +13,7 @@ from finetune.optim.ranges import Count
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
 WholeEnds = Annotated[list[int], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-JOURNAL = "journal"
+LOCAL = "local"
 
 
 class Range(OneOf):
@@ -77,16 +77,16 @@ class SearchSettings(Settings):
     """Coarse, then fine; auto: for random draws, since other samplers draw near good trials by themselves."""
     seed: int = 0
     """Of the draws; the runs themselves have the seed of `finetune`."""
-    storage: str = JOURNAL
-    """journal, a file in the search's folder; or the URL of a database that machines share."""
+    storage: str = LOCAL
+    """local, a database file in the search's folder; or the URL of a database that machines share."""
     study: Name | None = None
     """What the search is called in the storage; by default as the spec is."""
 
     @field_validator("storage")
     @classmethod
     def _check_storage(cls, storage: str) -> str:
-        if storage != JOURNAL and not re.match(r"[a-z][a-z0-9+]*://.", storage):
-            raise ValueError(f"expected journal, or a URL such as postgresql://host/name; found '{storage}'")
+        if storage != LOCAL and not re.match(r"[a-z][a-z0-9+]*://.", storage):
+            raise ValueError(f"expected local, or a URL such as postgresql://host/name; found '{storage}'")
         return storage
 
     @model_validator(mode="after")

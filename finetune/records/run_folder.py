@@ -15,6 +15,9 @@ from torch import nn
 
 from zoo.errors import GraftError
 
+RUNS = Path("runs")
+"""Where run folders are made."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -120,6 +123,14 @@ def unfinished(root: Path, name: str) -> RunFolder:
 def read_labels(folder: RunFolder) -> tuple[str, ...]:
     """The classes of a run, in the order of its network's outputs."""
     return tuple(json.loads(folder.splits.read_text())["classes"])
+
+
+def describe_changes(old: str, new: str) -> str:
+    """Return the lines in which two texts differ, in one line, for a message."""
+    before, after = old.splitlines(), new.splitlines()
+    removed = "; ".join(line.strip() for line in before if line not in after)
+    added = "; ".join(line.strip() for line in after if line not in before)
+    return f"before: {removed or 'nothing'}, now: {added or 'nothing'}"
 
 
 def write_text(path: Path, text: str) -> None:

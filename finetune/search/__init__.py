@@ -1,6 +1,6 @@
-"""Hyper-parameter search: short runs with values drawn from ranges of the spec, and the best as a spec."""
+"""Hyperparameter search: short runs with values drawn from ranges of the spec."""
 
-from finetune.search.loop import SearchReport, search
 from finetune.search.record import Trial
+from finetune.search.search import SearchReport, search
 
 __all__ = ["SearchReport", "Trial", "search"]

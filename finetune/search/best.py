@@ -1,4 +1,4 @@
-"""The best trial as a spec: one that extends the spec that was searched, with the values that were found."""
+"""The best trial as a spec, which extends the spec that was searched."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ FINETUNE = "finetune"
 
 
 def write_best(recipe: zoo.Spec, best: Trial, epochs: int, score: str, folder: Path) -> Path:
-    """Write `base.yaml`, the spec as it was asked for, and `best.yaml`, which extends it; give the latter.
+    """Write `base.yaml`, the spec as given, and `best.yaml`, which extends it. Out: the path of the latter.
 
-    `best.yaml` trains in full; with finetune.epochs set to those of the trial it repeats the trial.
+    `best.yaml` trains in full; with finetune.epochs set to the `epochs` of a trial it repeats the trial.
     """
     path, bare = folder / BEST, without_search(recipe)
     base = yaml.safe_load(bare.to_yaml())
     values = _whole_settings(yaml.safe_load(override_values(bare, best.values).to_yaml()), best.values)
     for key, value in values.items():
-        if isinstance(value, dict):  # laid over another mapping it would be mixed with it
+        if isinstance(value, dict):  # extending would merge the two mappings
             _remove(base, key.split("."))
     write_text(folder / BASE, f"# What was searched; {BEST} extends it.\n{to_yaml(base)}")
     found: dict[str, Any] = {"extends": path.with_name(BASE).stem, "name": f"{recipe.name}_best"}
@@ -37,16 +37,16 @@ def write_best(recipe: zoo.Spec, best: Trial, epochs: int, score: str, folder: P
     write_text(
         path,
         f"# Trial {best.number}: validation {score} {best.score:.4f} after {epochs} epochs.\n"
-        f"# Train it in full:      make finetune SPEC={path}\n"
-        f"# Only the trial again:  make finetune SPEC={path} SET=finetune.epochs={epochs}\n{to_yaml(found)}",
+        f"# Train it in full:      graft finetune {path}\n"
+        f"# Repeat only the trial:  graft finetune {path} --set finetune.epochs={epochs}\n{to_yaml(found)}",
     )
     return path
 
 
 def _whole_settings(resolved: Mapping[str, Any], values: Mapping[str, object]) -> dict[str, object]:
-    """The values, in place of a part of a setting the whole of it, as the best trial had it.
+    """Return the values; where one is part of a setting, the whole setting of the best trial.
 
-    A setting such as `finetune.clip` is one of several kinds: parts of two of them make none.
+    A setting such as `finetune.clip` is one of several kinds, and parts of two kinds cannot be merged.
     """
     whole: dict[str, object] = {}
     for key, value in values.items():

@@ -1,4 +1,4 @@
-"""What is known of one trial, read from the study."""
+"""The record of one trial, read from the study."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from optuna.trial import FrozenTrial, TrialState
 
 from finetune.search.space import Space, decode
 
-Outcome = Literal["whole", "pruned", "broken off", "refused", "running", "lost"]
-ENDED: tuple[Outcome, ...] = ("whole", "pruned", "broken off")
-"""The outcomes that say something about the values."""
-PHASE, OUTCOME, REASON, LOSS, ORIGIN = "phase", "outcome", "reason", "val_loss", "again"
+Outcome = Literal["completed", "pruned", "diverged", "invalid", "running", "interrupted"]
+INFORMATIVE: tuple[Outcome, ...] = ("completed", "pruned", "diverged")
+"""The outcomes from which something is learned about the values."""
+PHASE, OUTCOME, REASON, LOSS = "phase", "outcome", "reason", "val_loss"
+"""Keys of a trial's user attributes."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: what it tried, and how it went.
+    """One trial: its values and its result.
 
-    `outcome` tells whether it trained for all its epochs (`whole`), was ended by the pruner, was broken off
-    because its cost grew, had values that go with nothing else in the spec (`refused`), is still training, or
-    was lost with its process. `score` is its best on the validation split, None before its first epoch is
-    over; `loss` the validation loss at that epoch. `reason` says why it ended early.
+    `outcome`: it trained for all its epochs (`completed`), was ended early by the pruner (`pruned`), was
+    stopped because its loss diverged (`diverged`), had values that the rest of the spec does not allow
+    (`invalid`), is `running`, or its process ended (`interrupted`). `score` is its best validation score,
+    None before the first epoch ends; `loss` is the validation loss of that epoch. `reason` tells why it
+    ended early.
     """
 
     number: int
-    phase: str
+    phase: Literal["", "coarse", "fine"]
     outcome: Outcome
     values: Mapping[str, object]
     score: float | None
@@ -39,12 +41,12 @@ class Trial:
 
     @property
     def counts(self) -> bool:
-        """Whether it is one of the trials that the spec asks for; one that was lost is made up for."""
-        return self.outcome != "lost"
+        """Whether it is one of the trials that the spec asks for; an interrupted one is replaced."""
+        return self.outcome != "interrupted"
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Higher is better; equal scores are told apart by the loss."""
+        """The sort key; higher is better, and of equal scores the one with the lower loss."""
         return (
             -math.inf if self.score is None else self.score,
             -math.inf if self.loss is None else -self.loss,
@@ -52,15 +54,15 @@ class Trial:
 
 
 def read_trial(trial: FrozenTrial, space: Space) -> Trial:
-    """The record of one of optuna's trials."""
+    """Return the record of an Optuna trial."""
     attrs, scores = trial.user_attrs, trial.intermediate_values
-    score = trial.value if trial.state == TrialState.COMPLETE else max(scores.values(), default=None)
+    completed = trial.state == TrialState.COMPLETE
     return Trial(
         number=trial.number,
         phase=attrs.get(PHASE, ""),
-        outcome=_outcome(trial),
+        outcome=_read_outcome(trial),
         values=decode(trial.params, space),
-        score=score,
+        score=trial.value if completed else max(scores.values(), default=None),
         loss=attrs.get(LOSS),
         epochs=len(scores),
         seconds=trial.duration.total_seconds() if trial.duration is not None else None,
@@ -69,15 +71,15 @@ def read_trial(trial: FrozenTrial, space: Space) -> Trial:
 
 
 def best_trials(trials: Iterable[Trial], count: int) -> Sequence[Trial]:
-    """At most so many whole trials, best first."""
-    whole = [trial for trial in trials if trial.outcome == "whole"]
-    return sorted(whole, key=lambda trial: trial.rank, reverse=True)[:count]
+    """Return at most `count` completed trials, the best first."""
+    completed = [trial for trial in trials if trial.outcome == "completed"]
+    return sorted(completed, key=lambda trial: trial.rank, reverse=True)[:count]
 
 
-def _outcome(trial: FrozenTrial) -> Outcome:
-    if trial.state == TrialState.COMPLETE:
-        return "whole"
+def _read_outcome(trial: FrozenTrial) -> Outcome:
     if trial.state == TrialState.PRUNED:
-        ended: Outcome = trial.user_attrs.get(OUTCOME, "pruned")
-        return ended
-    return "lost" if trial.state == TrialState.FAIL else "running"
+        outcome: Outcome = trial.user_attrs.get(OUTCOME, "pruned")
+        return outcome
+    if trial.state == TrialState.COMPLETE:
+        return "completed"
+    return "interrupted" if trial.state == TrialState.FAIL else "running"

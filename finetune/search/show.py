@@ -1,4 +1,4 @@
-"""What a search says to the person in front of it."""
+"""Printing a search: a line per trial, the table of all trials, the importance of the keys."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from finetune.search.importance import TRIALS_TO_TRUST
-from finetune.search.record import ENDED, Trial
+from finetune.search.importance import RELIABLE_TRIALS
+from finetune.search.record import INFORMATIVE, Trial
 from finetune.search.space import Space, label
 
-SHOWN = 25
-WIDE = 1000
+MAX_ROWS = 25
+FILE_WIDTH = 1000
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Each key by its last part, or by as many of its last parts as tell it from the others."""
+    """Return for each key its last part, or as many of its last parts as make it unique."""
     names = {}
     for key in keys:
         parts = key.split(".")
@@ -30,50 +30,50 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def show_value(value: object) -> str:
-    """A value as people write it."""
+def format_value(value: object) -> str:
+    """Return a value as text, without quotes."""
     return f"{value:.4g}" if isinstance(value, float) else label(value).replace('"', "")
 
 
-def show_trial(trial: Trial, best: Trial | None, taken: str, score: str, console: Console) -> None:
-    """One line about a trial that has ended."""
+def show_trial(trial: Trial, best: Trial | None, progress: str, score: str, console: Console) -> None:
+    """Print one line about a trial that ended."""
     names = short_names(list(trial.values))
-    values = escape(", ".join(f"{names[key]} {show_value(value)}" for key, value in trial.values.items()))
+    values = escape(", ".join(f"{names[key]} {format_value(value)}" for key, value in trial.values.items()))
     result = "" if trial.score is None else f"val {score} {trial.score:.4f}"
-    how = "" if trial.outcome == "whole" else f"[yellow]{trial.outcome}[/yellow]  "
+    how = "" if trial.outcome == "completed" else f"[yellow]{trial.outcome}[/yellow]  "
     mark = "  [green]best[/green]" if best is not None and trial.number == best.number else ""
-    console.print(f"  {taken}  trial {trial.number} {trial.phase:<6}  {values}  {how}{result}{mark}")
+    console.print(f"  {progress}  trial {trial.number} {trial.phase:<6}  {values}  {how}{result}{mark}")
     if trial.reason:
         console.print(f"      {trial.reason}", markup=False)
 
 
 def show_table(trials: Sequence[Trial], space: Space, score: str, console: Console) -> None:
-    """The trials, best first: whole ones, then those that ended early."""
+    """Print the trials, the best first: the completed ones, then those that ended early."""
     names = short_names(list(space))
-    table = Table("trial", *names.values(), score, "loss", "epochs", "s", "", box=box.SIMPLE)
-    ranked = sorted(trials, key=lambda trial: (trial.outcome == "whole", trial.rank), reverse=True)
-    for trial in ranked[:SHOWN]:
+    table = Table("trial", *names.values(), score, "loss", "epochs", "seconds", "", box=box.SIMPLE)
+    ranked = sorted(trials, key=lambda trial: (trial.outcome == "completed", trial.rank), reverse=True)
+    for trial in ranked[:MAX_ROWS]:
         table.add_row(
             str(trial.number),
-            *(Text(show_value(trial.values[key])) if key in trial.values else "" for key in space),
+            *(Text(format_value(trial.values[key])) if key in trial.values else "" for key in space),
             "" if trial.score is None else f"{trial.score:.4f}",
             "" if trial.loss is None else f"{trial.loss:.4f}",
             str(trial.epochs),
             "" if trial.seconds is None else f"{trial.seconds:.0f}",
-            trial.phase if trial.outcome == "whole" else f"{trial.phase} {trial.outcome}".strip(),
+            trial.phase if trial.outcome == "completed" else f"{trial.phase} {trial.outcome}".strip(),
         )
-    if len(ranked) > SHOWN:
-        table.caption = f"… and {len(ranked) - SHOWN} more, all in trials.json"
-    wide = console if console.is_terminal else Console(file=console.file, width=WIDE)  # a file has no width
+    if len(ranked) > MAX_ROWS:
+        table.caption = f"… and {len(ranked) - MAX_ROWS} more, all in trials.json"
+    wide = console if console.is_terminal else Console(file=console.file, width=FILE_WIDTH)
     wide.print(table)
 
 
 def show_importance(importance: Mapping[str, float], trials: Sequence[Trial], console: Console) -> None:
-    """How much each key matters, and how far to trust that."""
+    """Print the importance of each key, and whether it is a rough estimate."""
     if not importance:
-        console.print("importance of the keys: too few trials to tell, or all scored alike")
+        console.print("importance of the keys: unknown, with too few trials or equal scores")
         return
-    told = ", ".join(f"{key} {share:.2f}" for key, share in importance.items())
-    ended = sum(trial.outcome in ENDED for trial in trials)
-    rough = f"  (rough: {ended} trials)" if ended < TRIALS_TO_TRUST else ""
-    console.print(f"importance of the keys: {told}{rough}")
+    shares = ", ".join(f"{key} {share:.2f}" for key, share in importance.items())
+    ended = sum(trial.outcome in INFORMATIVE for trial in trials)
+    rough = f"  (rough: {ended} trials)" if ended < RELIABLE_TRIALS else ""
+    console.print(f"importance of the keys: {shares}{rough}")

@@ -53,11 +53,11 @@ wrong.yaml:8:47: search.space.finetune.optimizer: finetune.optimizer.adamw: unkn
         finetune.optimizer: {choice: [sgd, adamv, {adamw: {epz: 1e-6}}]}
                                                   ^^^^^^^^^^^^^^^^^^^^
   expected: betas, eps, amsgrad      did you mean 'eps'?
-wrong.yaml:9:5: search.space.finetune.optimizer.sgd.momentum: lies within 'finetune.optimizer', which is searched too
+wrong.yaml:9:5: search.space.finetune.optimizer.sgd.momentum: is part of 'finetune.optimizer', which is searched too
         finetune.optimizer.sgd.momentum: {uniform: [0, 0.9]}
         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   expected: one of them
-wrong.yaml:10:5: search.space.finetune.epochs: cannot be searched: search.epochs says how long a trial is
+wrong.yaml:10:5: search.space.finetune.epochs: cannot be searched: search.epochs is the length of a trial
         finetune.epochs: {int: [1, 3]}
         ^^^^^^^^^^^^^^^
   expected: another key
@@ -111,7 +111,7 @@ def test_every_mistake_in_the_space_is_told_by_place_before_any_data_is_read(
         ("space: {finetune.l1: {choice: [1, 1]}}", "expected each value once"),
         ("trials: 0", "2:18: search.trials: found the number 0"),
         ("pruner: medium", "did you mean 'median'?"),
-        ("storage: postgres", "expected journal, or a URL such as postgresql://host/name; found 'postgres'"),
+        ("storage: postgres", "expected local, or a URL such as postgresql://host/name; found 'postgres'"),
         ("fine: {share: 1.0}", "search.fine.share"),
         ("fine: {best: 2}, sampler: gp", "fine: gp draws from ranges that stay as they are"),
     ],

@@ -1,9 +1,10 @@
-"""A search from spec to best spec: killed and gone on with, shared, kept in a database, repeated."""
+"""A search from spec to best spec: killed and continued, shared, kept in a database, repeated."""
 
 from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,19 +14,30 @@ import torch
 from optuna.trial import TrialState
 from PIL import Image
 from rich.console import Console
-from search_kit import EPOCHS, SPEC, prepare_spec, read_journal, start_search, wait_for_trials, write_spec
+from search_kit import (
+    EPOCHS,
+    SILENT,
+    SPEC,
+    prepare_shared,
+    prepare_spec,
+    read_trials,
+    start_search,
+    wait_for_trials,
+    write_spec,
+)
 
+import zoo
+from finetune.config import SearchSettings
 from finetune.engine.loop import build_loop
-from finetune.experiment.setup import read_recipe
+from finetune.experiment.setup import get_section, read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.records.run_folder import RunFolder
 from finetune.search import SearchReport, search
-from finetune.search.study import cut_half_line
-from finetune.search.workers import WORKER
+from finetune.search.search import report_search
+from finetune.search.trials import Search
 from zoo.errors import GraftError
 
-TRIALS = 12
-SILENT = Console(file=io.StringIO())
+TRIALS = 8
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,52 +53,63 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_spec(tmp_path_factory.mktemp("search"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_heartbeats() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("finetune.search.study.HEARTBEAT_S", 1)
+        patch.setattr("finetune.search.study.SILENCE_S", 2)
+        yield
+
+
 @pytest.fixture(scope="module")
-def gone_on(
+def resumed(
     spec: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[int, float], SearchReport, str]:
-    """A search killed in the middle and started again: its scores at the kill, its end, and what it said."""
-    folder, said = tmp_path_factory.mktemp("killed") / "search", io.StringIO()
+    """A search that was killed and started again: its scores at the kill, its report, its output."""
+    folder, output = tmp_path_factory.mktemp("killed") / "search", io.StringIO()
     process = start_search(spec, folder)
-    wait_for_trials(process, folder, TrialState.COMPLETE, 3)
+    wait_for_trials(process, folder, TrialState.COMPLETE, 2)
+    wait_for_trials(process, folder, TrialState.RUNNING, 1)
     process.kill()
     process.join()
-    before = {trial.number: trial.values[0] for trial in read_journal(folder) if trial.values}
-    report = search(spec, run=folder, console=Console(file=said, width=200))
-    return before, report, said.getvalue()
+    before = {trial.number: trial.values[0] for trial in read_trials(folder) if trial.values}
+    report = search(spec, run=folder, console=Console(file=output, width=200))
+    if any(trial.outcome == "running" for trial in report.trials):  # killed less than two seconds ago
+        time.sleep(3)
+        report = search(spec, run=folder, console=Console(file=output, width=200))
+    return before, report, output.getvalue()
 
 
-def test_a_search_that_was_killed_keeps_its_trials_and_ends_with_all(
-    gone_on: tuple[dict[int, float], SearchReport, str],
+def test_a_killed_search_keeps_its_trials_and_completes_the_rest(
+    resumed: tuple[dict[int, float], SearchReport, str],
 ) -> None:
-    before, report, _ = gone_on
-    assert 3 <= len(before) < TRIALS
+    before, report, _ = resumed
+    assert 2 <= len(before) < TRIALS
     after = {trial.number: trial.score for trial in report.trials}
     assert {number: after[number] for number in before} == before
     assert sum(trial.counts for trial in report.trials) == TRIALS
-    assert not [trial for trial in report.trials if trial.outcome == "running"]
+    assert "running" not in {trial.outcome for trial in report.trials}
 
 
-def test_the_trial_that_was_killed_is_made_up_for_with_its_values(
-    gone_on: tuple[dict[int, float], SearchReport, str],
+def test_an_interrupted_trial_is_run_again_with_its_values(
+    resumed: tuple[dict[int, float], SearchReport, str],
 ) -> None:
-    _, report, _ = gone_on
-    lost = [trial for trial in report.trials if trial.outcome == "lost"]
-    others = [trial.values for trial in report.trials if trial.outcome != "lost"]
-    assert len(lost) <= 1  # the kill may have come between two trials
-    assert all(others.count(trial.values) == 1 for trial in lost if trial.values)
+    _, report, _ = resumed
+    [interrupted] = [trial for trial in report.trials if trial.outcome == "interrupted"]
+    others = [trial.values for trial in report.trials if trial.counts]
+    assert others.count(interrupted.values) == 1
 
 
 def test_fine_ranges_are_drawn_after_the_coarse_trials(
-    gone_on: tuple[dict[int, float], SearchReport, str],
+    resumed: tuple[dict[int, float], SearchReport, str],
 ) -> None:
-    _, report, _ = gone_on
+    _, report, _ = resumed
     phases = [trial.phase for trial in report.trials if trial.counts]
     assert sorted(phases) == ["coarse"] * (TRIALS // 2) + ["fine"] * (TRIALS // 2)
-    whole = [trial for trial in report.trials if trial.phase == "coarse" and trial.outcome == "whole"]
-    best = sorted(whole, key=lambda trial: trial.rank)[-3:]
+    coarse = [trial for trial in report.trials if trial.phase == "coarse" and trial.outcome == "completed"]
+    best = sorted(coarse, key=lambda trial: trial.rank)[-3:]
     rates = [float(str(trial.values["finetune.learning_rate"])) for trial in best]
-    wider = 10 ** (3 / 6)  # a sixth of three decades
+    wider = 10 ** (3 / 4)  # a quarter of three decades
     for trial in report.trials:
         if trial.phase == "fine":
             rate = float(str(trial.values["finetune.learning_rate"]))
@@ -94,14 +117,14 @@ def test_fine_ranges_are_drawn_after_the_coarse_trials(
             assert trial.values["finetune.optimizer"] in [each.values["finetune.optimizer"] for each in best]
 
 
-def test_the_end_is_told_and_written(gone_on: tuple[dict[int, float], SearchReport, str]) -> None:
-    _, report, said = gone_on
-    assert f"best: trial {report.best.number}, val accuracy {report.best.score:.4f}" in said
-    assert report.best.score == max(trial.score for trial in report.trials if trial.outcome == "whole")  # type: ignore[type-var]
+def test_the_result_is_shown_and_written(resumed: tuple[dict[int, float], SearchReport, str]) -> None:
+    _, report, output = resumed
+    assert report.best is not None
+    assert f"best: trial {report.best.number}, val accuracy {report.best.score:.4f}" in output
+    assert report.best.score == max(t.score for t in report.trials if t.outcome == "completed")  # type: ignore[type-var]
     assert set(report.importance) == {"finetune.learning_rate", "finetune.optimizer"}
     assert sum(report.importance.values()) == pytest.approx(1)
-    assert "importance of the keys: " in said
-    assert "rough: 12 trials" in said
+    assert "rough: 8 trials" in output
     written = json.loads((report.folder / "trials.json").read_text())
     assert [trial["score"] for trial in written["trials"]] == [trial.score for trial in report.trials]
     with Image.open(report.folder / "plot.png") as plot:
@@ -109,95 +132,136 @@ def test_the_end_is_told_and_written(gone_on: tuple[dict[int, float], SearchRepo
     assert {(0x44, 0x77, 0xAA), (0xEE, 0x77, 0x33)} <= colours  # coarse and fine trials
 
 
-def test_the_best_spec_is_valid_and_repeats_its_trial(
-    gone_on: tuple[dict[int, float], SearchReport, str], tmp_path: Path
+def test_the_best_spec_repeats_its_trial(
+    resumed: tuple[dict[int, float], SearchReport, str], tmp_path: Path
 ) -> None:
-    _, report, _ = gone_on
-    found = read_recipe(report.best_spec)
+    best, found = resumed[1].best, read_recipe(resumed[1].best_spec)
+    assert best is not None
     assert found.name == "digits_best"
-    assert found.document.items["finetune"] is not None
-    setup = prepare_spec(report.best_spec, **{"finetune.epochs": EPOCHS})
+    setup = prepare_spec(resumed[1].best_spec, **{"finetune.epochs": EPOCHS})
     plan = choose_plan(setup)
-    assert plan.learning_rate == report.best.values["finetune.learning_rate"]
+    assert plan.learning_rate == best.values["finetune.learning_rate"]
     standing = build_loop(setup, plan, RunFolder(tmp_path), SILENT).run()
-    assert (standing.best_score, standing.best_loss) == (report.best.score, report.best.loss)
+    assert (standing.best_score, standing.best_loss) == (best.score, best.loss)
 
 
-def test_a_finished_search_is_only_told_again(
-    gone_on: tuple[dict[int, float], SearchReport, str], spec: Path
+def test_a_completed_search_is_only_reported_again(
+    resumed: tuple[dict[int, float], SearchReport, str], spec: Path
 ) -> None:
-    _, report, _ = gone_on
+    _, report, _ = resumed
     again = search(spec, run=report.folder, console=SILENT)
     assert (again.trials, again.importance) == (report.trials, report.importance)
 
 
-def test_another_spec_does_not_go_on_with_it(
-    gone_on: tuple[dict[int, float], SearchReport, str], spec: Path
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("finetune.batch_size", 16, "before: batch_size: 8, now: batch_size: 16"),
+        ("data.normalise", "mean_image", "before: normalise: auto, now: normalise: mean_image"),
+    ],
+)
+def test_a_search_with_other_settings_is_refused(
+    resumed: tuple[dict[int, float], SearchReport, str], spec: Path, key: str, value: object, message: str
 ) -> None:
-    _, report, _ = gone_on
-    with pytest.raises(GraftError, match=r"started otherwise: then batch_size: 8, now batch_size: 16"):
-        search(spec, set={"finetune.batch_size": 16}, run=report.folder, console=SILENT)
+    with pytest.raises(GraftError, match=message):
+        search(spec, set={key: value}, run=resumed[1].folder, console=SILENT)
+    assert search(spec, set={"data.cache_mb": 100}, run=resumed[1].folder, console=SILENT).best
 
 
-def test_two_processes_share_the_work(tmp_path: Path) -> None:
-    count = 40  # the other process must not be through while this one prepares
-    text = SPEC.replace("trials: 12", f"trials: {count}").replace("epochs: 3", "epochs: 1")
-    spec, folder = write_spec(tmp_path, text), tmp_path / "search"
+def test_two_processes_share_the_trials(tmp_path: Path) -> None:
+    count = 30  # enough for the other process not to be done before this one begins
+    text = SPEC.replace("trials: 8", f"trials: {count}").replace("epochs: 2", "epochs: 1")
+    spec, folder, output = write_spec(tmp_path, text), tmp_path / "search", io.StringIO()
     other = start_search(spec, folder)
     wait_for_trials(other, folder, TrialState.COMPLETE, 1)
-    search(spec, run=folder, console=SILENT)
+    search(spec, run=folder, console=Console(file=output, width=200))
     other.join(60)
     assert other.exitcode == 0
-    trials = read_journal(folder)
-    workers = {trial.user_attrs[WORKER] for trial in trials}
-    assert len(workers) == 2
-    assert len(trials) == count
+    trials = read_trials(folder)
+    assert 0 < output.getvalue().count("  trial ") < count
+    assert count <= len(trials) <= count + 1  # both may take the last one
     assert all(trial.state.is_finished() for trial in trials)
-    assert len({tuple(trial.params.items()) for trial in trials}) == count
-    assert not list((folder / "workers").iterdir())
+    assert len({tuple(trial.params.items()) for trial in trials}) == len(trials)
 
 
-def test_a_database_keeps_a_search(spec: Path, tmp_path: Path) -> None:
+def test_a_study_in_a_database_is_continued_from_another_folder(spec: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
-    values = {"search.storage": url, "search.study": "mine", "search.trials": 2, "search.epochs": 1}
+    values = {"search.storage": url, "search.study": "mine", "search.trials": 1, "search.epochs": 1}
     first = search(spec, set=values, run=tmp_path / "a", console=SILENT)
-    more = search(spec, set={**values, "search.trials": 3}, run=tmp_path / "b", console=SILENT)
-    assert more.trials[:2] == first.trials
-    assert len(more.trials) == 3
+    more = search(spec, set={**values, "search.trials": 2}, run=tmp_path / "b", console=SILENT)
+    assert more.trials[:1] == first.trials
+    assert len(more.trials) == 2
     assert [study.study_name for study in optuna.get_all_study_summaries(url)] == ["mine"]
 
 
+def test_a_search_whose_trials_all_diverge_says_why(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, SPEC.replace("1e-3, 1]", "1e+8, 1e+9]"))
+    with pytest.raises(GraftError, match=r"none of 2 trials was completed: the loss is .*; expected"):
+        search(spec, set={"search.trials": 2}, run=tmp_path / "search", console=SILENT)
+
+
+def test_values_that_do_not_fit_into_memory_are_invalid(tmp_path: Path) -> None:
+    text = SPEC.replace("finetune.learning_rate: {log: [1e-3, 1]}", "layers.fc1.linear.out: {choice: SIZES}")
+    spec = write_spec(tmp_path, text.replace("SIZES", "[120, 100000000000]"))
+    few = {"search.trials": 6, "search.epochs": 1, "search.fine": "none"}
+    report = search(spec, set=few, run=tmp_path / "run", console=SILENT)
+    outcomes = {trial.values["layers.fc1.linear.out"]: trial.outcome for trial in report.trials}
+    assert outcomes == {120: "completed", 100000000000: "invalid"}
+
+
 @pytest.mark.parametrize(
-    ("url", "message"),
+    ("key", "choice", "reason"),
     [
-        (
-            "postgresql://ada:secret@nowhere.invalid/graft",
-            r"search\.storage: postgresql://ada:\*\*\*@nowhere\.invalid/graft needs the Python package "
-            r"psycopg, which is not installed; expected: pip install 'psycopg\[binary\]'",
-        ),
-        (
-            "sqlite:////nowhere/to/be/found.db",
-            r"search\.storage: the database cannot be used: unable to open",
-        ),
-        ("nosql://host/name", r"search\.storage: the database cannot be used: .*nosql"),
+        ("finetune.precision", "[float32, bfloat16]", "all trials use the precision of the plan"),
+        ("finetune.test_time", "[flip, none]", "a trial is scored on unchanged images"),
+        ("finetune.ensemble.average", "[2, 3]", "a trial trains one network"),
     ],
 )
-def test_a_database_that_cannot_be_reached_is_told_of(
-    spec: Path, tmp_path: Path, url: str, message: str
+def test_keys_that_change_nothing_cannot_be_searched(
+    key: str, choice: str, reason: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(GraftError, match=message):
-        search(spec, set={"search.storage": url}, run=tmp_path, console=SILENT)
+    text = SPEC.replace("finetune.learning_rate: {log: [1e-3, 1]}", f"{key}: {{choice: {choice}}}")
+    with pytest.raises(zoo.SpecError, match=f"{key}: cannot be searched: {reason}"):
+        search(write_spec(tmp_path, text), run=tmp_path / "run", console=SILENT)
 
 
-def test_half_an_entry_of_the_journal_is_dropped(tmp_path: Path) -> None:
-    journal = tmp_path / "journal.log"
-    for text, kept in [("", ""), ("one\n", "one\n"), ("one\ntw", "one\n"), ("on", "")]:
-        journal.write_text(text)
-        cut_half_line(journal)
-        assert journal.read_text() == kept
+def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text("{}")
+    with pytest.raises(GraftError, match=r"plan\.json"):
+        search(write_spec(tmp_path), set={"finetune.plan": str(plan)}, run=tmp_path / "run", console=SILENT)
 
 
-def test_a_search_whose_trials_all_fail_says_why(tmp_path: Path) -> None:
-    spec = write_spec(tmp_path, SPEC.replace("1e-3, 1]", "1e+8, 1e+9]"))
-    with pytest.raises(GraftError, match=r"none of 2 trials came to its end: the loss is .*; expected"):
-        search(spec, set={"search.trials": 2}, run=tmp_path / "search", console=SILENT)
+def test_a_linear_classifier_has_nothing_to_search(tmp_path: Path) -> None:
+    spec = write_spec(
+        tmp_path, SPEC.replace("precision: float32", "strategy: linear_probe, precision: float32")
+    )
+    with pytest.raises(GraftError, match="needs pretrained weights"):
+        prepare_shared(spec)
+
+
+def test_trials_that_run_in_other_processes_are_reported(spec: Path, tmp_path: Path) -> None:
+    study, output = optuna.create_study(direction="maximize"), io.StringIO()
+    running, shared = study.ask(), prepare_shared(spec)
+    console, settings = Console(file=output, width=200), get_section(shared.recipe, SearchSettings)
+    state = Search(shared, settings, tmp_path, study, console)
+    report = report_search(state)
+    assert report.best is None and not list(tmp_path.iterdir())
+    assert "1 trials are still running in other processes" in output.getvalue()
+    study.tell(running, state=TrialState.FAIL)
+    with pytest.raises(GraftError, match="none of 1 trials was completed: all were interrupted"):
+        report_search(state)
+
+
+def test_ctrl_c_queues_the_values_again(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    few = {"search.trials": 1, "search.epochs": 1}
+    monkeypatch.setattr("finetune.search.trials.run_trial", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        search(spec, set=few, run=tmp_path, console=SILENT)
+    monkeypatch.undo()
+    interrupted, again = search(spec, set=few, run=tmp_path, console=SILENT).trials
+    assert (interrupted.outcome, again.outcome) == ("interrupted", "completed")
+    assert (interrupted.values, interrupted.phase) == (again.values, again.phase)
