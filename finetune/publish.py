@@ -25,7 +25,7 @@ from finetune.runtime.console import own_console
 from finetune.tasks.evaluate import logits_of
 from zoo.errors import GraftError
 from zoo.pretrained.card import Card, Score, StageStatistics, write_card
-from zoo.pretrained.place import sha256_of
+from zoo.pretrained.sources.base import sha256_of
 
 HALF_COSTS_AT_MOST = 0.001
 """Half precision is shipped where top-1 accuracy falls by no more than this share."""

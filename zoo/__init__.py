@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from zoo.errors import GraftError, SpecError, UnknownNameError, WeightsError
-from zoo.pretrained.place import WeightsUnavailableError
+from zoo.errors import GraftError, SpecError, UnknownNameError, WeightsError, WeightsUnavailableError
 
 if TYPE_CHECKING:
-    from zoo.api import Anatomy, anatomy, build
-    from zoo.catalog.stages import stage_parts
-    from zoo.pretrained.load import available_weights, load, load_weights, trained_input
-    from zoo.pretrained.origin import Audit, Origin
+    from zoo.api import build, load
+    from zoo.catalog.anatomy import anatomy
+    from zoo.catalog.stages import Anatomy, stage_parts
+    from zoo.pretrained.load import Origin, available_weights, load_weights, trained_input
+    from zoo.pretrained.match import Audit
     from zoo.spec.header import Input, TrainedInput, WeightsEntry
     from zoo.spec.spec import Spec, override, read_spec
 
@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 _HOMES = {  # imported on first use: these need torch or pydantic, and asking for help needs neither
-    "Anatomy": "zoo.api",
-    "Audit": "zoo.pretrained.origin",
+    "Anatomy": "zoo.catalog.stages",
+    "Audit": "zoo.pretrained.match",
     "Input": "zoo.spec.header",
-    "Origin": "zoo.pretrained.origin",
+    "Origin": "zoo.pretrained.load",
     "Spec": "zoo.spec.spec",
     "TrainedInput": "zoo.spec.header",
     "WeightsEntry": "zoo.spec.header",
-    "anatomy": "zoo.api",
+    "anatomy": "zoo.catalog.anatomy",
     "build": "zoo.api",
-    "load": "zoo.pretrained.load",
+    "load": "zoo.api",
     "load_weights": "zoo.pretrained.load",
     "override": "zoo.spec.spec",
     "read_spec": "zoo.spec.spec",

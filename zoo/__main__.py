@@ -110,14 +110,12 @@ def pull(
     ] = None,
     override: Overrides = None,
 ) -> None:
-    """Fetch a spec's weights now, so that later nothing needs a network."""
-    from zoo.pretrained.pull import Pulled, pull, pulled_in_words
+    """Download a spec's weights, so that later nothing needs a network."""
+    from zoo.pretrained.pull import pull
     from zoo.spec.spec import read_spec
 
-    def tell(done: Pulled) -> None:
-        typer.echo(pulled_in_words(done))
-
-    pull(read_spec(spec, _pairs(override or [])), tuple(weights or ()), tell)
+    for pulled in pull(read_spec(spec, _pairs(override or [])), tuple(weights or ())):
+        typer.echo(str(pulled))
 
 
 def _pairs(texts: list[str]) -> dict[str, object]:

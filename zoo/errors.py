@@ -21,6 +21,10 @@ class WeightsError(GraftError):
     """Weights that cannot be found, trusted or fitted to the network."""
 
 
+class WeightsUnavailableError(WeightsError):
+    """Weights that are not on this machine and cannot be downloaded now."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """A place in a file: `line` and `column` count from 1; `text` is the whole line, `length` in characters.

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.pretrained.place import FOLDER_VARIABLE
+from zoo.pretrained.sources.base import FOLDER_VARIABLE
 
 SMALL = """\
 input: {{channels: 3, height: 16, width: 16}}

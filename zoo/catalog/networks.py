@@ -9,9 +9,8 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
-from zoo.api import Anatomy
 from zoo.catalog.meta import on_meta
-from zoo.catalog.stages import measured_stages
+from zoo.catalog.stages import Anatomy, measured_stages
 from zoo.errors import GraftError, Mark, Problem, nearest
 from zoo.spec.header import Header, Input, TrainedInput, WeightsEntry
 from zoo.spec.nodes import MapNode

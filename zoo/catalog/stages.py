@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo.api import Anatomy
-
 MOST = 6  # stages; more, as the blocks of a transformer, are put together in groups
 GROUPS = 4
 FEWEST = 3
@@ -20,6 +18,14 @@ STEM = 0.01  # of the parameters: a first stage of less is no stage
 STEP = 1.5  # places become fewer by at least that factor from stage to stage
 HALVING = 8  # a module that leaves fewer places than this factor tells holds several stages
 MAP = 4  # dimensions: (N, C, H, W) or (N, H, W, C)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Module paths: `head` is the layer that is replaced for other classes; `stages` are in order."""
+
+    head: str
+    stages: tuple[str, ...]
 
 
 @dataclass(frozen=True)

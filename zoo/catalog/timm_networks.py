@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import timm
+from timm.models import get_pretrained_cfg
 from torch import nn
 
 from zoo.catalog.stages import group
-from zoo.errors import WeightsError
-from zoo.pretrained.from_timm import find_settings, input_of, model_names, tags_of
-from zoo.spec.header import Input, TrainedInput, WeightsEntry
+from zoo.errors import WeightsError, nearest
+from zoo.spec.header import Input, ResizeRule, TrainedInput, WeightsEntry
 
+RESIZE: Mapping[str, ResizeRule] = {"center": "crop", "squash": "squash", "border": "pad"}
 LISTED = "timm.list_models()"
 LEVELS = 5  # of a pyramid whose first level is the stem
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Give the names of all networks."""
-    return model_names()
+    return tuple(timm.list_models())
 
 
 def fault(name: str, task: str) -> str:
@@ -78,3 +81,43 @@ def stages(net: nn.Module) -> tuple[str, ...]:
     if len({level["reduction"] for level in levels}) > 1 and len(levels) >= LEVELS:
         found = [path for path in found if path != levels[0]["module"]]
     return group(found) if len(found) > 1 else ()
+
+
+def find_settings(name: str) -> Any:  # noqa: ANN401  (timm's PretrainedCfg)
+    """Give what timm knows of a network, a tag with it or not. Raises WeightsError, with the nearest name."""
+    model, _, tag = name.partition(".")
+    if model in names():
+        try:
+            return get_pretrained_cfg(name)
+        except RuntimeError as error:
+            message = f"timm has no weights '{tag}' for {model}\n  expected: {tags_in_words(model)}"
+            raise WeightsError(message) from error
+    near = nearest(model, names())
+    hint = f"; did you mean '{near}'?" if near else ""
+    raise WeightsError(f"timm has no network '{model}'{hint}\n  expected: one such as resnet18.a1_in1k")
+
+
+def tags_in_words(model: str) -> str:
+    """Give the weights that timm publishes for a network."""
+    return ", ".join(tags_of(model)) or "no weights: there are none for it"
+
+
+def tags_of(model: str) -> tuple[str, ...]:
+    """Give the names with tags that timm has weights for, the default one first."""
+    named = model.partition(".")[0]
+    default = get_pretrained_cfg(named)
+    names = [name for name in timm.list_pretrained(f"{named}.*") if name.partition(".")[0] == named]
+    first = f"{named}.{default.tag}" if default is not None else ""
+    return tuple(sorted(names, key=lambda name: name != first))
+
+
+def input_of(settings: Any) -> TrainedInput:  # noqa: ANN401
+    """Read timm's preprocessing. It crops a little less than the whole middle; ours takes all of it."""
+    _, height, width = settings.input_size
+    return TrainedInput(
+        height=height,
+        width=width,
+        resize=RESIZE.get(settings.crop_mode, "crop"),
+        mean=list(settings.mean),
+        std=list(settings.std),
+    )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from zoo.pretrained.from_torchvision import build_model, input_of, model_names, segmentation_names, weights_of
 from zoo.spec.header import Input, TrainedInput, WeightsEntry
 
+# With weights, these networks of torchvision normalise a second time inside; built here, they do not.
+OWN_INPUT = {"GoogLeNet": 0.5, "Inception": 0.5}
 LISTED = "torchvision.models.list_models()"
 COLOURS = 3
 SEVERAL_HEADS = {"lraspp_mobilenet_v3_large": "classifier"}  # two layers there give the classes, in sum
@@ -33,14 +35,15 @@ class Segmenter(nn.Module):
         return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Give the names of the classification and segmentation networks."""
-    return model_names()
+    return (*models.list_models(module=models), *segmentation_names())
 
 
 def fault(name: str, task: str) -> str:
     """Say that a network is for the other task, or that there are no tags."""
-    if name not in model_names():
+    if name not in names():
         return f"torchvision has no network '{name}': its weights are named under weights"
     own = "segmentation" if name in segmentation_names() else "classification"
     return "" if own == task else f"{name} is for {own}, and the task is {task}"
@@ -84,3 +87,39 @@ def head(name: str, net: nn.Module) -> str:
 def stages(net: nn.Module) -> tuple[str, ...]:
     """Torchvision tells of none: shapes show them."""
     return ()
+
+
+@cache
+def segmentation_names() -> tuple[str, ...]:
+    """Give the names of torchvision's segmentation networks."""
+    return tuple(models.list_models(module=models.segmentation))
+
+
+def weights_of(model: str) -> tuple[type[Any], ...]:
+    """Give the members of the enum that belongs to a model, the default one first."""
+    enum = models.get_model_weights(model)
+    return tuple(dict.fromkeys((enum.DEFAULT, *enum))) if len(enum) else ()
+
+
+def input_of(weights: Any) -> TrainedInput:  # noqa: ANN401
+    """Read torchvision's preprocessing. It crops the middle 7/8 or so; our `crop` takes the whole middle."""
+    transforms, family = weights.transforms(), type(weights).__name__
+    crop = getattr(transforms, "crop_size", None)
+    size = (crop or transforms.resize_size)[0]
+    mean, std = list(transforms.mean), list(transforms.std)
+    for start, half in OWN_INPUT.items():
+        if family.startswith(start):
+            mean, std = [half] * 3, [half] * 3
+    return TrainedInput(height=size, width=size, resize="crop" if crop else "squash", mean=mean, std=std)
+
+
+def build_model(name: str, **options: Any) -> nn.Module:  # noqa: ANN401
+    """Build a network of torchvision without weights, and without what only its training needs."""
+    builder = models.get_model_builder(name)
+    if name in segmentation_names():
+        options |= {"weights_backbone": None}
+        options |= {} if name.startswith("lraspp") else {"aux_loss": False}
+    if name in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "transform_input": False, "init_weights": True}
+    net: nn.Module = builder(weights=None, **options)
+    return net

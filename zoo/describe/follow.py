@@ -6,8 +6,8 @@ import importlib
 
 from torch import nn
 
-from zoo.api import anatomy
 from zoo.builder.network import build_network, parametrise
+from zoo.catalog.anatomy import anatomy
 from zoo.describe.declared import declared_rows
 from zoo.describe.description import Description, LayerRow, with_parts
 from zoo.spec.spec import Spec

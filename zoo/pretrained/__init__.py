@@ -1,1 +1,1 @@
-"""Pretrained weights: where they are, whether they can be trusted, how they fit a network."""
+"""Pretrained weights: where they are, whether the file can be trusted, and how it fits a network."""

@@ -1,4 +1,4 @@
-"""The card of a file of weights, beside it as NAME.card.yaml: what they are, whence, and how good."""
+"""The card of a file of weights, next to it as NAME.card.yaml: origin, training, accuracy, licence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Score(BaseModel):
-    """How often the network is right, as shares of the `images` of `split`."""
+    """Accuracy from 0 to 1, measured on the `images` of `split`."""
 
     model_config = STRICT
 
@@ -31,7 +31,7 @@ class Score(BaseModel):
 
 
 class StageStatistics(BaseModel):
-    """A stage's features averaged over places: mean and standard deviation of every channel over images."""
+    """Mean and standard deviation over images of every channel of a stage, averaged over positions."""
 
     model_config = STRICT
 
@@ -39,17 +39,17 @@ class StageStatistics(BaseModel):
     std: list[Annotated[float, Field(ge=0)]]
 
     @model_validator(mode="after")
-    def _agree(self) -> StageStatistics:
+    def _check_channels(self) -> StageStatistics:
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} channels, std {len(self.std)}")
         return self
 
 
 class Card(BaseModel):
-    """Everything that is said of weights. `sha256` is that of the file; `choices` those of the spec.
+    """The description of a file of weights. `sha256` is that of the file; `choices` are those of the spec.
 
-    `recipe` is the training in words, `command` what to type to get the weights again, with `seed`;
-    `labels` are the classes in the order of the network's outputs.
+    `recipe` describes the training; `command` repeats it, with `seed`. `labels` are the classes in the order
+    of the network's outputs.
     """
 
     model_config = STRICT
@@ -73,7 +73,7 @@ class Card(BaseModel):
     notes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _has_its_labels(self) -> Card:
+    def _check_labels(self) -> Card:
         if self.labels and len(self.labels) != self.classes:
             raise ValueError(f"{len(self.labels)} labels for {self.classes} classes")
         return self
@@ -83,24 +83,23 @@ CARD = TypeAdapter(Card)
 
 
 def card_path(weights: Path) -> Path:
-    """Give the place of the card of a file of weights."""
+    """Return the path of the card of a file of weights."""
     return weights.with_suffix(SUFFIX)
 
 
 def find_card(weights: Path) -> Card | None:
-    """Read the card beside a file of weights, None where there is none. Raises GraftError, SpecError."""
+    """Read the card of a file of weights, None if it has none. Raises GraftError, SpecError."""
     path = card_path(weights)
-    return _known_card(path, path.stat().st_mtime_ns) if path.is_file() else None
+    return _read_cached(path, path.stat().st_mtime_ns) if path.is_file() else None
 
 
 @cache
-def _known_card(path: Path, changed: int) -> Card:
-    """Read a card once for each time it `changed`: it is asked for at every turn, and is long."""
+def _read_cached(path: Path, modified_ns: int) -> Card:
     return read_card(path)
 
 
 def read_card(path: Path) -> Card:
-    """Read a card. Raises SpecError with every mistake in it, GraftError when it cannot be read."""
+    """Read a card. Raises SpecError with every mistake in it, GraftError if it cannot be read."""
     problems: list[Problem] = []
     card = check(CARD, read_file(path, str(path)), Mark(str(path), 1, 1, ""), "", problems)
     if problems:
@@ -110,7 +109,7 @@ def read_card(path: Path) -> Card:
 
 
 def write_card(card: Card, weights: Path) -> Path:
-    """Write the card beside its file of weights, by a temporary name; give where."""
+    """Write the card of a file of weights, to a temporary name first; return its path."""
     path = card_path(weights)
     part = path.with_name(f".{path.name}.part")
     part.write_text(to_yaml(card.model_dump(mode="json", exclude_none=True)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which tensor of a file goes where in a network: renamed, reshaped, left out; and what does not fit."""
+"""Match the tensors of a file to those of a network: which are loaded, which are not, which do not fit."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from torch.nn.utils import parametrize
 from zoo.errors import WeightsError
 from zoo.pretrained.swaps import swapped_norms
 
-COUNTER = ".num_batches_tracked"  # of batch norms; files of old lack it, and nothing depends on it
-KINDS = ("fresh", "missing", "lacking", "skipped", "misshapen", "reshaped", "loaded")
+COUNTER = ".num_batches_tracked"  # of batch norms: old files lack it, and no output depends on it
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How a file's tensors may differ from the network's.
+    """How the tensors of a file may differ from those of a network.
 
-    `rename` replaces runs of whole parts of a name ("norm.1" -> "norm1"), anywhere, or at the start after
-    `^`. `head` is the path of the layer that other classes leave fresh; `known_classes` and `classes` are
-    those of the file and the network. `norms_by_choice`: the network's norms are the spec's to choose.
-    The others are names, paths or globs.
+    `rename` replaces parts of a name ("norm.1" -> "norm1") anywhere, or only at its start after `^`. `head`
+    is the path of the layer that is not loaded for other classes; `known_classes` and `classes` are those of
+    the file and of the network. `norms_by_choice`: the spec chooses the norms of the network. The others are
+    names, paths or globs.
     """
 
     head: str
@@ -38,54 +37,75 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """What happened to every tensor, by its name in the network (`unexpected`: by its name in the file).
+
+    `fresh` keep their initial values because the classes differ, `skipped` because a choice of the spec makes
+    the file's values meaningless, `missing` because the file lacks them and the spec allows that. `reshaped`
+    were loaded in another shape. `warnings` are sentences to show to people.
+    """
+
+    loaded: tuple[str, ...]
+    fresh: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Match:
-    """What to load, and what becomes of the rest; `lacking`, `strange` and `misshapen` no rule allows."""
+    """The tensors to load, and the keys that do not fit and that no rule allows."""
 
     copies: Mapping[str, Tensor]
-    fresh: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    reshaped: tuple[str, ...]
-    skipped: tuple[str, ...]
-    lacking: tuple[str, ...]
-    strange: tuple[str, ...]
-    misshapen: tuple[str, ...]
+    audit: Audit
+    missing_keys: tuple[str, ...]
+    unexpected_keys: tuple[str, ...]
+    mismatched_keys: tuple[str, ...]
 
     @property
     def fits(self) -> bool:
-        """Whether all that differs is allowed."""
-        return not (self.lacking or self.strange or self.misshapen)
+        """Whether every difference is allowed."""
+        return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
 
 
 def match_tensors(tensors: Mapping[str, Tensor], net: nn.Module, rules: Rules) -> Match:
-    """Hold a file's tensors against a network. Raises WeightsError when renaming makes two of one name."""
-    found = rename_keys(tensors, rules.rename)
-    wanted = targets(net)
-    swapped = swapped_norms(found, wanted, net) if rules.norms_by_choice else frozenset()
-    keys: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    for key, target in wanted.items():
-        kind = "skipped" if _parent(key) in swapped else _kind(key, found.get(key), target, rules)
-        keys[kind].append(key)
-    copied = [key for key in (*keys["loaded"], *keys["reshaped"]) if key in found]
-    left = [key for key in found if key not in wanted]
-    strange = [
-        key for key in left if _parent(key) not in swapped and not _is_dropped(key, rules, keys["fresh"])
-    ]
+    """Match the tensors of a file to those of a network. Raises WeightsError if renamed names collide."""
+    found, targets = rename_keys(tensors, rules.rename), loadable_tensors(net)
+    swapped = swapped_norms(found, targets, net) if rules.norms_by_choice else frozenset()
+    keys: dict[str, list[str]] = {}
+    for key, target in targets.items():
+        kind = "skipped" if _parent(key) in swapped else _classify(key, found.get(key), target, rules)
+        keys.setdefault(kind, []).append(key)
+    by_kind = {kind: tuple(found_keys) for kind, found_keys in keys.items()}
+    fresh, reshaped = by_kind.get("fresh", ()), by_kind.get("reshaped", ())
+    new_head = any(is_named(key, (rules.head,)) for key in fresh)
+    left = [key for key in found if key not in targets]
+    extra = [key for key in left if _parent(key) not in swapped]
+    extra = [key for key in extra if not (new_head and is_named(key, (rules.head,)))]
+    copied = [key for key in (*by_kind.get("loaded", ()), *reshaped) if key in found]
     return Match(
-        copies={key: found[key].reshape(wanted[key].shape) for key in copied},
-        fresh=tuple(keys["fresh"]),
-        missing=tuple(keys["missing"]),
-        unexpected=tuple(key for key in strange if is_named(key, rules.allow_unexpected)),
-        reshaped=tuple(keys["reshaped"]),
-        skipped=(*keys["skipped"], *(key for key in left if _parent(key) in swapped)),
-        lacking=tuple(keys["lacking"]),
-        strange=tuple(key for key in strange if not is_named(key, rules.allow_unexpected)),
-        misshapen=tuple(f"{key} {_size(found[key])}, not {_size(wanted[key])}" for key in keys["misshapen"]),
+        copies={key: found[key].reshape(targets[key].shape) for key in copied},
+        audit=Audit(
+            loaded=tuple(copied),
+            fresh=fresh,
+            missing=by_kind.get("missing", ()),
+            unexpected=tuple(key for key in extra if is_named(key, rules.allow_unexpected)),
+            reshaped=reshaped,
+            skipped=(*by_kind.get("skipped", ()), *(key for key in left if _parent(key) in swapped)),
+        ),
+        missing_keys=by_kind.get("missing key", ()),
+        unexpected_keys=tuple(key for key in extra if not is_named(key, rules.allow_unexpected)),
+        mismatched_keys=tuple(
+            f"{key} {_size(found[key])}, not {_size(targets[key])}"
+            for key in by_kind.get("mismatched key", ())
+        ),
     )
 
 
 def rename_keys(tensors: Mapping[str, Tensor], rename: Mapping[str, str]) -> dict[str, Tensor]:
-    """Give tensors the names that the network has for them. Raises WeightsError when two become one."""
+    """Give tensors the names that the network has for them. Raises WeightsError if two get the same name."""
     patterns = [(_pattern(old), new) for old, new in rename.items()]
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -94,20 +114,18 @@ def rename_keys(tensors: Mapping[str, Tensor], rename: Mapping[str, str]) -> dic
             key = pattern.sub(rf"\g<1>{new}\g<2>", key)
         key = key.replace("..", ".").strip(".") or name
         if key in renamed:
-            raise WeightsError(
-                f"rename gives two tensors of the file one name: {key}; one of them was {name}"
-            )
+            raise WeightsError(f"rename gives two tensors of the file the same name: {key} (one was {name})")
         renamed[key] = tensor
     return renamed
 
 
-def targets(net: nn.Module) -> dict[str, Tensor]:
-    """Give the tensors that a network loads, by name; a weight that is held in parts counts as one."""
+def loadable_tensors(net: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that a network loads, by name; a parametrised weight counts as one tensor."""
     found: dict[str, Tensor] = {}
     for key, value in net.state_dict().items():
-        owner, held_in_parts, inside = key.partition(".parametrizations.")
-        name = f"{owner}.{inside.partition('.')[0]}" if held_in_parts else key
-        if held_in_parts and name not in found:
+        owner, is_parametrised, inside = key.partition(".parametrizations.")
+        name = f"{owner}.{inside.partition('.')[0]}" if is_parametrised else key
+        if is_parametrised and name not in found:
             module = net.get_submodule(owner)
             value = getattr(module, name.rpartition(".")[2]).detach()  # noqa: PLW2901
         found.setdefault(name, value)
@@ -127,35 +145,30 @@ def copy_tensors(net: nn.Module, copies: Mapping[str, Tensor]) -> None:
 
 
 def is_named(key: str, names: Iterable[str]) -> bool:
-    """Say whether one of the names is this key, a path that holds it, or a glob that fits it."""
+    """Return whether one of the names is this key, a path that contains it, or a glob that matches it."""
     return any(key == name or key.startswith(name + ".") or fnmatchcase(key, name) for name in names)
 
 
-def _kind(key: str, tensor: Tensor | None, target: Tensor, rules: Rules) -> str:
-    """Say what becomes of a tensor of the network."""
+def _classify(key: str, tensor: Tensor | None, target: Tensor, rules: Rules) -> str:
+    """Return what happens to a tensor of the network, given the file's tensor of the same name."""
     if tensor is None and key.endswith(COUNTER):
         return "loaded"
     if tensor is not None and tensor.shape == target.shape:
         return "loaded"
     if tensor is not None and tensor.numel() == target.numel() and is_named(key, rules.reshape):
         return "reshaped"
-    if is_named(key, (rules.head,)) or (tensor is not None and _is_by_class(tensor, target, rules)):
+    if is_named(key, (rules.head,)) or (tensor is not None and _differs_by_classes(tensor, target, rules)):
         return "fresh"
     if is_named(key, rules.allow_missing):
         return "missing"
-    return "lacking" if tensor is None else "misshapen"
+    return "missing key" if tensor is None else "mismatched key"
 
 
-def _is_by_class(tensor: Tensor, target: Tensor, rules: Rules) -> bool:
-    """Say whether two shapes differ in the number of classes alone, as in a second head for training."""
+def _differs_by_classes(tensor: Tensor, target: Tensor, rules: Rules) -> bool:
+    """Return whether two shapes differ only in the number of classes, as in an auxiliary head."""
     if rules.known_classes is None or tensor.dim() == 0 or tensor.shape[1:] != target.shape[1:]:
         return False
     return tensor.shape[0] == rules.known_classes and target.shape[0] == rules.classes
-
-
-def _is_dropped(key: str, rules: Rules, fresh: list[str]) -> bool:
-    """Say whether a tensor of the file belongs to a head that is made anew."""
-    return is_named(key, (rules.head,)) and any(is_named(name, (rules.head,)) for name in fresh)
 
 
 def _parent(key: str) -> str:

@@ -1,16 +1,14 @@
-"""Fetch a spec's weights ahead, so that later nothing needs a network: `python -m zoo pull SPEC`."""
+"""Download a spec's weights in advance, so that later nothing needs a network: `python -m zoo pull SPEC`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import WeightsError
-from zoo.pretrained.place import Place
-from zoo.pretrained.progress import showing_progress
-from zoo.pretrained.sources import Source, find_source
-from zoo.pretrained.tensors import check_hash
+from zoo.pretrained.sources import find_source
+from zoo.pretrained.sources.base import WeightsFile
 from zoo.spec.spec import Spec
 
 DEFAULT = "default"
@@ -19,62 +17,44 @@ MEGABYTE = 10**6
 
 @dataclass(frozen=True)
 class Pulled:
-    """One entry of weights that is now on this machine; `fetched` tells whether it was not before."""
+    """One entry of weights that is on this machine. `downloaded`: it was not there before."""
 
     name: str
     file: Path
     sha256: str
     size_bytes: int
-    fetched: bool
+    downloaded: bool
+
+    def __str__(self) -> str:
+        how = "downloaded" if self.downloaded else "already here"
+        return f"{self.name}: {how}: {self.file} ({self.size_bytes / MEGABYTE:.1f} MB, sha256 {self.sha256})"
 
 
-def pull(
-    spec: Spec, names: tuple[str, ...] = (), tell: Callable[[Pulled], None] | None = None
-) -> list[Pulled]:
-    """Bring entries of a spec's weights to this machine, their hashes checked; a damaged file comes anew.
+def pull(spec: Spec, names: tuple[str, ...] = ()) -> Iterator[Pulled]:
+    """Download entries of a spec's weights, one for each step, and check their hashes; replace damaged files.
 
     Without names: those that the spec declares itself, and for a model of another library its default.
-    `tell` hears of each one as it is done. Raises WeightsError, WeightsUnavailableError.
+
+    Raises: WeightsError, WeightsUnavailableError.
     """
-    pulled = []
-    for name in names or _own(spec):
-        done = _pull(name, find_source(spec, name))
-        pulled.append(done)
-        if tell:
-            tell(done)
-    if not pulled:
-        raise WeightsError(f"{spec.path}: declares no weights, so there is nothing to pull")
-    return pulled
-
-
-def pulled_in_words(done: Pulled) -> str:
-    """Say what was fetched, or that it was here, and where it lies."""
-    how = "fetched" if done.fetched else "is here already"
-    return f"{done.name}: {how}: {done.file} ({done.size_bytes / MEGABYTE:.1f} MB, sha256 {done.sha256})"
-
-
-def _own(spec: Spec) -> tuple[str, ...]:
     declared = spec.document.get("weights")
-    own = tuple(getattr(declared, "items", ()))
-    return own or tuple(name for name in spec.weights if name == DEFAULT)
+    own = tuple(getattr(declared, "items", ())) or tuple(name for name in spec.weights if name == DEFAULT)
+    if not (names or own):
+        raise WeightsError(f"{spec.path}: declares no weights, so there is nothing to pull")
+    for name in names or own:
+        file = find_source(spec, name).file
+        found = file.find()
+        downloaded = found is None or not _is_intact(file, found)
+        path = file.fetch() if found is None or downloaded else found
+        yield Pulled(name, path, file.verify(path), path.stat().st_size, downloaded)
 
 
-def _pull(name: str, source: Source) -> Pulled:
-    place = source.place
-    path = place.find()
-    sha256 = _good_hash(place, path) if path else None
-    if path is not None and sha256 is not None:
-        return Pulled(name, path, sha256, path.stat().st_size, fetched=False)
-    with showing_progress(place.home.name) as tell:
-        path = place.fetch(tell)
-    return Pulled(name, path, check_hash(path, place), path.stat().st_size, fetched=True)
-
-
-def _good_hash(place: Place, path: Path) -> str | None:
-    """Give the file's hash if it is the right one; a wrong one with nowhere to fetch from is an error."""
+def _is_intact(file: WeightsFile, found: Path) -> bool:
+    """Check the hash; a wrong one is an error for a file that cannot be downloaded again."""
     try:
-        return check_hash(path, place)
+        file.verify(found)
     except WeightsError:
-        if place.origin == str(place.home):
+        if file.is_local:
             raise
-        return None
+        return False
+    return True

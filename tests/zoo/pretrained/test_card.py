@@ -89,7 +89,7 @@ def test_the_hash_on_the_card_is_held(weights: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(zoo.WeightsError, match="damaged, or another file than the one published"):
+    with pytest.raises(zoo.WeightsError, match="damaged, or not the file that was published"):
         zoo.load(small_spec(weights.parent, "mine: {file: small.safetensors}"), weights="mine")
 
 
@@ -98,7 +98,7 @@ def test_an_activation_other_than_the_card_s_warns(weights: Path) -> None:
     path.write_text(path.read_text().replace("act: relu", "act: gelu"))
     _, origin = zoo.load(path, weights="mine")
     assert origin is not None
-    assert "choices.act is gelu, and these weights were trained with relu" in origin.audit.warnings[0]
+    assert "choices.act is gelu, but these weights were trained with relu" in origin.audit.warnings[0]
 
 
 def test_weights_in_the_box_are_found_by_name_from_anywhere(
@@ -159,8 +159,8 @@ def test_a_card_is_not_shown_of_a_damaged_or_missing_file(weights: Path) -> None
     spec = zoo.read_spec(small_spec(weights.parent, "mine: {file: small.safetensors}"))
     weights.write_bytes(weights.read_bytes()[:-1])
     shown = " ".join(words(render_weights(spec)).replace("│", "").split())
-    assert "damaged, or another file" in shown
-    assert "put the file in its place that has the expected hash" in shown
+    assert "damaged, or not the file" in shown
+    assert "replace it by the file with the expected hash" in shown
     assert "top-1" not in shown
     weights.unlink()
     gone = " ".join(words(render_weights(spec)).replace("│", "").split())

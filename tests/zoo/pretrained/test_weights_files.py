@@ -47,9 +47,9 @@ def test_a_wrong_hash_tells_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = make(tmp_path, name)
     found, size = sha256(path), path.stat().st_size
     assert fault_of(tmp_path, monkeypatch, path, "0123456789abcdef") == (
-        f"{path}: damaged, or another file than the one published.\n"
+        f"{path}: damaged, or not the file that was published\n"
         f"  expected: sha256 beginning with 0123456789abcdef\n  found:    sha256 {found}, {size} bytes\n"
-        "  put the file in its place that has the expected hash, or state the hash of this one"
+        "  replace it by the file with the expected hash, or state the hash of this one"
     )
 
 
@@ -59,7 +59,7 @@ def test_one_flipped_bit_is_a_wrong_hash(tmp_path: Path, monkeypatch: pytest.Mon
     known, content = sha256(path), bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert "damaged, or another file" in fault_of(tmp_path, monkeypatch, path, known)
+    assert "damaged, or not the file" in fault_of(tmp_path, monkeypatch, path, known)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
@@ -68,10 +68,9 @@ def test_a_truncated_file_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, share: float
 ) -> None:
     path = make(tmp_path, name)
-    known, content = sha256(path), path.read_bytes()
+    content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     assert f"{path}: truncated: " in fault_of(tmp_path, monkeypatch, path)
-    assert "It is cut short." in fault_of(tmp_path, monkeypatch, path, known)
 
 
 class Evil:
@@ -89,7 +88,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     trace, path = tmp_path / "trace", tmp_path / "evil.pth"
     torch.save(small_state() | {"x": Evil(trace)}, path, _use_new_zipfile_serialization=zipped)
     fault = fault_of(tmp_path, monkeypatch, path)
-    assert fault.startswith(f"{path}: a pickle with code in it (posix.system), which is not run\n")
+    assert fault.startswith(f"{path}: a pickle that would run code (posix.system), which is not allowed\n")
     assert "torch.save(net.state_dict(), path)" in fault
     assert not trace.exists()
 
@@ -97,7 +96,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_whole_network_pickled_is_code_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "net.pth"
     torch.save(torch.nn.Linear(2, 2), path)
-    assert "a pickle with code in it (torch.nn.modules" in fault_of(tmp_path, monkeypatch, path)
+    assert "a pickle that would run code (torch.nn.modules" in fault_of(tmp_path, monkeypatch, path)
 
 
 def test_code_in_a_plain_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +110,7 @@ def test_code_in_a_plain_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.M
     ("content", "message"),
     [
         (b"<!DOCTYPE html><html>Sign in</html>", "not a file of weights: it begins with b'<!DOCTYPE'"),
-        (b"\x80\x02}q\x00.", "not what torch.save writes, or damaged"),
+        (b"\x80\x02}q\x00.", "not a file of torch.save, or a damaged one"),
         (b"PK\x03\x04 and nothing that a zip has", "truncated"),
     ],
 )
@@ -129,7 +128,7 @@ def test_a_checkpoint_without_tensors_by_name_is_called_so(
 ) -> None:
     path = tmp_path / "small.pth"
     torch.save(content, path)
-    assert "holds no tensors by name" in fault_of(tmp_path, monkeypatch, path)
+    assert "contains no named tensors" in fault_of(tmp_path, monkeypatch, path)
 
 
 def test_damaged_pickles_never_raise_anything_else(tmp_path: Path) -> None:

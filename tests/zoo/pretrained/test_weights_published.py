@@ -12,10 +12,10 @@ from torchvision.models.segmentation import fcn_resnet50
 
 import zoo
 from zoo.builder.network import build_network
-from zoo.pretrained.from_torchvision import OLD_KEYS
 from zoo.pretrained.load import rules_for
 from zoo.pretrained.match import match_tensors
 from zoo.pretrained.sources import find_source
+from zoo.pretrained.sources.torchvision import OLD_KEYS
 from zoo.spec.inherit import SPECS
 
 
@@ -62,13 +62,13 @@ def test_what_is_published_fits(stem: str, name: str) -> None:
     net = build_network(spec).net
     _, tensors = published(spec, name)
     match = match_tensors(tensors, net, rules_for(spec, net, name, spec.classes))
-    assert match.fits, (match.lacking, match.strange, match.misshapen)
-    assert not match.skipped
+    assert match.fits, (match.missing_keys, match.unexpected_keys, match.mismatched_keys)
+    assert not match.audit.skipped
     if stem not in BUILT_LATER:
         assert set(match.copies) == set(net.state_dict())
     else:
-        assert match.reshaped == ("fc6.weight", "fc7.weight")
-        assert all(key.startswith(("score", "upscore")) for key in (*match.fresh, *match.missing))
+        assert match.audit.reshaped == ("fc6.weight", "fc7.weight")
+        assert all(key.startswith(("score", "upscore")) for key in (*match.audit.fresh, *match.audit.missing))
 
 
 @pytest.mark.parametrize(("stem", "name"), [("resnet18", "imagenet1k_v1"), ("fcn_resnet50", "coco_voc_v1")])
@@ -78,7 +78,7 @@ def test_other_classes_leave_every_head_fresh(stem: str, name: str) -> None:
     _, tensors = published(spec, name)
     match = match_tensors(tensors, net, rules_for(spec, net, name, 5))
     assert match.fits
-    heads = {key.rpartition(".")[0] for key in match.fresh}
+    heads = {key.rpartition(".")[0] for key in match.audit.fresh}
     assert heads == ({"fc"} if stem == "resnet18" else {"classifier.4", "aux_classifier.4"})
 
 

@@ -18,7 +18,7 @@ import zoo
 from finetune.experiment.setup import build_preprocess
 from zoo.__main__ import app
 from zoo.pretrained.card import Card, read_card
-from zoo.pretrained.place import sha256_of
+from zoo.pretrained.sources.base import sha256_of
 from zoo.spec.weight_files import SHIPPED
 
 CARDS = sorted(SHIPPED.glob("*.card.yaml"))

@@ -26,7 +26,7 @@ def test_another_norm_starts_fresh_and_is_named(spec: zoo.Spec, norm: str) -> No
     net, origin = zoo.load(swapped, weights="mine", seed=3)
     assert origin is not None
     assert origin.audit.warnings == (
-        f"choices.norm is {norm}, which is not what these weights were trained with: not loaded: norm",
+        f"choices.norm is {norm}, but these weights were trained with another norm; not loaded: norm",
     )
     assert {key.rpartition(".")[0] for key in origin.audit.skipped} == {"norm"}
     # Weight norm holds a weight as length and direction: their product, to the rounding of float32.
@@ -67,8 +67,8 @@ def test_another_activation_warns(spec: zoo.Spec) -> None:
     _, origin = zoo.load(zoo.override(spec, {"choices.act": "gelu"}), weights="mine")
     assert origin is not None
     assert origin.audit.warnings == (
-        "choices.act is gelu, and these weights were trained with relu: they are loaded, but mean little "
-        "before training",
+        "choices.act is gelu, but these weights were trained with relu; "
+        "they are loaded, but need training to be of use",
     )
 
 
@@ -86,7 +86,7 @@ def test_the_activation_is_that_of_the_publisher_s_network(
     spec = zoo.read_spec(resolved, {"weights.imagenet1k_v1.sha256": sha256(path)})
     _, origin = zoo.load(spec, weights="imagenet1k_v1")
     assert origin is not None
-    assert "choices.act is silu, and these weights were trained with relu" in origin.audit.warnings[0]
+    assert "choices.act is silu, but these weights were trained with relu" in origin.audit.warnings[0]
 
 
 def test_no_swap_no_warning(spec: zoo.Spec) -> None:
