@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, RootModel
 
-from finetune.transforms.steps import AUGMENTS
+from finetune.transforms.augment import AUGMENTATIONS
 from zoo.registry import Call
 
 
@@ -19,7 +19,7 @@ class AugmentSettings(RootModel[list[Any] | None]):
 
     model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
 
-    root: Annotated[list[Annotated[Call, AUGMENTS.item()]] | None, BeforeValidator(_absent)]
+    root: Annotated[list[Annotated[Call, AUGMENTATIONS.item()]] | None, BeforeValidator(_absent)]
 
     @property
     def calls(self) -> tuple[Call, ...] | None:

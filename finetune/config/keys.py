@@ -14,11 +14,11 @@ from finetune.config.switch import OneOf
 from finetune.losses.registry import LOSSES
 from finetune.optim.optimizers import OPTIMIZERS
 from finetune.optim.schedules import SCHEDULES
-from finetune.transforms.steps import AUGMENTS
+from finetune.transforms.augment import AUGMENTATIONS
 from zoo.registry import Call, Registry
 
 REGISTRIES = {
-    "augment": AUGMENTS,
+    "augment": AUGMENTATIONS,
     "finetune.optimizer": OPTIMIZERS,
     "finetune.loss": LOSSES,
     "finetune.schedule": SCHEDULES,

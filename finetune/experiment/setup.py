@@ -17,10 +17,10 @@ from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
 from finetune.experiment.spec_check import check_files, check_spec
 from finetune.tasks.base import Task, find_task
+from finetune.transforms.augment import LazyAugment, needs_statistics
+from finetune.transforms.defaults import default_augmentation, flip_warning
 from finetune.transforms.preprocess import Preprocess
-from finetune.transforms.sides import warn_flips
 from finetune.transforms.statistics import measure_statistics
-from finetune.transforms.steps import LateAugment, default_calls, needs_statistics
 from zoo.errors import GraftError
 
 OF_TRAINING_SET = ("training_set", "mean_image")
@@ -56,7 +56,7 @@ class Setup:
     def warnings(self) -> tuple[str, ...]:
         """What the user should know before training, in sentences."""
         calls, views = get_section(self.spec, AugmentSettings).calls or (), self.settings.test_time
-        flips = warn_flips(self.classes, calls, at_test_time=views is not None)
+        flips = flip_warning(self.classes, calls, at_test_time=views is not None)
         lost = self.origin.audit.warnings if self.origin is not None else ()
         return (*self.splits.warnings, *lost, *([flips] if flips else []))
 
@@ -205,7 +205,7 @@ def _images(
     train, size = dataset(splits.train), (spec.input.height, spec.input.width)
     calls = get_section(spec, AugmentSettings).calls
     if calls is None:
-        calls = default_calls(splits.classes, size)
+        calls = default_augmentation(splits.classes, size)
         spec = zoo.override(spec, {"augment": [{call.op: call.args} for call in calls]})
     statistics, mean_image = None, None
     centred = data.normalise == "mean_image"
@@ -215,7 +215,7 @@ def _images(
         mean, std = statistics.normalisation(spec.input.channels)
         spec = zoo.override(spec, {"input.mean": list(mean), "input.std": list(std)})
     if statistics is not None and centred:
-        mean_image = torch.from_numpy(statistics.centre(spec.input.channels))
-    train.augment = LateAugment(tuple(calls), size, statistics) if calls else None
+        mean_image = torch.from_numpy(statistics.mean_pixels(spec.input.channels))
+    train.augment = LazyAugment(tuple(calls), size, statistics) if calls else None
     preprocess = build_preprocess(spec.input, mean_image)
     return spec, preprocess, train, dataset(splits.val), dataset(splits.test)

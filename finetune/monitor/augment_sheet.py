@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from finetune.runtime.seeds import derive_seed
+from finetune.transforms.augment import build_augment
 from finetune.transforms.registry import Transform
 from finetune.transforms.statistics import Statistics
-from finetune.transforms.steps import build_augment
 from zoo.registry import Call
 
 DRAWS = 8

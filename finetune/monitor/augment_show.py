@@ -15,8 +15,9 @@ from finetune.data.dataset import ImageDataset
 from finetune.experiment.setup import build_preprocess, choose_weights, get_section, load_data, read_recipe
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.runtime.console import own_console
+from finetune.transforms.augment import needs_statistics
+from finetune.transforms.defaults import default_augmentation, flip_warning
 from finetune.transforms.statistics import measure_statistics
-from finetune.transforms.steps import default_calls, needs_statistics, warn_flips
 
 IMAGES = 3
 RUNS = Path("runs")
@@ -42,7 +43,7 @@ def show_augment(
     train = ImageDataset(splits.train, build_preprocess(shape), get_section(recipe, DataSettings).cache_mb)
     calls = get_section(recipe, AugmentSettings).calls
     if calls is None:
-        calls = default_calls(splits.classes, (shape.height, shape.width))
+        calls = default_augmentation(splits.classes, (shape.height, shape.width))
         console.print("the spec names no augmentation; these are the steps of a run that is not told")
     statistics = measure_statistics(train.images()) if needs_statistics(calls) else None
     chosen = choose_images(splits.train, IMAGES)
@@ -50,7 +51,7 @@ def show_augment(
     path = Path(out).expanduser() if out is not None else RUNS / recipe.name / "augment.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG")
-    warning = warn_flips(splits.classes, calls)
+    warning = flip_warning(splits.classes, calls)
     if warning is not None:
         console.print(f"[yellow]warning[/yellow]: {warning}")
     shown = ", ".join(splits.train.images[index].name for index in chosen)

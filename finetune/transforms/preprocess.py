@@ -1,9 +1,9 @@
-"""Pixels of any size to what a network eats: the one place that resizes and normalises.
+"""Resizing and normalisation: from images of any size to the input of a network.
 
-Bilinear resampling with antialiasing is a matrix product here, for three reasons. Its weights come from whole
-numbers, so every runtime gives the same pixels; native resize kernels differ by thousandths of a grey level,
-which rounding turns into other pixels. The three resize rules are one formula, with no branch on a size that
-tracing would freeze. And a product needs no operator that some runtimes lack.
+Bilinear resampling with antialiasing is written as a matrix product, for three reasons. Its weights come from
+integers, so every runtime gives the same pixels; native resize kernels differ by thousandths of a grey level,
+which rounding turns into different pixels. The three resize rules are one formula, without a branch on a size
+that tracing would fix. And a matrix product needs no operator that some runtimes lack.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from torch import Tensor, nn
 Resize = Literal["squash", "crop", "pad"]
 
 WHITE = 255
-GROUP = 8  # output rows that share one window of input rows: fewer multiplications than one product for all
-# Rounds halves up. Averages of whole numbers often end in exactly .5, and sums in another order miss that by
-# some 1e-5: the odd bit more than one half keeps them on one side, and is itself no likely fraction.
+GROUP = 8  # output rows that share one window of input rows, which saves multiplications
+# Rounds halves up. Averages of integers are often exactly .5, and summing in another order changes them by
+# about 1e-5. The small excess over one half keeps all of these on the same side.
 HALF = 0.5 + 0.00137
 LUMA = (19595, 38470, 7471)  # ITU-R BT.601 in 1/65536, as Pillow's mode L
 
 
 class Preprocess(nn.Module):
-    """Resize to the network's size by one rule, round to the uint8 grid, convert to grey if asked, normalise.
+    """Resize to the network's size, round to uint8, convert to grey for one channel, and normalise.
 
-    `squash` stretches the whole image to the size; `crop` keeps its shape and takes the largest central part
-    that fills the size; `pad` keeps its shape and shows all of it, centred, on black. `mean` and `std` are on
-    the scale 0..1: one number a channel, or a mean image (channels, height, width). Default: 0.5 each.
+    `resize` is `squash` (ignore the aspect ratio), `crop` (keep it, and take the largest central part that
+    fills the size) or `pad` (keep it, and centre the whole image on black). `mean` and `std` are for values
+    from 0 to 1: one number per channel, or a mean image (channels, height, width); 0.5 by default.
     """
 
     mean: Tensor
@@ -48,30 +48,33 @@ class Preprocess(nn.Module):
     ) -> None:
         super().__init__()
         if channels not in (1, 3):
-            raise ValueError(f"images become 1 channel (grey) or 3 (RGB); {channels} channels were asked for")
+            raise ValueError(f"channels: found {channels}; expected 1 (grey) or 3 (RGB)")
         self.height, self.width, self.channels, self.rule = height, width, channels, resize
         self.register_buffer("mean", _constant("mean", mean, channels, (height, width)), persistent=False)
         self.register_buffer("std", _constant("std", std, channels, (height, width)), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """In: uint8 (N, H, W, 3) or (N, 3, H, W), any H and W; a last dimension of 3 is read as channels.
-        Out: float32 (N, channels, height, width)."""
+        """Resize and normalise.
+
+        In: uint8 (N, H, W, 3) or (N, 3, H, W) of any size; a last dimension of 3 is read as channels.
+        Out: float32 (N, channels, height, width).
+        """
         rows = image if image.shape[-1] == 3 else image.permute(0, 2, 3, 1)  # noqa: PLR2004  R, G, B
         return self.normalise(self._resize(rows))
 
     def resize(self, image: Tensor) -> Tensor:
-        """In: uint8 (N, 3, H, W), any H and W. Out: uint8 (N, 3, height, width)."""
+        """Resize. In: uint8 (N, 3, H, W) of any size. Out: uint8 (N, 3, height, width)."""
         return self._resize(image.permute(0, 2, 3, 1))
 
     def normalise(self, image: Tensor) -> Tensor:
-        """In: uint8 (N, 3, height, width). Out: float32 (N, channels, height, width)."""
+        """Normalise. In: uint8 (N, 3, height, width). Out: float32 (N, channels, height, width)."""
         values = image.to(torch.float32)
         if self.channels == 1:
             values = _luma(values)
         return (values / WHITE - self.mean) / self.std
 
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """Black and white after normalisation: two tensors that broadcast over (N, channels, h, w)."""
+        """Return the normalised values of black and white, which broadcast over (N, channels, h, w)."""
         return -self.mean / self.std, (1 - self.mean) / self.std
 
     def extra_repr(self) -> str:
@@ -79,59 +82,60 @@ class Preprocess(nn.Module):
 
     def _resize(self, image: Tensor) -> Tensor:
         """In: uint8 (N, H, W, 3). Out: uint8 (N, 3, height, width)."""
-        count, high, wide = image.shape[:3]
-        up, across = self._scales(high, wide)
-        rows = _resample(image.reshape(count, high, wide * 3), self.height, *up, pad=self.rule == "pad")
-        rows = rows.reshape(count, self.height, wide, 3).permute(0, 2, 3, 1)
-        columns = rows.reshape(count, wide, 3 * self.height)
-        columns = _resample(columns, self.width, *across, pad=self.rule == "pad")
+        count, height, width = image.shape[:3]
+        scale_y, scale_x = self._scales(height, width)
+        rows = image.reshape(count, height, width * 3)
+        rows = _resample(rows, self.height, *scale_y, pad=self.rule == "pad")
+        rows = rows.reshape(count, self.height, width, 3).permute(0, 2, 3, 1)
+        columns = rows.reshape(count, width, 3 * self.height)
+        columns = _resample(columns, self.width, *scale_x, pad=self.rule == "pad")
         pixels = columns.reshape(count, self.width, 3, self.height).permute(0, 2, 3, 1)
         return (pixels + HALF).to(torch.uint8).contiguous()
 
-    def _scales(self, high: int, wide: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Input pixels per output pixel down and across, as fractions of whole numbers."""
+    def _scales(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return input pixels per output pixel, vertically and horizontally, as fractions of integers."""
         if self.rule == "squash":
-            return (high, self.height), (wide, self.width)
+            return (height, self.height), (width, self.width)
         pick = _smaller if self.rule == "crop" else _larger
-        scale = (pick(high * self.width, wide * self.height), self.height * self.width)
+        scale = (pick(height * self.width, width * self.height), self.height * self.width)
         return scale, scale
 
 
 def _resample(rows: Tensor, size: int, numerator: int, denominator: int, *, pad: bool) -> Tensor:
-    """Average rows under a triangle: `numerator / denominator` input rows to one of output, middles aligned.
+    """Resample rows with a triangle filter; the centres of input and output coincide.
 
-    All positions are whole numbers: twice the distance from the middle of the image, times the denominator.
-    In: (N, length, M). Out: float (N, size, M).
+    One output row covers `numerator / denominator` input rows. All positions are integers: twice the distance
+    from the centre of the image, times the denominator. In: (N, length, M). Out: float (N, size, M).
     """
     count, length, width = rows.shape
     groups = -(-size // GROUP)
-    reach = _larger(numerator, denominator)  # half the triangle's foot: never less than one input row
+    reach = _larger(numerator, denominator)  # half the width of the triangle, at least one input row
     window = _smaller(length, ((GROUP - 1) * numerator + 2 * reach) // denominator + 5)
 
     device = rows.device
-    wanted = (2 * torch.arange(groups * GROUP, device=device) + 1 - size).reshape(groups, GROUP)
-    first = wanted[:, :1] * numerator - 2 * reach + (length - 1) * denominator
-    first = torch.div(first.clamp(min=0), 2 * denominator, rounding_mode="trunc") - 1  # one to spare
+    targets = (2 * torch.arange(groups * GROUP, device=device) + 1 - size).reshape(groups, GROUP)
+    first = targets[:, :1] * numerator - 2 * reach + (length - 1) * denominator
+    first = torch.div(first.clamp(min=0), 2 * denominator, rounding_mode="trunc") - 1
     first = torch.minimum(first.clamp(min=0), torch.zeros_like(first) + (length - window))
     index = first + torch.arange(window, device=device)  # (groups, window)
 
     centres = (2 * index + 1 - length) * denominator
-    distance = (centres[:, None, :] - (wanted * numerator)[:, :, None]).abs()
+    distance = (centres[:, None, :] - (targets * numerator)[:, :, None]).abs()
     weights = (2 * reach - distance).clamp(min=0)  # (groups, GROUP, window)
-    if pad:  # rows outside the image weigh nothing, which is black; the middle of the thinnest image stays
-        edge = _larger(length * denominator, numerator)
-        weights = weights * (wanted.abs() * numerator <= edge)[:, :, None]
-    # TF32 would drop bits; CUDA has no such shortcut for float64
-    kind = torch.float64 if rows.is_cuda else torch.float32
-    share = weights.to(kind) / weights.sum(2, keepdim=True).clamp(min=1).to(kind)
+    if pad:  # rows outside the image get no weight, which is black
+        edge = _larger(length * denominator, numerator)  # at least one row of the thinnest image stays
+        weights = weights * (targets.abs() * numerator <= edge)[:, :, None]
+    # On CUDA, float32 products may use TF32, which has fewer digits; float64 products do not.
+    dtype = torch.float64 if rows.is_cuda else torch.float32
+    shares = weights.to(dtype) / weights.sum(2, keepdim=True).clamp(min=1).to(dtype)
 
     picked = rows.index_select(1, index.reshape(-1)).reshape(count, groups, window, width)
     with _full_precision(device):
-        return (share @ picked.to(kind)).reshape(count, groups * GROUP, width)[:, :size]
+        return (shares @ picked.to(dtype)).reshape(count, groups * GROUP, width)[:, :size]
 
 
 def _smaller(one: int, other: int) -> int:
-    return cast("int", torch.sym_min(one, other))  # of sizes that may be symbols, while traced
+    return cast("int", torch.sym_min(one, other))  # sizes are symbols while traced
 
 
 def _larger(one: int, other: int) -> int:
@@ -139,14 +143,14 @@ def _larger(one: int, other: int) -> int:
 
 
 def _full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """No autocast in here; entered only where one is on, since tracing would write it into the graph."""
+    """Disable autocast. Only where it is enabled: tracing would write it into the graph."""
     if torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()
 
 
 def _luma(rgb: Tensor) -> Tensor:
-    """The grey of Pillow's mode L, exactly: every product and sum is below 2**24. In: (N, 3, h, w)."""
+    """Convert to the grey of Pillow's mode L, exactly: every sum is below 2**24. In: (N, 3, h, w)."""
     red, green, blue = LUMA
     total = rgb[:, 0:1] * red + rgb[:, 1:2] * green + rgb[:, 2:3] * blue
     return torch.floor((total + 32768) / 65536)
@@ -155,14 +159,14 @@ def _luma(rgb: Tensor) -> Tensor:
 def _constant(
     name: str, values: Sequence[float] | Tensor | None, channels: int, size: tuple[int, int]
 ) -> Tensor:
-    """Per-channel constants as (1, channels, 1, 1), a mean image as (1, channels, height, width)."""
+    """Return per-channel values as (1, channels, 1, 1), a mean image as (1, channels, height, width)."""
     given = [0.5] * channels if values is None else values
     constant = torch.as_tensor(given, dtype=torch.float32)
     if constant.shape == (channels, *size):
         return constant[None].clone()
     if constant.shape != (channels,):
         found = tuple(constant.shape)
-        raise ValueError(f"{name} holds one number a channel, here {channels}; its shape is {found}")
+        raise ValueError(f"{name}: found shape {found}; expected one number per channel, {channels}")
     if name == "std" and not (constant > 0).all():
-        raise ValueError(f"std holds positive numbers; found {constant.tolist()}")
+        raise ValueError(f"std: found {constant.tolist()}; expected positive numbers")
     return constant.reshape(1, channels, 1, 1).clone()

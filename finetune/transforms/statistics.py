@@ -1,4 +1,4 @@
-"""What the training images look like on average: for normalising them and for Fancy PCA."""
+"""Statistics of the training images, for normalisation and Fancy PCA."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 WHITE = 255.0
 LUMA = (0.299, 0.587, 0.114)
-SMALLEST_STD = 1 / 255  # images of one colour: dividing by less would only blow up rounding
+SMALLEST_STD = 1 / 255  # for images of one colour, where dividing by less would amplify rounding
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of RGB pixels on the scale 0..1, over all pixels of all training images.
+    """Statistics of RGB values from 0 to 1, over all pixels of all training images.
 
     `mean` and `std` hold three numbers, `covariance` is (3, 3), `mean_image` float32 (3, height, width).
     """
@@ -27,33 +27,25 @@ class Statistics:
     mean_image: NDArray[np.float32] = field(compare=False, repr=False)
 
     def normalisation(self, channels: int) -> tuple[list[float], list[float]]:
-        """Mean and deviation for three channels, or for one that sees grey (ITU-R BT.601 luma)."""
+        """Return mean and standard deviation of three channels, or of grey (ITU-R BT.601 luma)."""
         if channels == len(self.mean):
             return list(self.mean), [max(value, SMALLEST_STD) for value in self.std]
         luma = np.array(LUMA)
         grey = float(np.sqrt(max(luma @ np.asarray(self.covariance) @ luma, 0.0)))
         return [float(luma @ np.array(self.mean))], [max(grey, SMALLEST_STD)]
 
-    def centre(self, channels: int) -> NDArray[np.float32]:
-        """The mean image, (channels, height, width); its luma where the network sees one channel."""
+    def mean_pixels(self, channels: int) -> NDArray[np.float32]:
+        """Return the mean image (channels, height, width); its luma for a network with one channel."""
         if channels == len(self.mean_image):
             return self.mean_image
         return np.tensordot(np.array([LUMA], np.float32), self.mean_image, axes=1)
 
-    def to_record(self) -> dict[str, object]:
-        """The numbers as JSON values; without the mean image."""
-        return {
-            "images": self.images,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "covariance": [list(row) for row in self.covariance],
-        }
-
 
 def measure_statistics(images: Iterable[NDArray[np.uint8]]) -> Statistics:
-    """One pass over the images, each uint8 (3, height, width), all of one size.
+    """Compute statistics in one pass over images of one size, each uint8 (3, height, width).
 
-    The sums are whole numbers, so the result does not depend on the order. Raises ValueError without images.
+    The sums are exact integers, so the result does not depend on the order.
+    Raises: ValueError when there are no images.
     """
     count, total, squares = 0, np.zeros((), np.int64), np.zeros((3, 3), np.int64)
     for image in images:
@@ -77,7 +69,10 @@ def measure_statistics(images: Iterable[NDArray[np.uint8]]) -> Statistics:
 
 
 def principal_components(statistics: Statistics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues (3,), largest first, and eigenvectors (3, 3), one a column, of the covariance of RGB."""
+    """Compute the eigenvalues and eigenvectors of the covariance of RGB.
+
+    Out: eigenvalues (3,), largest first; eigenvectors (3, 3), one per column.
+    """
     values, vectors = np.linalg.eigh(np.asarray(statistics.covariance))
     return values[::-1].clip(min=0), vectors[:, ::-1]
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finetune.transforms.augment import AUGMENTATIONS, build_augment
 from finetune.transforms.statistics import Statistics, measure_statistics
-from finetune.transforms.steps import AUGMENTS, build_augment
 
 
 def noise(height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
@@ -22,7 +22,7 @@ def statistics() -> Statistics:
 
 
 def step(name: str, size: tuple[int, int] = (32, 32), **arguments: object) -> Any:  # noqa: ANN401
-    return build_augment([AUGMENTS.read_call({name: arguments})], size=size, statistics=statistics())
+    return build_augment([AUGMENTATIONS.read_call({name: arguments})], size=size, statistics=statistics())
 
 
 def draw(name: str, image: Tensor, count: int, **arguments: object) -> Tensor:

@@ -14,8 +14,9 @@ from finetune.data.dataset import EpochDataset, ImageDataset, loader
 from finetune.data.masked_dataset import MaskedDataset
 from finetune.features.lower import Lower
 from finetune.features.stored import StoredOutputs, view_mb
+from finetune.transforms.augment import build_augment
+from finetune.transforms.defaults import default_augmentation
 from finetune.transforms.preprocess import Preprocess
-from finetune.transforms.steps import build_augment, default_calls
 
 COUNT = 21
 
@@ -23,7 +24,7 @@ COUNT = 21
 def pictures() -> ImageDataset:
     whole = digits().train
     split = Split(whole.images[:COUNT], whole.targets[:COUNT])
-    augment = build_augment(default_calls([str(i) for i in range(10)], (8, 8)), size=(8, 8))
+    augment = build_augment(default_augmentation([str(i) for i in range(10)], (8, 8)), size=(8, 8))
     return ImageDataset(split, Preprocess(height=8, width=8), augment=augment, seed=3)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 import zoo
 from finetune.api import load_run, run
 from finetune.models.views import Views, crops, with_views
-from finetune.transforms.sides import warn_flips
+from finetune.transforms.defaults import flip_warning
 from serve.infer import Predictor
 
 QUICK: dict[str, object] = {
@@ -82,5 +82,5 @@ def test_views_are_refused_for_maps(tmp_path: Path) -> None:
 
 
 def test_mirrored_views_of_digits_are_warned_of() -> None:
-    assert "finetune.test_time mirrors" in str(warn_flips(["1", "2", "3"], [], at_test_time=True))
-    assert warn_flips(["cat", "dog"], [], at_test_time=True) is None
+    assert "finetune.test_time mirrors" in str(flip_warning(["1", "2", "3"], [], at_test_time=True))
+    assert flip_warning(["cat", "dog"], [], at_test_time=True) is None

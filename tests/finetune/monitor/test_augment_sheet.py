@@ -5,13 +5,13 @@ import torch
 from augment_kit import noise
 
 from finetune.monitor.augment_sheet import augment_sheet
-from finetune.transforms.steps import AUGMENTS
+from finetune.transforms.augment import AUGMENTATIONS
 
 
 def test_the_sheet_shows_the_original_and_eight_draws_of_each() -> None:
     calls = [
-        AUGMENTS.read_call({"horizontal_flip": {"p": 0.5}}),
-        AUGMENTS.read_call({"erasing": {"value": 200}}),
+        AUGMENTATIONS.read_call({"horizontal_flip": {"p": 0.5}}),
+        AUGMENTATIONS.read_call({"erasing": {"value": 200}}),
     ]
     image = noise(18, 24) // 2
     sheet = augment_sheet([image, noise(18, 24, seed=1)], calls, None, seed=3)

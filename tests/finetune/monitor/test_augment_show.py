@@ -25,7 +25,7 @@ def test_the_sheet_shows_each_step_on_the_users_images_and_warns_of_flips(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["augment", str(write_spec(tmp_path)), "--set", FLIP])
     assert result.exit_code == 0, result.output
-    assert "warning: horizontal_flip mirrors images whose classes look like letters, digits" in result.output
+    assert "warning: horizontal_flip mirrors images" in result.output
     with Image.open("runs/digits/augment.png") as sheet:
         width, height = sheet.size
         pixels = np.asarray(sheet.convert("RGB"))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from augment_kit import draw, flat, noise, spans, statistics
 
-from finetune.transforms.steps import AUGMENTS, build_augment, needs_statistics
+from finetune.transforms.augment import AUGMENTATIONS, build_augment, needs_statistics
 
 
 def test_brightness_multiplies() -> None:
@@ -84,8 +84,8 @@ def test_fancy_pca_draws_with_the_training_sets_covariance() -> None:
 
 
 def test_fancy_pca_without_statistics() -> None:
-    calls = [AUGMENTS.read_call("fancy_pca")]
+    calls = [AUGMENTATIONS.read_call("fancy_pca")]
     assert needs_statistics(calls)
-    assert not needs_statistics([AUGMENTS.read_call("crop")])
+    assert not needs_statistics([AUGMENTATIONS.read_call("crop")])
     with pytest.raises(ValueError, match="fancy_pca needs the statistics of the training images"):
         build_augment(calls, size=(8, 8))

@@ -5,7 +5,7 @@ import math
 import torch
 from augment_kit import draw, find_spots, noise, spans, spot, step
 
-from finetune.transforms.transforms import smooth_noise
+from finetune.transforms.custom import smooth_noise
 
 
 def test_flips_mirror() -> None:

@@ -205,9 +205,9 @@ def test_nothing_of_it_is_saved_with_a_network() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channels": 4}, r"images become 1 channel \(grey\) or 3 \(RGB\); 4 channels were asked for"),
-        ({"mean": [0.5]}, r"mean holds one number a channel, here 3; its shape is \(1,\)"),
-        ({"std": [1.0, 0.0, 1.0]}, r"std holds positive numbers; found \[1\.0, 0\.0, 1\.0\]"),
+        ({"channels": 4}, "channels: found 4; expected 1"),
+        ({"mean": [0.5]}, r"mean: found shape \(1,\); expected one number per channel, 3"),
+        ({"std": [1.0, 0.0, 1.0]}, r"std: found \[1\.0, 0\.0, 1\.0\]; expected positive"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:

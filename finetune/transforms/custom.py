@@ -1,4 +1,4 @@
-"""The transforms that torchvision lacks, or has only in a form too slow for a training loop."""
+"""Transforms that torchvision lacks, or has only in a form too slow for training."""
 
 from __future__ import annotations
 
@@ -18,27 +18,31 @@ WHITE = 255
 
 
 class Stretch(v2.Transform):  # type: ignore[misc]
-    """Scale height and width apart, log-uniformly within 1 / factor to factor, and keep the size."""
+    """Scale height and width independently, log-uniformly from 1 / factor to factor, and keep the size."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
-        self.reach = math.log(factor)
+        self.max_log_scale = math.log(factor)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = v2.query_size(flat_inputs)
-        down, across = torch.empty(2).uniform_(-self.reach, self.reach).exp().tolist()
+        low, high = -self.max_log_scale, self.max_log_scale
+        scale_y, scale_x = torch.empty(2).uniform_(low, high).exp().tolist()
         return {
-            "inner": [max(1, round(height * down)), max(1, round(width * across))],
+            "scaled_size": [max(1, round(height * scale_y)), max(1, round(width * scale_x))],
             "size": [height, width],
         }
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401  images, masks, boxes
-        resized = self._call_kernel(F.resize, inpt, params["inner"], antialias=True)
+        resized = self._call_kernel(F.resize, inpt, params["scaled_size"], antialias=True)
         return self._call_kernel(F.center_crop, resized, params["size"])
 
 
 class Elastic(v2.Transform):  # type: ignore[misc]
-    """Shift every pixel by smoothed noise (v2.ElasticTransform blurs it unseparated: 50 ms at 224 pixels)."""
+    """Shift every pixel by smoothed noise.
+
+    v2.ElasticTransform smooths with a two-dimensional kernel: 50 ms at 224 pixels.
+    """
 
     def __init__(self, strength: float, smoothness: float) -> None:
         super().__init__()
@@ -48,7 +52,7 @@ class Elastic(v2.Transform):  # type: ignore[misc]
         height, width = v2.query_size(flat_inputs)
         sides = torch.tensor([width, height]).reshape(1, 1, 1, 2)
         field = smooth_noise(height, width, self.smoothness * min(height, width)).permute(0, 2, 3, 1)
-        # a shift is written on a grid that runs from -1 to 1: two units a side
+        # Displacements are on a grid from -1 to 1: two units per side.
         return {"displacement": field * (2 * self.strength * min(height, width) / sides)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401
@@ -56,50 +60,50 @@ class Elastic(v2.Transform):  # type: ignore[misc]
 
 
 def smooth_noise(height: int, width: int, sigma: float) -> Tensor:
-    """Gaussian noise blurred over `sigma` pixels, of deviation one. Out: (1, 2, height, width)."""
+    """Draw noise of standard deviation 1, smooth over `sigma` pixels. Out: (1, 2, height, width)."""
     radius = max(1, math.ceil(3 * sigma))
     kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
-    kernel = kernel / kernel.square().sum().sqrt()  # a sum of noise under it keeps deviation one
+    kernel = kernel / kernel.square().sum().sqrt()  # keeps the standard deviation at 1
     noise = torch.randn(2, 1, height + 2 * radius, width + 2 * radius)
     noise = nn_functional.conv2d(noise, kernel.reshape(1, 1, -1, 1))
     return nn_functional.conv2d(noise, kernel.reshape(1, 1, 1, -1)).transpose(0, 1)
 
 
 class GaussianNoise(v2.Transform):  # type: ignore[misc]
-    """Noise of deviation `strength` of white, rounded to the uint8 grid (v2.GaussianNoise truncates)."""
+    """Add noise of standard deviation `strength` times white, rounded (v2.GaussianNoise truncates)."""
 
     def __init__(self, strength: float) -> None:
         super().__init__()
         self.strength = strength
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401
-        if not is_image(inpt):
+        if not _is_image(inpt):
             return inpt
-        return add(inpt, torch.randn(inpt.shape) * (self.strength * WHITE))
+        return _add(inpt, torch.randn(inpt.shape) * (self.strength * WHITE))
 
 
 class FancyPca(v2.Transform):  # type: ignore[misc]
-    """One colour shift an image: components weighed by eigenvalue times a draw from N(0, sigma)."""
+    """Shift an image's colour by components, each weighted by its eigenvalue and a draw from N(0, sigma)."""
 
     def __init__(self, statistics: Statistics, sigma: float) -> None:
         super().__init__()
         values, vectors = principal_components(statistics)
-        self.weighed = torch.from_numpy(vectors * values * sigma).float()
+        self.weighted = torch.from_numpy(vectors * values * sigma).float()
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        return {"shift": self.weighed @ torch.randn(3)}
+        return {"shift": self.weighted @ torch.randn(3)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401
-        return add(inpt, params["shift"].reshape(3, 1, 1) * WHITE) if is_image(inpt) else inpt
+        return _add(inpt, params["shift"].reshape(3, 1, 1) * WHITE) if _is_image(inpt) else inpt
 
 
-def is_image(value: object) -> bool:
-    """Whether colours are meant: not for masks and boxes, which are tensors too."""
+def _is_image(value: object) -> bool:
+    """Return False for masks and boxes, which are tensors too."""
     others = isinstance(value, tv_tensors.TVTensor) and not isinstance(value, tv_tensors.Image)
     return isinstance(value, Tensor) and not others
 
 
-def add(image: Tensor, change: Tensor) -> Tensor:
-    """The sum on the uint8 grid, within 0..255; a tv_tensor stays one."""
+def _add(image: Tensor, change: Tensor) -> Tensor:
+    """Return the sum as uint8, clamped to 0..255; a tv_tensor stays one."""
     total = (image.as_subclass(Tensor) + change).round().clamp(0, WHITE).to(torch.uint8)
     return tv_tensors.wrap(total, like=image) if isinstance(image, tv_tensors.TVTensor) else total

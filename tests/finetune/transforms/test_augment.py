@@ -11,22 +11,18 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from finetune.config.augment import AugmentSettings
-from finetune.transforms.colour import __name__ as colour_family
-from finetune.transforms.geometry import __name__ as geometry_family
-from finetune.transforms.sides import sides_matter
-from finetune.transforms.steps import AUGMENTS, build_augment, default_calls, warn_flips
+from finetune.transforms.augment import AUGMENTATIONS, build_augment
+from finetune.transforms.defaults import default_augmentation, flip_changes_class, flip_warning
 from zoo.registry import Call
 
-GEOMETRY = [name for name in AUGMENTS.names() if AUGMENTS[name].function.__module__ == geometry_family]
-
-
-COLOUR = [name for name in AUGMENTS.names() if AUGMENTS[name].function.__module__ == colour_family]
-
-
+NAMES = AUGMENTATIONS.names()
+GEOMETRY = NAMES[: NAMES.index("brightness")]
+COLOUR = NAMES[NAMES.index("brightness") : NAMES.index("rand_augment")]
+read = AUGMENTATIONS.read_call
 STRONG: dict[str, dict[str, Any]] = {"blur": {"sigma": 9.0}, "grey": {}, "rand_augment": {"operations": 8}}
 
 
-@pytest.mark.parametrize("name", AUGMENTS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_step_gives_an_image_of_the_same_kind(name: str) -> None:
     for size in [(8, 13), (32, 32)]:
         image = noise(*size)
@@ -38,7 +34,7 @@ def test_every_step_gives_an_image_of_the_same_kind(name: str) -> None:
         assert torch.equal(image, before)  # what was given stays as it is
 
 
-@pytest.mark.parametrize("name", AUGMENTS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_probability(name: str) -> None:
     image = noise()
     strong = STRONG.get(name, {})
@@ -49,7 +45,7 @@ def test_probability(name: str) -> None:
     assert 0.25 * always < half < 0.8 * always  # 30 of 60 with a deviation of 4
 
 
-@pytest.mark.parametrize("name", AUGMENTS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_random_numbers_give_the_same_pixels(name: str) -> None:
     image, transform, found = noise(), step(name, p=1.0), []
     for _ in range(2):
@@ -101,23 +97,29 @@ def test_masks_keep_their_colours(name: str) -> None:
 
 def test_steps_are_applied_in_their_order() -> None:
     image = noise()
-    calls = [AUGMENTS.read_call({"grey": {"p": 1.0}}), AUGMENTS.read_call({"horizontal_flip": {"p": 1.0}})]
+    calls = [
+        read({"grey": {"p": 1.0}}),
+        read({"horizontal_flip": {"p": 1.0}}),
+    ]
     found = build_augment(calls, size=(32, 32))(image)
     assert torch.equal(found, step("grey", p=1.0)(image).flip(2))
-    erase_last = [AUGMENTS.read_call({"erasing": {"p": 1.0, "value": 255}}), AUGMENTS.read_call("brightness")]
+    erase_last = [
+        read({"erasing": {"p": 1.0, "value": 255}}),
+        read("brightness"),
+    ]
     assert 255 in build_augment(erase_last[::-1], size=(32, 32))(image // 4)
     assert build_augment([], size=(32, 32))(image) is image
 
 
 def test_default_steps() -> None:
-    assert [call.op for call in default_calls(["cat", "dog"], (64, 64))] == [
+    assert [call.op for call in default_augmentation(["cat", "dog"], (64, 64))] == [
         "horizontal_flip",
         "crop",
         "rotation",
     ]
-    assert [call.op for call in default_calls(list("0123456789"), (64, 64))] == ["crop", "rotation"]
-    assert default_calls(["cat", "dog"], (224, 160))[1].args["padding"] == 10
-    assert default_calls(["cat", "dog"], (8, 8))[1].args["padding"] == 1
+    assert [call.op for call in default_augmentation(list("0123456789"), (64, 64))] == ["crop", "rotation"]
+    assert default_augmentation(["cat", "dog"], (224, 160))[1].args["padding"] == 10
+    assert default_augmentation(["cat", "dog"], (8, 8))[1].args["padding"] == 1
 
 
 @pytest.mark.parametrize(
@@ -138,28 +140,28 @@ def test_default_steps() -> None:
     ],
 )
 def test_class_sets_that_a_mirror_spoils(classes: list[str], expected: bool) -> None:
-    assert sides_matter(classes) is expected
+    assert flip_changes_class(classes) is expected
 
 
 def test_flips_of_digits_are_warned_of() -> None:
-    flip, crop = AUGMENTS.read_call("horizontal_flip"), AUGMENTS.read_call("crop")
+    flip, crop = read("horizontal_flip"), read("crop")
     digits = [str(i) for i in range(10)]
-    assert warn_flips(digits, [crop, flip]) == (
-        "horizontal_flip mirrors images whose classes look like letters, digits or sides (0, 1, 2, 3, 4, …): "
-        "a mirrored one may be another class, or none; leave the flip out unless a mirror changes nothing"
-    )
-    assert warn_flips(digits, [crop]) is None
-    assert warn_flips(["cat", "dog"], [flip]) is None
-    assert warn_flips(digits, [AUGMENTS.read_call({"horizontal_flip": {"p": 0.0}})]) is None
+    warning = flip_warning(digits, [crop, flip])
+    assert warning is not None
+    assert warning.startswith("horizontal_flip mirrors images")
+    assert "(0, 1, 2, 3, 4, …)" in warning
+    assert flip_warning(digits, [crop]) is None
+    assert flip_warning(["cat", "dog"], [flip]) is None
+    assert flip_warning(digits, [read({"horizontal_flip": {"p": 0.0}})]) is None
 
 
 def test_settings_tell_nothing_from_an_empty_list() -> None:
     assert AugmentSettings.model_validate({}).calls is None
     assert AugmentSettings.model_validate(None).calls is None
     assert AugmentSettings.model_validate([]).calls == ()
-    read = AugmentSettings.model_validate([{"horizontal_flip": {"p": 0.25}}, "grey"])
-    assert read.calls == (Call("horizontal_flip", {"p": 0.25}), Call("grey", {"p": 0.1}))
-    assert AugmentSettings.model_validate(read.model_dump()) == read
+    settings = AugmentSettings.model_validate([{"horizontal_flip": {"p": 0.25}}, "grey"])
+    assert settings.calls == (Call("horizontal_flip", {"p": 0.25}), Call("grey", {"p": 0.1}))
+    assert AugmentSettings.model_validate(settings.model_dump()) == settings
 
 
 @pytest.mark.parametrize(
