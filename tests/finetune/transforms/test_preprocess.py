@@ -240,7 +240,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "squash": {"height": 32, "width": 24, "mean": MEAN, "std": STD},
     "crop": {"height": 32, "width": 24, "resize": "crop"},
     "pad to grey": {"height": 32, "width": 24, "channels": 1, "resize": "pad"},
-    "thin": {"height": 1, "width": 1},
 }
 
 
