@@ -64,7 +64,7 @@ validate: $(READY) ## read SPEC and report every mistake in it
 schema: $(READY) ## write specs/spec.schema.json, which editors use
 	$(BIN)/python -m zoo schema
 
-zoo: $(READY) ## list every spec: year, parameters, MACs, weights to hand
+zoo: $(READY) ## list every spec: year, parameters, MACs, available weights
 	$(BIN)/python -m zoo list
 
 demo: $(READY) ## open the trained models in a browser

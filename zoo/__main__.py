@@ -71,18 +71,20 @@ def describe(
     override: Overrides = None,
     form: Annotated[Form, typer.Option("--format", help="how to print it")] = "table",
     weights: Annotated[bool, typer.Option("--weights", help="add what is known of its weights")] = False,
-    graph: Annotated[Path | None, typer.Option(help="also draw the network into this SVG file")] = None,
+    graph: Annotated[
+        Path | None, typer.Option(help="also write the network as a graph: .dot, or .svg with Graphviz")
+    ] = None,
 ) -> None:
     """Show a network layer by layer: shapes, parameters, multiply-adds."""
-    from zoo.describe.follow import describe as describe_spec
-    from zoo.describe.terminal import print_description
+    from zoo.describe.show import print_description
+    from zoo.describe.trace import describe as describe_spec
     from zoo.spec.spec import read_spec
 
     description = describe_spec(read_spec(spec, _pairs(override or [])))
     if graph is not None:
-        from zoo.picture import draw, write_picture
+        from zoo.describe.graph import write_graph
 
-        write_picture(draw(description), graph)
+        write_graph(description, graph)
     print_description(description, form, weights=weights, changes=", ".join(override or []))
 
 
@@ -91,14 +93,13 @@ def list_(
     folder: Annotated[Path | None, typer.Argument(help="where to look, specs/ if not given")] = None,
     form: Annotated[Form, typer.Option("--format", help="how to print it")] = "table",
 ) -> None:
-    """List every spec with its sizes and the weights to hand, and hold each against its facts."""
-    from zoo.describe.listing import list_specs
-    from zoo.describe.listing_print import print_listing
+    """List every spec with its sizes and available weights, and check its facts."""
+    from zoo.describe.listing import list_specs, print_listing
     from zoo.spec.inherit import SPECS
 
     listing = list_specs(folder or SPECS)
     print_listing(listing, form)
-    if not listing.is_right:
+    if listing.mistakes:
         raise typer.Exit(2)
 
 

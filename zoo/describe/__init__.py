@@ -1,8 +1,7 @@
-"""Describe networks: layer tables, facts held against the networks, the listing of the whole zoo."""
+"""Describe networks: layers, sizes, multiply-adds, facts; list all specs; write a network as a graph."""
 
-from zoo.describe.description import Description, LayerRow
-from zoo.describe.facts import check_facts
-from zoo.describe.follow import describe
+from zoo.describe.description import Description, LayerRow, violated_facts
 from zoo.describe.listing import Listing, list_specs
+from zoo.describe.trace import describe
 
-__all__ = ["Description", "LayerRow", "Listing", "check_facts", "describe", "list_specs"]
+__all__ = ["Description", "LayerRow", "Listing", "describe", "list_specs", "violated_facts"]

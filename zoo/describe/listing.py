@@ -1,59 +1,71 @@
-"""The zoo at a glance: every spec with its sizes, the weights to hand, and whether its facts hold."""
+"""List every spec with its sizes and available weights, and check its facts."""
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
-from zoo.describe.facts import violations
-from zoo.describe.follow import describe
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from zoo.describe.description import violated_facts
+from zoo.describe.text import counted, format_shape, make_console, markdown_table, scaled
+from zoo.describe.trace import describe
 from zoo.errors import GraftError
-from zoo.layers.shape import Shape
 from zoo.pretrained.load import available_weights
 from zoo.spec.header import Facts
 from zoo.spec.inherit import SPECS, SUFFIX
 from zoo.spec.spec import Spec, read_spec
 
-RECIPES = ("pretrain",)  # folders of specs that tell how weights were made: no networks of their own
+RECIPES = ("pretrain",)  # folders of specs that train a network of another spec
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+COLUMNS = ("network", "task", "input", "parameters", "MACs", "facts", "weights")
+FIRST_NUMBER, LAST_NUMBER = 3, 4
+SHOWN_UNAVAILABLE = 2  # names of weights that are not on this machine
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One spec. `macs` are multiply-adds an image.
-
-    `weights` are the names of those that are on this machine, `to_fetch` of the others that it declares.
-    """
+    """One spec. `macs` are multiply-adds per image; `unavailable_weights` are not on this machine."""
 
     name: str
     path: Path
     year: int | None
     source: str
     task: str
-    input: Shape
+    input: tuple[int, int, int]
     params: int
     macs: int
-    weights: tuple[str, ...]
-    to_fetch: tuple[str, ...]
+    available_weights: tuple[str, ...]
+    unavailable_weights: tuple[str, ...]
     has_facts: bool
-    violated: tuple[str, ...]
+    violated_facts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """All specs of a folder, from the oldest network to the newest; `errors` tell of files not readable."""
+    """All specs of a folder, from the oldest network to the newest; `errors` are of unreadable files."""
 
     specs: tuple[Listed, ...]
     errors: tuple[str, ...]
 
     @property
-    def is_right(self) -> bool:
-        return not self.errors and not any(listed.violated for listed in self.specs)
+    def mistakes(self) -> tuple[str, ...]:
+        """Every violated fact and every error."""
+        violated = (f"{spec.path}: {fact}" for spec in self.specs for fact in spec.violated_facts)
+        return (*violated, *self.errors)
 
 
 def list_specs(folder: Path = SPECS) -> Listing:
-    """Describe every spec below a folder. Raises GraftError when there is none."""
+    """Describe every spec in a folder and the folders in it. Raises GraftError if there is none."""
     files = [
         path
         for path in sorted(folder.rglob("*" + SUFFIX))
@@ -67,12 +79,13 @@ def list_specs(folder: Path = SPECS) -> Listing:
             listed.append(_listed(read_spec(path)))
         except GraftError as error:
             errors.append(str(error))
-    return Listing(tuple(sorted(listed, key=_age)), tuple(errors))
+    listed.sort(key=lambda spec: (spec.year or 9999, spec.source, spec.params, spec.name))
+    return Listing(tuple(listed), tuple(errors))
 
 
 def _listed(spec: Spec) -> Listed:
     description = describe(spec)
-    year, here = YEAR.search(spec.source), available_weights(spec)
+    year, available = YEAR.search(spec.source), available_weights(spec)
     return Listed(
         name=spec.name,
         path=spec.path,
@@ -82,13 +95,75 @@ def _listed(spec: Spec) -> Listed:
         input=(spec.input.channels, spec.input.height, spec.input.width),
         params=description.params,
         macs=description.macs,
-        weights=here,
-        to_fetch=tuple(name for name in spec.weights if name not in here),
+        available_weights=available,
+        unavailable_weights=tuple(name for name in spec.weights if name not in available),
         has_facts=spec.facts != Facts(),
-        violated=tuple(violations(description)),
+        violated_facts=tuple(violated_facts(description)),
     )
 
 
-def _age(listed: Listed) -> tuple[int, str, int, str]:
-    """Sort by year, then by paper, a paper's networks from the smallest."""
-    return (listed.year or 9999, listed.source, listed.params, listed.name)
+def print_listing(listing: Listing, form: Literal["table", "json", "markdown"]) -> None:
+    """Print to standard output."""
+    if form == "json":
+        sys.stdout.write(json.dumps(to_jsonable_python(listing), indent=2) + "\n")
+    elif form == "markdown":
+        sys.stdout.write(as_markdown(listing))
+    else:
+        _print_table(listing, make_console())
+
+
+def as_markdown(listing: Listing) -> str:
+    """Return the specs as one table, without the weights, which differ between machines."""
+    rows = []
+    for spec in listing.specs:
+        name, task, size, params, macs, *_ = _cells(spec)
+        rows.append((name, task, size, spec.source, params, macs))
+    titles = (*COLUMNS[:FIRST_NUMBER], "source", *COLUMNS[FIRST_NUMBER : LAST_NUMBER + 1])
+    return "\n".join(markdown_table(titles, rows, numbers=FIRST_NUMBER + 1)) + "\n"
+
+
+def _print_table(listing: Listing, console: Console) -> None:
+    """Print the specs grouped by paper, the oldest first, then the mistakes."""
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *map(_cells, listing.specs), strict=True)]
+    console.print(_table([COLUMNS], widths, ["dim"]))
+    for (year, source), same_source in groupby(listing.specs, key=lambda spec: (spec.year, spec.source)):
+        specs = list(same_source)
+        title = source or "no source given"
+        console.print(Text(f"\n{year}  {title.replace(f' {year}', '', 1)}" if year else f"\n{title}", "bold"))
+        styles = ["red" if spec.violated_facts else "" for spec in specs]
+        console.print(_table([_cells(spec) for spec in specs], widths, styles))
+    if any(spec.unavailable_weights for spec in listing.specs):
+        console.print(Text("\nWeights in brackets are not on this machine: python -m zoo pull SPEC", "dim"))
+    mistakes = listing.mistakes
+    result = f"{counted(len(mistakes), 'mistake')}:" if mistakes else "no fact violated"
+    console.print(Text(f"\n{counted(len(listing.specs), 'network')}, {result}", "bold"))
+    for mistake in mistakes:
+        console.print(Text(mistake, "bold red"))
+
+
+def _table(rows: Sequence[tuple[str, ...]], widths: Sequence[int], styles: Sequence[str]) -> Table:
+    """Return lines in columns of the given widths; the last column takes what is left."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for index, width in enumerate(widths):
+        number, last = FIRST_NUMBER <= index <= LAST_NUMBER, index == len(widths) - 1
+        table.add_column(
+            justify="right" if number else "left", width=None if last else width, overflow="fold"
+        )
+    for row, style in zip(rows, styles, strict=True):
+        table.add_row(*row, style=style)
+    return table
+
+
+def _cells(spec: Listed) -> tuple[str, ...]:
+    facts = "violated" if spec.violated_facts else "hold" if spec.has_facts else "-"
+    size, params = format_shape(spec.input), f"{spec.params:,}"
+    return spec.name, spec.task, size, params, scaled(spec.macs), facts, _weights(spec)
+
+
+def _weights(spec: Listed) -> str:
+    """Return the names of the available weights, then in brackets of the others."""
+    shown = list(spec.unavailable_weights[:SHOWN_UNAVAILABLE])
+    if len(spec.unavailable_weights) > SHOWN_UNAVAILABLE:
+        shown.append("\N{HORIZONTAL ELLIPSIS}")
+    others = f"({', '.join(shown)})" if shown else ""
+    return " ".join(filter(None, (", ".join(spec.available_weights), others))) or "-"

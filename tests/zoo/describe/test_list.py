@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 import zoo.__main__ as command
-from zoo.describe import Listing, list_specs, listing_print
-from zoo.describe.listing_print import as_markdown
+from zoo.describe import Listing, list_specs
+from zoo.describe.listing import as_markdown, print_listing
 from zoo.errors import GraftError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,8 +47,7 @@ def folder_of(tmp_path: Path, *facts: int) -> str:
 
 def test_all_specs_hold_their_facts(listing: Listing) -> None:
     assert listing.errors == ()
-    assert [(listed.name, listed.violated) for listed in listing.specs if listed.violated] == []
-    assert listing.is_right
+    assert listing.mistakes == ()
 
 
 def test_all_specs_are_listed_and_recipes_are_not(listing: Listing) -> None:
@@ -97,7 +96,7 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     status, printed = run(capsys, monkeypatch, folder_of(tmp_path, 386, 386))
     assert status == 0
     assert [line.split() for line in printed.splitlines() if line] == [
-        ["network", "task", "input", "parameters", "MACs", "facts", "weights", "to", "hand"],
+        ["network", "task", "input", "parameters", "MACs", "facts", "weights"],
         ["1999", "Nobody,", "A", "paper"],
         ["net0", "classification", "3x8x8", "386", "384", "hold", "-"],
         ["net1", "classification", "3x8x8", "386", "384", "hold", "-"],
@@ -134,9 +133,9 @@ def test_violated_fact_is_told(
 
 def test_violated_fact_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(force_terminal=True, width=200, color_system="standard")
-    monkeypatch.setattr(listing_print, "plain_console", lambda: console)
+    monkeypatch.setattr("zoo.describe.listing.make_console", lambda: console)
     with console.capture() as captured:
-        listing_print.print_listing(list_specs(Path(folder_of(tmp_path, 1))), "table")
+        print_listing(list_specs(Path(folder_of(tmp_path, 1))), "table")
     red = [line for line in captured.get().splitlines() if "\x1b[31m" in line or "\x1b[1;31m" in line]
     assert len(red) == 2
     assert "net0" in red[0]
@@ -169,10 +168,10 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
                 "input": [3, 8, 8],
                 "params": 386,
                 "macs": 384,
-                "weights": [],
-                "to_fetch": [],
+                "available_weights": [],
+                "unavailable_weights": [],
                 "has_facts": True,
-                "violated": ["params: expected 385, found 386"],
+                "violated_facts": ["params: expected 385, found 386"],
             }
         ],
         "errors": [],
