@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 import zoo
-from bench.build import in_turn
 from finetune.engine.build import build_step
 from finetune.engine.step import Place
 from finetune.experiment.setup import load_data, prepare, read_recipe
@@ -66,3 +66,15 @@ def bare_step(recipe: zoo.Spec, pixels: Tensor, targets: Tensor, precision: Prec
         optimizer.zero_grad()
 
     return step
+
+
+def in_turn(*functions: Callable[[], object], runs: int) -> list[float]:
+    """Best seconds of functions that take turns, after one turn each that does not count."""
+    seconds: list[list[float]] = [[] for _ in functions]
+    for run in range(runs + 1):
+        for function, taken in zip(functions, seconds, strict=True):
+            start = time.perf_counter()
+            function()
+            if run:
+                taken.append(time.perf_counter() - start)
+    return [min(taken) for taken in seconds]

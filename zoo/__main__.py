@@ -1,4 +1,4 @@
-"""`python -m zoo`: the zoo at the command line, a thin layer over the functions of the package."""
+"""`python -m zoo`: the zoo at the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(
     help="Networks declared as data.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,  # plain help comes in half the time
+    rich_markup_mode=None,  # plain help takes half the time
     pretty_exceptions_enable=False,
 )
 Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="files, or names in specs/")]
@@ -31,20 +31,14 @@ def _commands() -> None:
 
 @app.command()
 def validate(specs: Specs, override: Overrides = None) -> None:
-    """Read specs and follow their shapes; tell everything that is wrong."""
-    from zoo.builder.network import build_network
-    from zoo.catalog.networks import build_on_meta
-    from zoo.spec.spec import read_spec
+    """Check specs and the shapes of their networks, and show every mistake."""
+    from zoo.api import check_network, read_spec
 
     mistakes = []
     for path in specs:
         try:
-            spec = read_spec(path, _pairs(override or []))
-            if spec.model is None:
-                build_network(spec)
-            else:
-                build_on_meta(spec)
-            typer.echo(f"{path}: right")
+            check_network(read_spec(path, _pairs(override or [])))
+            typer.echo(f"{path}: valid")
         except GraftError as error:
             mistakes.append(str(error))
     if mistakes:
@@ -76,9 +70,9 @@ def describe(
     ] = None,
 ) -> None:
     """Show a network layer by layer: shapes, parameters, multiply-adds."""
+    from zoo.api import read_spec
     from zoo.describe.show import print_description
     from zoo.describe.trace import describe as describe_spec
-    from zoo.spec.spec import read_spec
 
     description = describe_spec(read_spec(spec, _pairs(override or [])))
     if graph is not None:
@@ -112,8 +106,8 @@ def pull(
     override: Overrides = None,
 ) -> None:
     """Download a spec's weights, so that later nothing needs a network."""
+    from zoo.api import read_spec
     from zoo.pretrained.pull import pull
-    from zoo.spec.spec import read_spec
 
     for pulled in pull(read_spec(spec, _pairs(override or [])), tuple(weights or ())):
         typer.echo(str(pulled))
@@ -131,7 +125,7 @@ def _pairs(texts: list[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run a command; what a user got wrong goes to stderr, and the exit status is 2."""
+    """Run a command; print a user's mistake to stderr and exit with status 2."""
     try:
         app()
     except GraftError as error:

@@ -1,4 +1,4 @@
-"""What a user may have got wrong, in one clear message: what was found, what was expected, the way out."""
+"""Errors of users, in one clear message each: what was found, what was expected, the way out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 SHOWN_LINE_CHARACTERS = 160
+USUAL_MISTAKES = {  # names that other libraries use, and what they are called here
+    "lr": ("learning_rate",),
+    "path": ("folder", "file"),
+    "dir": ("folder",),
+    "xavier": ("xavier_uniform",),
+    "glorot": ("xavier_uniform",),
+    "kaiming": ("kaiming_normal",),
+    "he": ("kaiming_normal",),
+    "filters": ("out",),
+    "units": ("out",),
+    "out_channels": ("out",),
+    "out_features": ("out",),
+    "kernel_size": ("kernel",),
+    "size": ("kernel",),
+    "rate": ("p", "learning_rate"),
+    "dense": ("linear",),
+    "fc": ("linear",),
+    "bn": ("batch_norm",),
+    "lrn": ("local_response_norm",),
+    "swish": ("silu",),
+    "activation": ("act",),
+    "dropout": ("drop",),
+}
 
 
 class GraftError(Exception):
@@ -14,11 +37,11 @@ class GraftError(Exception):
 
 
 class UnknownNameError(GraftError):
-    """A name that a registry does not hold."""
+    """A name that is not in a registry."""
 
 
 class WeightsError(GraftError):
-    """Weights that cannot be found, trusted or fitted to the network."""
+    """Weights that cannot be found, trusted or loaded into the network."""
 
 
 class WeightsUnavailableError(WeightsError):
@@ -44,7 +67,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: where it stands, in which part of the spec (`where`, dotted), and what would be right."""
+    """One mistake: its place in the file, its dotted place in the spec (`where`), and what would be right."""
 
     mark: Mark | None
     where: str
@@ -53,7 +76,7 @@ class Problem:
     suggestion: str = ""
 
     def render(self) -> str:
-        """Give the message, the source line with carets under the culprit, and the hint."""
+        """Return the message, the source line with carets under the mistake, and the hints."""
         head = ": ".join(part for part in (str(self.mark or ""), self.where, self.message) if part)
         hints = []
         if self.expected:
@@ -67,7 +90,7 @@ class Problem:
 
 
 class SpecError(GraftError):
-    """All that is wrong with a spec, at once: `problems`, in the order of the file."""
+    """Everything that is wrong with a spec: `problems`, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         unique = list(dict.fromkeys(problems))
@@ -77,10 +100,11 @@ class SpecError(GraftError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Give the name most like `name` among `names`, or '' when none is near."""
+    """Return the name among `names` that is most like `name` or means the same; '' when none is near."""
     by_lower = {known.lower(): known for known in names}
     found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else ""
+    meant = [known for known in USUAL_MISTAKES.get(name.lower(), ()) if known in by_lower]
+    return by_lower[[*meant, *found][0]] if meant or found else ""
 
 
 def _place(problem: Problem, files: Sequence[str]) -> tuple[int, int, int]:
@@ -95,7 +119,7 @@ def _source_lines(mark: Mark | None) -> list[str]:
     text = "".join(
         c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in mark.text.rstrip()
     )
-    if len(text) > SHOWN_LINE_CHARACTERS:  # a line of data: show the part around the culprit
+    if len(text) > SHOWN_LINE_CHARACTERS:  # a line of data: show the part around the mistake
         cut = max(0, start - SHOWN_LINE_CHARACTERS // 2)
         text, start = text[cut : cut + SHOWN_LINE_CHARACTERS], start - cut
     carets = min(mark.length, max(1, len(text) - start))

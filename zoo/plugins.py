@@ -1,4 +1,4 @@
-"""What other packages add to Graft: its own by name, third parties' by entry point."""
+"""What other packages add to Graft: its own packages by name, third parties' by entry point."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from zoo.errors import GraftError
 
 SECTIONS, CHECKS, EXPORTERS = "graft.sections", "graft.checks", "graft.exporters"
 BUILT_IN = {
-    SECTIONS: {"finetune": "finetune.config:SECTIONS"},
+    SECTIONS: {
+        "data": "finetune.config:DataSettings",
+        "augment": "finetune.config:AugmentSettings",
+        "finetune": "finetune.config:FinetuneSettings",
+        "export": "finetune.config:ExportSettings",
+        "search": "finetune.config:SearchSettings",
+        "card": "finetune.config:CardSettings",
+    },
     CHECKS: {
         "search": "finetune.search.check:check_space",
         "finetune": "finetune.experiment.spec_check:check_spec",
@@ -20,13 +27,15 @@ BUILT_IN = {
     },
     EXPORTERS: {"onnx": "serve.export:export_run"},
 }
-"""Resolved when they are first needed, so that no package is imported from above it."""
+"""Resolved when they are first needed, so that no package imports one above it."""
 
 
 def find_plugins(group: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Each name in the group with what loads its object, Graft's own first.
+    """Yield each name of a group with the function that loads its object, Graft's own first.
 
-    Raises: GraftError when an installed package claims a name that is taken.
+    A section is a pydantic model or TypeAdapter, by the section's name.
+
+    Raises GraftError when an installed package claims a name that is taken.
     """
     taken = set()
     for name, target in BUILT_IN[group].items():

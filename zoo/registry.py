@@ -1,9 +1,9 @@
 """Registries: a function's keyword-only parameters are the schema of what a spec may write.
 
     @layer
-    def conv(x: Shape, *, out: int, kernel: int, stride: int = 1) -> nn.Module: ...
+    def conv(x: Shape, *, out: int, kernel: int, stride: int = 1) -> Layer: ...
 
-makes `conv: {out: 64, kernel: 3}` valid in a spec, and `conv: {out: 64, kernal: 3}` a located error.
+makes `conv: {out: 64, kernel: 3}` valid in a spec, and `conv: {out: 64, kernal: 3}` an error with its place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from inspect import Parameter
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, TypeAdapter, create_model
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema, to_jsonable_python
@@ -21,7 +22,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema, to_jsona
 from zoo.errors import UnknownNameError, nearest
 
 Function = TypeVar("Function", bound=Callable[..., object])
-BARE = "()"  # ends the tag of a bare name, `flip`, as against `flip: {p: 0.5}`
+BARE = "()"  # ends the tag of a bare name, `flip`, as opposed to `flip: {p: 0.5}`
 
 
 @dataclass(frozen=True)
@@ -42,54 +43,59 @@ class Entry:
         self.doc = (inspect.getdoc(function) or "").partition("\n")[0]
 
     @cached_property
-    def parameters(self) -> tuple[inspect.Parameter, ...]:
+    def parameters(self) -> tuple[Parameter, ...]:
         """The keyword-only parameters: what a spec may write."""
         parameters = inspect.signature(self.function).parameters.values()
-        return tuple(p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        return tuple(p for p in parameters if p.kind is Parameter.KEYWORD_ONLY)
 
     @cached_property
     def model(self) -> type[BaseModel]:
         """A strict pydantic model of the keyword-only parameters; extra keys are forbidden."""
         hints = typing.get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {
-            p.name: (hints[p.name], ... if p.default is inspect.Parameter.empty else p.default)
+            p.name: (hints[p.name], ... if p.default is Parameter.empty else p.default)
             for p in self.parameters
         }
         config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
         return create_model(self.name, __config__=config, __doc__=self.doc, **fields)
 
     @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Validates the arguments of a call."""
+        return TypeAdapter(self.model)
+
+    @cached_property
     def required(self) -> tuple[str, ...]:
         """The parameters without a default."""
-        return tuple(p.name for p in self.parameters if p.default is inspect.Parameter.empty)
+        return tuple(p.name for p in self.parameters if p.default is Parameter.empty)
 
     @cached_property
     def arity(self) -> tuple[int, int | None]:
         """The fewest and most positional parameters: for a layer, its inputs (None: any number)."""
         parameters = inspect.signature(self.function).parameters.values()
-        if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+        if any(p.kind is Parameter.VAR_POSITIONAL for p in parameters):
             return 2, None
-        count = sum(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in parameters)
+        count = sum(p.kind is not Parameter.KEYWORD_ONLY for p in parameters)
         return count, count
 
     def default_call(self) -> Call:
-        """Give the call with every default. Raises pydantic.ValidationError when a parameter has none."""
+        """Return the call with every default. Raises pydantic.ValidationError when a parameter has none."""
         return Call(self.name, self.args(self.model()))
 
     def args(self, validated: BaseModel) -> dict[str, Any]:
-        """Turn a validated model into the keyword arguments of `function`."""
+        """Return a validated model as the keyword arguments of `function`."""
         return {name: getattr(validated, name) for name in type(validated).model_fields}
 
 
 class Registry:
-    """Functions of one kind ('layer', 'augmentation', …) by name; a name is taken once only."""
+    """Functions of one kind ('layer', 'augmentation', …) by name; a name can be used once only."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, Entry] = {}
 
     def register(self, function: Function) -> Function:
-        """Add `function` under its own name, and give it back unchanged.
+        """Add `function` under its own name, and return it unchanged.
 
         Raises ValueError when the name is taken or the signature has no schema (the author's mistakes).
         """
@@ -97,22 +103,22 @@ class Registry:
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         for parameter in inspect.signature(function).parameters.values():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            if parameter.kind is Parameter.VAR_KEYWORD:
                 raise ValueError(f"{self.kind} '{name}' takes **{parameter.name}: name every parameter")
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.annotation is parameter.empty:
+            if parameter.kind is Parameter.KEYWORD_ONLY and parameter.annotation is parameter.empty:
                 raise ValueError(f"{self.kind} '{name}': parameter '{parameter.name}' has no type")
         self._entries[name] = Entry(self.kind, function)
         return function
 
     def names(self) -> tuple[str, ...]:
-        """Give every registered name, in the order of registration."""
+        """Return every registered name, in the order of registration."""
         return tuple(self._entries)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
     def __getitem__(self, name: str) -> Entry:
-        """Give the entry called `name`. Raises UnknownNameError, with the nearest name."""
+        """Return the entry called `name`. Raises UnknownNameError, with the nearest name."""
         if name not in self._entries:
             near = nearest(name, self._entries)
             hint = f"; did you mean '{near}'?" if near else ""
@@ -121,21 +127,16 @@ class Registry:
             )
         return self._entries[name]
 
-    def call_type(self) -> Any:  # noqa: ANN401  (a type made at run time has no type of its own)
-        """Give a type for pydantic fields holding one item: `{op: {args}}` or bare `op` becomes a Call.
-
-        It covers what is registered when pydantic builds the model that uses it. Where a type checker
-        reads the annotation, write `Annotated[Call, REGISTRY.item()]`, which is the same.
-        """
-        return typing.Annotated[Call, self.item()]
-
     def item(self) -> CallSchema:
-        """Give the annotation that makes a pydantic field of type Call read this registry's items."""
+        """Return the annotation for pydantic fields that hold one item: `Annotated[Call, REGISTRY.item()]`.
+
+        `{op: {args}}` or bare `op` becomes a Call of a function that is registered when the model is built.
+        """
         return CallSchema(self)
 
     def read_call(self, value: object) -> Call:
         """Validate one item, `{op: {args}}` or bare `op`. Raises pydantic.ValidationError."""
-        call: Call = TypeAdapter(self.call_type()).validate_python(value)
+        call: Call = TypeAdapter(Annotated[Call, self.item()]).validate_python(value)
         return call
 
 

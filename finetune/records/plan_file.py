@@ -13,7 +13,7 @@ from finetune.records.estimate import Estimate
 from finetune.records.plan import Plan
 from zoo.errors import Problem, SpecError
 from zoo.spec.check import check
-from zoo.spec.reader import read_file
+from zoo.spec.yaml import read_file
 
 
 @dataclass(frozen=True)

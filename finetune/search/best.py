@@ -13,7 +13,7 @@ from finetune.records.run_folder import write_text
 from finetune.search.check import without_search
 from finetune.search.record import Trial
 from finetune.search.space import override_values
-from zoo.spec.dump import to_yaml
+from zoo.spec.yaml import to_yaml
 
 BASE, BEST = "base.yaml", "best.yaml"
 FINETUNE = "finetune"

@@ -28,7 +28,7 @@ from finetune.runtime.seeds import derive_seed
 from finetune.search.check import without_search
 from finetune.search.space import Space, label
 from zoo.errors import GraftError
-from zoo.spec.dump import to_yaml
+from zoo.spec.yaml import to_yaml
 
 HEARTBEAT_S, SILENCE_S = 10, 60
 """A running trial reports to the storage this often; after this long a silence it counts as interrupted."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from zoo.api import read_spec
 from zoo.builder.network import Network, build_network
-from zoo.spec.spec import Spec, read_spec
+from zoo.spec.spec import Spec
 from zoo.spec.tree import leaves
 
 HEAD = "input: {channels: 3, height: 16, width: 16}\nclasses: 4\n"

@@ -9,13 +9,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from zoo.api import read_spec
 from zoo.builder.network import build_network
 from zoo.errors import GraftError
 from zoo.registry import INITS
 from zoo.spec.items import ops
 from zoo.spec.nodes import plain
-from zoo.spec.reader import read_file
-from zoo.spec.spec import read_spec
+from zoo.spec.yaml import read_file
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 SMALL = (

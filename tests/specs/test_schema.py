@@ -14,8 +14,8 @@ import zoo
 from zoo.errors import GraftError, SpecError
 from zoo.spec.items import PARAMETRISATIONS, ops
 from zoo.spec.nodes import plain
-from zoo.spec.reader import read_file, read_text
 from zoo.spec.schema import schema_text, spec_schema
+from zoo.spec.yaml import read_file, read_text
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 BAD = sorted(Path(__file__).parent.glob("bad/*.yaml"))

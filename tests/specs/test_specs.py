@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ import zoo
 from zoo.builder.network import BuiltLayer, build_network
 from zoo.spec.expand import INPUT_DROP
 from zoo.spec.nodes import plain
-from zoo.spec.reader import read_file
 from zoo.spec.spec import Spec
+from zoo.spec.yaml import read_file
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 ALL = sorted(SPECS.rglob("*.yaml"))
@@ -78,17 +77,6 @@ def test_spec_holds_its_facts(path: Path) -> None:
     assert facts.params in (None, parameters(network.net))
     assert facts.params_of == {part: parameters(network.net.get_submodule(part)) for part in facts.params_of}
     assert facts.macs_of == {part: macs(layers[part]) for part in facts.macs_of}
-
-
-@every_declared
-def test_spec_builds_in_half_a_second(path: Path) -> None:
-    spec = zoo.read_spec(path)
-    durations = []
-    for _ in range(3):  # the best of three, for a machine that does other things too
-        start = time.perf_counter()
-        build_network(spec)
-        durations.append(time.perf_counter() - start)
-    assert min(durations) < 0.5
 
 
 @every_declared

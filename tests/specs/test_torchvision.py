@@ -8,7 +8,6 @@ import torchvision
 from torch import Tensor, nn
 
 import zoo
-from bench.build import build_speeds
 from zoo.builder.network import build_network
 
 NAMES = (
@@ -95,10 +94,3 @@ def test_fcn_gives_every_input_its_own_size(name: str) -> None:
     with torch.no_grad():
         for size in ((32, 32), (64, 96), (33, 50)):
             assert net(torch.zeros(1, 3, *size)).shape == (1, 3, *size)
-
-
-def test_resnet50_builds_as_fast_as_torchvision() -> None:
-    """Both sides skip their init. A process's first build constructs each kind of layer: measured, 1.2."""
-    speeds = build_speeds()
-    assert speeds.again < 1.2 * speeds.torchvision
-    assert speeds.first < 1.6 * speeds.torchvision

@@ -32,7 +32,7 @@ def registry() -> Registry:
 
 
 def read(value: object) -> Call:
-    call: Call = TypeAdapter(registry().call_type()).validate_python(value)
+    call: Call = TypeAdapter(Annotated[Call, registry().item()]).validate_python(value)
     return call
 
 
@@ -62,7 +62,7 @@ def test_bare_name_and_arguments_give_calls_with_defaults() -> None:
 
 
 def test_json_lists_become_tuples() -> None:
-    adapter: TypeAdapter[Call] = TypeAdapter(registry().call_type())
+    adapter: TypeAdapter[Call] = TypeAdapter(Annotated[Call, registry().item()])
     call = adapter.validate_json('{"flip": {"size": [3, 4]}}', strict=True)
     assert call.args["size"] == (3, 4)
     assert adapter.dump_python(call, mode="json") == {"flip": {"p": 0.5, "axis": "h", "size": [3, 4]}}

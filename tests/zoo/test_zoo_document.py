@@ -16,7 +16,7 @@ import zoo.__main__ as command
 from zoo.describe import describe
 from zoo.registry import ACTIVATIONS, DROPS, INITS, LAYERS, NORMS, Entry, Registry
 from zoo.spec.items import ops
-from zoo.spec.spec import spec_keys
+from zoo.spec.read import spec_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "zoo.md"

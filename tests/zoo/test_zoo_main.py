@@ -26,14 +26,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
-def test_validate_says_what_is_right(
+def test_validate_says_what_is_valid(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
         run(monkeypatch, "validate", "lenet5", "specs/resnet_small.yaml", "--set", "choices.norm=group_norm")
         == 0
     )
-    assert capsys.readouterr().out == "lenet5: right\nspecs/resnet_small.yaml: right\n"
+    assert capsys.readouterr().out == "lenet5: valid\nspecs/resnet_small.yaml: valid\n"
 
 
 def test_validate_tells_all_mistakes_of_all_specs(
@@ -43,7 +43,7 @@ def test_validate_tells_all_mistakes_of_all_specs(
     captured = capsys.readouterr()
     expected = [(ROOT / f"{name}.txt").read_text() for name in (BAD, "tests/specs/bad/shape_add")]
     assert captured.err == "".join(expected)
-    assert captured.out == "lenet5: right\n"
+    assert captured.out == "lenet5: valid\n"
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,25 @@
-"""Give a network its first weights, by the spec's rules: by kind of layer or by path, the later rule wins."""
+"""Initialise a network by the rules of its spec: by kind of layer or by path; the later rule wins."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import cache
 
 from torch import Tensor, nn
 
 from zoo.builder.network import BuiltLayer, Network
-from zoo.errors import Mark, Problem, SpecError
-from zoo.initializers import Site
+from zoo.errors import Problem, SpecError
+from zoo.initializers import MATRIX_AXES, Draw, Site
 from zoo.layers.shape import ShapeError
-from zoo.random_values import Draw
 from zoo.registry import INITS, Call
 from zoo.spec.choices import Choices, InitRule
-
-MATRIX_AXES = 2
+from zoo.spec.shapes import matches_path
 
 
 def initialise(network: Network, choices: Choices, seed: int) -> None:
-    """Fill a network that was built on the processor; torch's own stream is not touched.
+    """Fill the weights of a network on the CPU, without torch's global random stream.
 
-    Raises SpecError for a rule that fits no layer, or a layer that cannot start so.
+    Raises SpecError for a layer that cannot be initialised as its rule says.
     """
-    _check_rules(network.layers, choices.init)
     for built in network.layers:
         for name, parameter in built.module.named_parameters(recurse=False):
             weight = built.module.get_parameter("weight").detach()
@@ -41,19 +36,19 @@ def _fill(built: BuiltLayer, name: str, site: Site, rules: Sequence[InitRule]) -
         INITS[call.op].function(site, **call.args)
     except ShapeError as error:
         mark = rule.source.mark if rule and rule.source else built.mark
-        message = f"{call.op} cannot start {built.path}.{name}: {error}"
+        message = f"{call.op} cannot initialise {built.path}.{name}: {error}"
         raise SpecError([Problem(mark, "choices.init", message)]) from error
 
 
 def default_call(name: str, weight: Tensor) -> Call:
-    """Give what torch starts layers with: norms as the identity, others even within 1 / sqrt(fan_in)."""
+    """Return torch's default init: norms as the identity, other layers uniform within 1 / sqrt(fan_in)."""
     if weight.dim() < MATRIX_AXES:
         return Call("ones" if name == "weight" else "zeros", {})
     return Call("uniform", {})
 
 
 def rule_for(built: BuiltLayer, name: str, rules: Sequence[InitRule]) -> InitRule | None:
-    """Give the last rule that says what this parameter of the layer starts as, if any does."""
+    """Return the last rule for this parameter of the layer, if there is one."""
     fitting = [rule for rule in rules if getattr(rule, name) is not None and _fits(rule, built)]
     return fitting[-1] if fitting else None
 
@@ -61,24 +56,4 @@ def rule_for(built: BuiltLayer, name: str, rules: Sequence[InitRule]) -> InitRul
 def _fits(rule: InitRule, built: BuiltLayer) -> bool:
     if rule.layers and built.op not in rule.layers:
         return False
-    return rule.path is None or _pattern(rule.path).fullmatch(built.path) is not None
-
-
-@cache
-def _pattern(glob: str) -> re.Pattern[str]:
-    """Give the regular expression of a path: `*` stands for within a part, `**` for any number of parts."""
-    parts = re.split(r"(\*\*|\*)", glob)
-    meaning = {"*": r"[^.]*", "**": r".*"}
-    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts))
-
-
-def _check_rules(layers: Sequence[BuiltLayer], rules: Sequence[InitRule]) -> None:
-    """A rule by path that fits nothing is a mistake; one by kind may wait for its kind to be chosen."""
-    problems = []
-    for rule in rules:
-        if rule.path is not None and not any(_pattern(rule.path).fullmatch(built.path) for built in layers):
-            mark = rule.source.mark if rule.source else Mark("", 0, 1, "")
-            message = f"no layer is at '{rule.path}'"
-            problems.append(Problem(mark, "choices.init", message, "a path that make describe shows"))
-    if problems:
-        raise SpecError(problems)
+    return rule.path is None or matches_path(rule.path, built.path)

@@ -61,39 +61,6 @@ def group(stages: Sequence[str]) -> tuple[str, ...]:
     return tuple(stages[math.ceil((i + 1) * count / GROUPS) - 1] for i in range(GROUPS))
 
 
-def stage_parts(net: nn.Module, anatomy: Anatomy) -> Mapping[str, tuple[str, ...]]:
-    """Give the paths that belong to each stage: modules and parameters that come after the stage before it.
-
-    A stage is named by its last module, where it is tapped: of `blocks.2` and `blocks.5`, the second holds
-    blocks.3 to blocks.5. What lies between the last stage and the head belongs to the last stage, what lies
-    before the first to the first. Modules count in the order of their registration.
-    """
-    order = {path: place for place, (path, _) in enumerate(net.named_modules())}
-    ends = {stage: max(order[path] for path in order if _holds(stage, path)) for stage in anatomy.stages}
-    owners: dict[str, str] = {}
-    for name, _ in net.named_parameters():
-        path = name.rpartition(".")[0]
-        if not _holds(anatomy.head, path):
-            after = (stage for stage in anatomy.stages if ends[stage] >= order[path])
-            around = (stage for stage in anatomy.stages if _holds(stage, path))
-            owners[name] = next(around, next(after, anatomy.stages[-1]))
-    return {stage: _widest(net, stage, owners) for stage in anatomy.stages}
-
-
-def _widest(net: nn.Module, stage: str, owners: Mapping[str, str]) -> tuple[str, ...]:
-    """Name what is a stage's by as few paths as can be: a module that is all its own, once."""
-    named: list[str] = []
-    for path, module in net.named_modules():
-        inside = [f"{path}.{name}" for name, _ in module.named_parameters()]
-        whole = bool(path and inside) and all(owners.get(name) == stage for name in inside)
-        if whole and not any(_holds(outer, path) for outer in named):
-            named.append(path)
-    alone = (
-        name for name in owners if owners[name] == stage and not any(_holds(path, name) for path in named)
-    )
-    return (*alone, *named)
-
-
 def _watch(net: nn.Module, image: Tensor) -> dict[str, _Seen]:
     """Run the network once; give what each module that is called once gave out, in the order they ended."""
     seen: dict[str, _Seen] = {}

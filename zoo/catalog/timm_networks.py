@@ -25,7 +25,7 @@ def names() -> tuple[str, ...]:
     return tuple(timm.list_models())
 
 
-def fault(name: str, task: str) -> str:
+def reason_unavailable(name: str, task: str) -> str:
     """Say why a network cannot be had: another task, a tag that is not published, several heads."""
     try:
         heads = find_settings(name).classifier

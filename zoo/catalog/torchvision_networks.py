@@ -41,7 +41,7 @@ def names() -> tuple[str, ...]:
     return (*models.list_models(module=models), *segmentation_names())
 
 
-def fault(name: str, task: str) -> str:
+def reason_unavailable(name: str, task: str) -> str:
     """Say that a network is for the other task, or that there are no tags."""
     if name not in names():
         return f"torchvision has no network '{name}': its weights are named under weights"

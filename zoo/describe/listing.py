@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zoo.api import read_spec
 from zoo.describe.description import violated_facts
 from zoo.describe.text import counted, format_shape, make_console, markdown_table, scaled
 from zoo.describe.trace import describe
@@ -23,7 +24,7 @@ from zoo.errors import GraftError
 from zoo.pretrained.load import available_weights
 from zoo.spec.header import Facts
 from zoo.spec.inherit import SPECS, SUFFIX
-from zoo.spec.spec import Spec, read_spec
+from zoo.spec.spec import Spec
 
 RECIPES = ("pretrain",)  # folders of specs that train a network of another spec
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")

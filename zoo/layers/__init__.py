@@ -1,7 +1,7 @@
-"""The layer library: one function a layer. Importing this package registers them all.
+"""The layer library: one function per layer. Importing this package registers them all, without torch.
 
-A function's positional parameters are the shapes of its inputs; its keyword-only parameters are what a
-spec may write. It gives a module on the meta device, or the calls that it stands for.
+Positional parameters are the shapes of the inputs; keyword-only parameters are what a spec may write. The
+function returns a Layer (output shape and how to build the module), or the calls that it stands for.
 """
 
 from zoo.layers import activation, conv, drop, join, linear, norm, pool, resize, shortcut

@@ -1,10 +1,8 @@
-"""Convolutions. Input channels follow from what comes before."""
+"""Convolutions. Input channels follow from the layer before."""
 
 from __future__ import annotations
 
-from torch import nn
-
-from zoo.layers.shape import Padding, Positive, Shape, ShapeError, Size, channels_of, in_words, pair
+from zoo.layers.shape import Layer, Padding, Positive, Shape, ShapeError, Size, channels_of, pair, windowed
 from zoo.registry import layer
 
 
@@ -19,13 +17,14 @@ def conv(
     dilation: Size = 1,
     groups: Positive = 1,
     bias: bool = True,
-) -> nn.Module:
+) -> Layer:
     """Convolve: (C, H, W) to (out, H', W'), H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1."""
     channels = channels_of(x)
-    if channels % groups or out % groups:
-        raise ShapeError(f"{groups} groups do not divide both {channels} channels in and {out} out")
-    _fits(x, kernel, padding, dilation)
-    return nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias, device="meta")
+    _check_groups(groups, channels, out)
+    output = (out, *windowed(x, kernel, stride, padding, dilation))
+    return Layer(
+        output, lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias)
+    )
 
 
 @layer
@@ -38,12 +37,14 @@ def depthwise_conv(
     dilation: Size = 1,
     multiplier: Positive = 1,
     bias: bool = True,
-) -> nn.Module:
+) -> Layer:
     """Convolve every channel by itself: (C, H, W) to (C multiplier, H', W')."""
     channels = channels_of(x)
-    _fits(x, kernel, padding, dilation)
     out = channels * multiplier
-    return nn.Conv2d(channels, out, kernel, stride, padding, dilation, channels, bias, device="meta")
+    output = (out, *windowed(x, kernel, stride, padding, dilation))
+    return Layer(
+        output, lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, channels, bias)
+    )
 
 
 @layer
@@ -58,20 +59,25 @@ def conv_transpose(
     dilation: Size = 1,
     groups: Positive = 1,
     bias: bool = True,
-) -> nn.Module:
+) -> Layer:
     """Convolve at stride 1/stride: (C, H, W) to (out, H', W'), H' = (H - 1) stride - 2 padding + kernel."""
     channels = channels_of(x)
-    if channels % groups or out % groups:
-        raise ShapeError(f"{groups} groups do not divide both {channels} channels in and {out} out")
-    return nn.ConvTranspose2d(
-        channels, out, kernel, stride, padding, output_padding, groups, bias, dilation, device="meta"
+    _check_groups(groups, channels, out)
+    sides = []
+    for size, extent, step, margin, extra, spread in zip(
+        x[1:], *map(pair, (kernel, stride, padding, output_padding, dilation)), strict=True
+    ):
+        if extra >= max(step, spread):
+            raise ShapeError(f"output_padding {extra} must be smaller than stride or dilation")
+        sides.append((size - 1) * step - 2 * margin + spread * (extent - 1) + extra + 1)
+    return Layer(
+        (out, *sides),
+        lambda m: m.nn.ConvTranspose2d(
+            channels, out, kernel, stride, padding, output_padding, groups, bias, dilation
+        ),
     )
 
 
-def _fits(x: Shape, kernel: Size, padding: Padding, dilation: Size) -> None:
-    """Refuse a kernel that is larger than its padded input."""
-    sizes = zip(x[1:], pair(kernel), pair(padding), pair(dilation), strict=True)
-    for size, extent, margin, spread in sizes:
-        reach = spread * (extent - 1) + 1
-        if reach > size + 2 * margin:
-            raise ShapeError(f"a kernel that spans {reach} is larger than its padded input, {in_words(x)}")
+def _check_groups(groups: int, channels: int, out: int) -> None:
+    if channels % groups or out % groups:
+        raise ShapeError(f"groups {groups} does not divide both {channels} input and {out} output channels")

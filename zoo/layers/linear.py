@@ -1,20 +1,21 @@
-"""Fully connected layers, and the step from maps to flat features."""
+"""Fully connected layers, the step from feature maps to flat features, and the identity."""
 
 from __future__ import annotations
 
-from torch import nn
+from math import prod
 
-from zoo.layers.shape import Positive, Shape, features_of
+from zoo.layers.shape import Layer, Positive, Shape, features_of
 from zoo.registry import layer
 
 
 @layer
-def linear(x: Shape, *, out: Positive, bias: bool = True) -> nn.Module:
+def linear(x: Shape, *, out: Positive, bias: bool = True) -> Layer:
     """Multiply by a matrix and add a bias: (F,) to (out,)."""
-    return nn.Linear(features_of(x), out, bias, device="meta")
+    features = features_of(x)
+    return Layer((out,), lambda m: m.nn.Linear(features, out, bias))
 
 
 @layer
-def flatten(x: Shape) -> nn.Module:
-    """Lay a map out flat: (C, H, W) to (C H W,)."""
-    return nn.Flatten()
+def flatten(x: Shape) -> Layer:
+    """Flatten a feature map: (C, H, W) to (C H W,)."""
+    return Layer((prod(x),), lambda m: m.nn.Flatten())

@@ -1,10 +1,8 @@
-"""Pooling. Without `stride` windows do not overlap; with a stride smaller than the kernel they do."""
+"""Pooling. Without `stride`, windows do not overlap; with a stride smaller than the kernel, they do."""
 
 from __future__ import annotations
 
-from torch import nn
-
-from zoo.layers.shape import Padding, Positive, Shape, ShapeError, Size, channels_of, in_words, pair
+from zoo.layers.shape import Layer, Padding, Positive, Shape, ShapeError, Size, channels_of, pair, windowed
 from zoo.registry import layer
 
 
@@ -17,10 +15,13 @@ def max_pool(
     padding: Padding = 0,
     dilation: Positive = 1,
     ceil_mode: bool = False,
-) -> nn.Module:
-    """Take each window's largest: (C, H, W) to (C, H', W'); `ceil_mode` keeps windows that the edge cuts."""
-    _fits(x, kernel, padding)
-    return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+) -> Layer:
+    """Maximum of each window: (C, H, W) to (C, H', W'); `ceil_mode` keeps windows that cross the edge."""
+    _check_padding(kernel, padding)
+    sides = windowed(x, kernel, stride or kernel, padding, dilation, ceil=ceil_mode)
+    return Layer(
+        (x[0], *sides), lambda m: m.nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+    )
 
 
 @layer
@@ -32,30 +33,28 @@ def avg_pool(
     padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> nn.Module:
-    """Average each window: (C, H, W) to (C, H', W')."""
-    _fits(x, kernel, padding)
-    return nn.AvgPool2d(kernel, stride, padding, ceil_mode, count_include_pad)
+) -> Layer:
+    """Average of each window: (C, H, W) to (C, H', W')."""
+    _check_padding(kernel, padding)
+    sides = windowed(x, kernel, stride or kernel, padding, 1, ceil=ceil_mode)
+    return Layer(
+        (x[0], *sides), lambda m: m.nn.AvgPool2d(kernel, stride, padding, ceil_mode, count_include_pad)
+    )
 
 
 @layer
-def adaptive_avg_pool(x: Shape, *, size: Size) -> nn.Module:
+def adaptive_avg_pool(x: Shape, *, size: Size) -> Layer:
     """Average to a fixed size: (C, H, W) to (C, size, size)."""
-    channels_of(x)
-    return nn.AdaptiveAvgPool2d(pair(size))
+    return Layer((channels_of(x), *pair(size)), lambda m: m.nn.AdaptiveAvgPool2d(pair(size)))
 
 
 @layer
-def adaptive_max_pool(x: Shape, *, size: Size) -> nn.Module:
-    """Take the largest to a fixed size: (C, H, W) to (C, size, size)."""
-    channels_of(x)
-    return nn.AdaptiveMaxPool2d(pair(size))
+def adaptive_max_pool(x: Shape, *, size: Size) -> Layer:
+    """Maximum to a fixed size: (C, H, W) to (C, size, size)."""
+    return Layer((channels_of(x), *pair(size)), lambda m: m.nn.AdaptiveMaxPool2d(pair(size)))
 
 
-def _fits(x: Shape, kernel: Size, padding: Padding) -> None:
-    channels_of(x)
-    for size, extent, margin in zip(x[1:], pair(kernel), pair(padding), strict=True):
-        if extent > size + 2 * margin:
-            raise ShapeError(f"a window of {extent} is larger than its padded input, {in_words(x)}")
+def _check_padding(kernel: Size, padding: Padding) -> None:
+    for extent, margin in zip(pair(kernel), pair(padding), strict=True):
         if 2 * margin > extent:
-            raise ShapeError(f"padding {margin} is more than half of the window of {extent}")
+            raise ShapeError(f"padding {margin} is more than half of kernel {extent}")

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import Annotated, Literal
 
-import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor, nn
 
-from zoo.layers.shape import NotNegative, Positive, Shape, ShapeError, Size, channels_of, in_words, pair
+from zoo.layers.shape import (
+    Layer,
+    NotNegative,
+    Positive,
+    Shape,
+    ShapeError,
+    Size,
+    channels_of,
+    format_shape,
+    pair,
+)
 from zoo.registry import layer
 
 Mode = Literal["bilinear", "nearest", "bicubic"]
-
-
-class ResizeTo(nn.Module):
-    """The first input, resized to the height and width of the second."""
-
-    def __init__(self, mode: str) -> None:
-        super().__init__()
-        self.mode = mode
-
-    def extra_repr(self) -> str:
-        return f"mode={self.mode}"
-
-    def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        align = None if self.mode == "nearest" else False
-        return F.interpolate(x, size=like.shape[-2:], mode=self.mode, align_corners=align)
-
-
-class CropTo(nn.Module):
-    """The first input, its middle cut out to the height and width of the second."""
-
-    def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        height, width = like.shape[-2:]
-        top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
-        return x[..., top : top + height, left : left + width]
 
 
 @layer
@@ -46,31 +31,33 @@ def upsample(
     size: Size | None = None,
     mode: Mode = "bilinear",
     align_corners: bool = False,
-) -> nn.Module:
+) -> Layer:
     """Resize by `scale`, or to `size` pixels: (C, H, W) to (C, H scale, W scale)."""
     channels_of(x)
     if (scale is None) == (size is None):
-        raise ShapeError("needs scale or size, one of them")
+        raise ShapeError("needs either scale or size")
+    sides = pair(size) if size is not None else tuple(floor(side * (scale or 1)) for side in x[1:])
     align = None if mode == "nearest" else align_corners
-    return nn.Upsample(None if size is None else pair(size), scale, mode, align)
+    return Layer(
+        (x[0], *sides), lambda m: m.nn.Upsample(None if size is None else pair(size), scale, mode, align)
+    )
 
 
 @layer
-def resize_to(x: Shape, like: Shape, *, mode: Mode = "bilinear") -> nn.Module:
+def resize_to(x: Shape, like: Shape, *, mode: Mode = "bilinear") -> Layer:
     """Resize the first input to the second's height and width: (C, h, w), (D, H, W) to (C, H, W)."""
-    channels_of(x)
     channels_of(like)
-    return ResizeTo(mode)
+    return Layer((channels_of(x), *like[1:]), lambda m: m.ResizeTo(mode))
 
 
 @layer
-def crop_to(x: Shape, like: Shape) -> nn.Module:
-    """Cut the middle of the first input to the second's size: (C, h, w), (D, H, W) to (C, H, W)."""
+def crop_to(x: Shape, like: Shape) -> Layer:
+    """Crop the middle of the first input to the second's size: (C, h, w), (D, H, W) to (C, H, W)."""
     channels_of(x)
     channels_of(like)
     if x[1] < like[1] or x[2] < like[2]:
-        raise ShapeError(f"cannot cut {in_words(like)} out of {in_words(x)}")
-    return CropTo()
+        raise ShapeError(f"cannot crop {format_shape(like)} out of {format_shape(x)}")
+    return Layer((x[0], *like[1:]), lambda m: m.CropTo())
 
 
 @layer
@@ -79,36 +66,19 @@ def pad(
     *,
     size: NotNegative | tuple[NotNegative, NotNegative, NotNegative, NotNegative],
     mode: Literal["zeros", "reflect", "replicate"] = "zeros",
-) -> nn.Module:
+) -> Layer:
     """Add a margin of `size` pixels, or of (left, right, top, bottom), to (C, H, W)."""
     channels_of(x)
-    margins = (size,) * 4 if isinstance(size, int) else size
-    if mode == "zeros":
-        return nn.ZeroPad2d(margins)
-    if mode == "replicate":
-        return nn.ReplicationPad2d(margins)
-    if max(margins[:2]) >= x[2] or max(margins[2:]) >= x[1]:
-        raise ShapeError(f"a mirrored margin must be smaller than its input, {in_words(x)}")
-    return nn.ReflectionPad2d(margins)
-
-
-class PadToMultiple(nn.Module):
-    """Zeros around the input, until its height and width are multiples; its middle stays in the middle."""
-
-    def __init__(self, multiple: int) -> None:
-        super().__init__()
-        self.multiple = multiple
-
-    def forward(self, x: Tensor) -> Tensor:
-        tall, wide = (-x.shape[-2] % self.multiple, -x.shape[-1] % self.multiple)
-        return F.pad(x, (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2))
-
-    def extra_repr(self) -> str:
-        return f"multiple={self.multiple}"
+    left, right, top, bottom = margins = (size,) * 4 if isinstance(size, int) else size
+    if mode == "reflect" and (max(left, right) >= x[2] or max(top, bottom) >= x[1]):
+        raise ShapeError(f"a reflected margin must be smaller than the input of {format_shape(x)}")
+    kind = {"zeros": "ZeroPad2d", "reflect": "ReflectionPad2d", "replicate": "ReplicationPad2d"}[mode]
+    output = (x[0], x[1] + top + bottom, x[2] + left + right)
+    return Layer(output, lambda m: getattr(m.nn, kind)(margins))
 
 
 @layer
-def pad_to_multiple(x: Shape, *, multiple: Positive) -> nn.Module:
+def pad_to_multiple(x: Shape, *, multiple: Positive) -> Layer:
     """Add zeros around (C, H, W), up to the next multiples; `crop_to` the first size undoes it."""
-    channels_of(x)
-    return PadToMultiple(multiple)
+    output = (channels_of(x), *(side + -side % multiple for side in x[1:]))
+    return Layer(output, lambda m: m.PadToMultiple(multiple))

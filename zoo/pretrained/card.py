@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from zoo.errors import Mark, Problem, SpecError
 from zoo.spec.check import check
-from zoo.spec.dump import to_yaml
 from zoo.spec.header import Name, PositiveInt, TrainedInput
-from zoo.spec.reader import read_file
+from zoo.spec.yaml import read_file, to_yaml
 
 SUFFIX = ".card.yaml"
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 from zoo.errors import GraftError
-from zoo.spec.spec import Spec, read_spec
+from zoo.spec.read import parse_spec
+from zoo.spec.spec import Spec
 
 STATISTICS = ".running_mean"  # only batch norms have it
 SHOWN = 6
@@ -64,7 +65,7 @@ def activation_warning(
 
 def _written_activation(spec: Spec) -> str | None:
     try:
-        return read_spec(spec.path).choices.act.op
+        return parse_spec(spec.path).choices.act.op
     except GraftError:  # the file was removed, or is valid only with the overrides
         return None
 

@@ -1,4 +1,4 @@
-"""Blocks: bodies with parameters; `$name` takes a parameter's value, `$classes` the number of classes."""
+"""Blocks: bodies with parameters; `$name` stands for a parameter's value, `$classes` for the classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from zoo.errors import Mark, Problem, nearest
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, describe, text_of
+from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, text_of, unknown_keys, wrong_value
 
 TYPES: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
@@ -14,13 +14,13 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
     "str": (str,),
 }
-IN_WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a text"}
+TYPE_NAMES = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a text"}
 BLOCK_KEYS = ("params", "layers")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A named body; a parameter has a type (it must be given) or a default."""
+    """A named body; a parameter has a type (a value is required) or a default."""
 
     name: str
     params: Mapping[str, Node]
@@ -32,33 +32,24 @@ def read_blocks(node: Node | None, problems: list[Problem]) -> dict[str, Block]:
     if node is None:
         return {}
     if not isinstance(node, MapNode):
-        problems.append(Problem(node.mark, "blocks", f"found {describe(node)}", "a mapping"))
+        problems.append(wrong_value(node, "blocks", "a mapping"))
         return {}
-    blocks = {}
-    for name, item in node.items.items():
-        block = _block(name, item, node.keys[name], problems)
-        if block:
-            blocks[name] = block
-    return blocks
+    blocks = (_block(name, item, node.keys[name], problems) for name, item in node.items.items())
+    return {block.name: block for block in blocks if block}
 
 
 def _block(name: str, node: Node, at: Mark, problems: list[Problem]) -> Block | None:
     where = f"blocks.{name}"
     if not isinstance(node, MapNode):
-        problems.append(Problem(node.mark, where, f"found {describe(node)}", "params and layers"))
+        problems.append(wrong_value(node, where, "params and layers"))
         return None
-    for key in node.items:
-        if key not in BLOCK_KEYS:
-            message = f"unknown key '{key}'"
-            near = nearest(key, BLOCK_KEYS)
-            problems.append(Problem(node.keys[key], where, message, ", ".join(BLOCK_KEYS), near))
+    problems += unknown_keys(node, BLOCK_KEYS, where)
     body, params = node.get("layers"), node.get("params")
     if body is None:
         problems.append(Problem(at, where, "missing key 'layers'", ", ".join(BLOCK_KEYS)))
         return None
     if params is not None and not isinstance(params, MapNode):
-        wanted = "a mapping of names to a type or a default"
-        problems.append(Problem(params.mark, f"{where}.params", f"found {describe(params)}", wanted))
+        problems.append(wrong_value(params, f"{where}.params", "a mapping of names to a type or a default"))
         params = None
     return Block(name, params.items if params else {}, body)
 
@@ -66,7 +57,7 @@ def _block(name: str, node: Node, at: Mark, problems: list[Problem]) -> Block | 
 def bind(
     block: Block, given: MapNode, at: Mark, where: str, problems: list[Problem]
 ) -> dict[str, Node] | None:
-    """Give every parameter its value; None after adding to `problems`. `at` is the place of the use."""
+    """Return the value of every parameter; None after adding to `problems`. `at` is the place of the use."""
     before = len(problems)
     names = list(block.params)
     expected = ", ".join(names) or "no parameters"
@@ -79,11 +70,9 @@ def bind(
         kind = _kind(declared)
         value = given.get(name)
         if value is not None and not _fits(value, kind):
-            wanted = IN_WORDS[kind]
-            problems.append(Problem(value.mark, f"{where}.{name}", f"found {describe(value)}", wanted))
-        if value is None and _is_type(declared):
-            message = f"block '{block.name}' needs '{name}'"
-            problems.append(Problem(at, where, message, expected))
+            problems.append(wrong_value(value, f"{where}.{name}", TYPE_NAMES[kind]))
+        if value is None and text_of(declared) in TYPES:
+            problems.append(Problem(at, where, f"block '{block.name}' needs '{name}'", expected))
         bound[name] = declared if value is None else value
     return None if len(problems) > before else bound
 
@@ -108,12 +97,8 @@ def substitute(node: Node, scope: Mapping[str, Node], where: str, problems: list
     return Scalar(None, node.mark)
 
 
-def _is_type(declared: Node) -> bool:
-    return text_of(declared) in TYPES
-
-
 def _kind(declared: Node) -> str:
-    """Give the type that a parameter declares or its default has; '' for anything."""
+    """Return the type that a parameter declares or its default has; '' for any."""
     text = text_of(declared)
     if text is not None and text in TYPES:
         return text

@@ -1,4 +1,4 @@
-"""Validate nodes with pydantic; tell its errors by place: unknown key, missing key, wrong type, bad value."""
+"""Validate nodes with pydantic, and report its errors with their places."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from zoo.errors import Mark, Problem, nearest
@@ -42,11 +42,12 @@ EXPECTED = {
 }
 UNKNOWN = frozenset({"extra_forbidden", "unexpected_keyword_argument"})  # of a model, of a dataclass
 MISSING = frozenset({"missing"})
-SAID_BY_VALIDATOR = frozenset({"value_error", "assertion_error", "call_needs"})
+CUSTOM_MESSAGES = frozenset({"value_error", "assertion_error", "call_needs"})
+INPUT_CHANNELS = frozenset({"in", "in_channels", "in_features", "inputs", "input"})
 
 
 def check(adapter: TypeAdapter[Any], node: Node, at: Mark, where: str, problems: list[Problem]) -> Any:  # noqa: ANN401
-    """Validate `node` strictly, as JSON is validated; give the value, or None after adding to `problems`.
+    """Validate `node` strictly, as JSON; return the value, or None after adding to `problems`.
 
     `at` is the place of the key that holds the node, `where` its dotted name.
     """
@@ -54,13 +55,13 @@ def check(adapter: TypeAdapter[Any], node: Node, at: Mark, where: str, problems:
         return adapter.validate_json(json.dumps(plain(node)), strict=True)
     except ValidationError as error:
         found = [_locate(details, node, at, where) for details in error.errors(include_url=False)]
-        problems.extend(_tell(found, adapter))
+        problems.extend(_problems(found, adapter))
         return None
 
 
 @dataclass(frozen=True)
 class _Located:
-    """One pydantic error and the node it is about: for a missing key, the mapping that lacks it."""
+    """One pydantic error and its node: for a missing key, the mapping without it."""
 
     details: ErrorDetails
     node: Node
@@ -70,7 +71,7 @@ class _Located:
 
 
 def _locate(details: ErrorDetails, node: Node, at: Mark, where: str) -> _Located:
-    """Walk to the node of an error; parts of its location that no key bears name a branch of a union."""
+    """Find the node of an error; parts of its location that are not keys name a branch of a union."""
     mark, path = at, []
     for part in details["loc"]:
         if isinstance(node, MapNode) and isinstance(part, str) and part in node.items:
@@ -84,65 +85,63 @@ def _locate(details: ErrorDetails, node: Node, at: Mark, where: str) -> _Located
     return _Located(details, node, mark, ".".join([where, *map(str, path)]).strip("."), tuple(path))
 
 
-def _tell(found: Sequence[_Located], adapter: TypeAdapter[Any]) -> list[Problem]:
-    """Turn errors into problems: one for a value, however many branches of a union refused it."""
+def _problems(found: Sequence[_Located], adapter: TypeAdapter[Any]) -> list[Problem]:
+    """Return the problems of errors: one for a value, however many branches of a union refused it."""
     by_node: dict[int, list[_Located]] = {}
-    unknown, missing = _keys_of_type(UNKNOWN, found), _keys_of_type(MISSING, found)
-    problems = [_unknown_problem(located, adapter) for located in unknown]
-    misspelt = {(problem.where, problem.suggestion) for problem in problems}
-    problems += [
-        _missing_problem(located, adapter)
-        for located in missing
-        if (located.where, str(located.details["loc"][-1])) not in misspelt
-    ]
+    problems, misspelt = [], set()
     for located in found:
-        if located not in (*unknown, *missing):
+        if located.details["type"] in UNKNOWN:
+            problems.append(_unknown_key(located, adapter))
+            misspelt.add((problems[-1].where, problems[-1].suggestion))
+    for located in found:
+        kind = located.details["type"]
+        if kind in MISSING and (located.where, str(located.details["loc"][-1])) not in misspelt:
+            problems.append(_missing_key(located, adapter))
+        elif kind not in MISSING | UNKNOWN:
             by_node.setdefault(id(located.node), []).append(located)
-    for group in by_node.values():
-        if not _has_deeper(group[0], found):
-            problems.append(_value_problem(group))
-    return problems
+    wrong = (group for group in by_node.values() if not _has_deeper(group[0], found))
+    return problems + [_wrong_value(group, adapter) for group in wrong]
 
 
 def _has_deeper(located: _Located, found: Sequence[_Located]) -> bool:
-    """Say whether another branch of a union got further into the same value: its complaint is better."""
+    """Return whether another branch of a union got further into the same value: its error is better."""
     depth = len(located.path)
     return any(len(other.path) > depth and other.path[:depth] == located.path for other in found)
 
 
-def _keys_of_type(kinds: frozenset[str], found: Sequence[_Located]) -> list[_Located]:
-    return [located for located in found if located.details["type"] in kinds]
-
-
-def _missing_problem(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
-    keys = _keys_at(adapter.json_schema(), located.path)
+def _missing_key(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
+    keys = _keys_at(adapter, located.path)
     message = f"missing key '{located.details['loc'][-1]}'"
     return Problem(located.mark, located.where, message, ", ".join(keys))
 
 
-def _unknown_problem(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
+def _unknown_key(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
     key = str(located.path[-1])
-    keys = _keys_at(adapter.json_schema(), located.path[:-1])
+    keys = _keys_at(adapter, located.path[:-1])
     where = located.where.removesuffix(key).removesuffix(".")
     expected = ", ".join(keys) or "no keys"
+    if key in INPUT_CHANNELS and "out" in keys:
+        expected += "; input channels follow from the layer before"
+        return Problem(located.mark, where, f"unknown key '{key}'", expected)
     return Problem(located.mark, where, f"unknown key '{key}'", expected, nearest(key, keys))
 
 
-def _value_problem(group: Sequence[_Located]) -> Problem:
+def _wrong_value(group: Sequence[_Located], adapter: TypeAdapter[Any]) -> Problem:
     first = group[0]
     mark = first.node.mark if isinstance(first.node, Scalar | ListNode) else first.mark
     for located in group:
-        if located.details["type"] in SAID_BY_VALIDATOR:
+        if located.details["type"] in CUSTOM_MESSAGES:
             error = located.details.get("ctx", {}).get("error")
             return Problem(mark, first.where, str(error or located.details["msg"]))
     message = f"found {describe(first.node)}"
-    wanted = list(dict.fromkeys(_expected(located.details) for located in group))
-    suggestion = _suggestion(first)
+    expected = " or ".join(dict.fromkeys(_expected(located.details) for located in group))
+    if not isinstance(first.node, MapNode) and expected == EXPECTED["model_type"]:
+        examples = [branch["examples"][0] for branch in _at(adapter, first.path) if "examples" in branch]
+        expected += f", such as {examples[0]}" if examples else ""
     if first.details["type"] == "unknown_call":
-        context = first.details["ctx"]
         name = _call_name(first.node)
-        message = f"unknown {context['kind']} '{name}'" if name else message
-    return Problem(mark, first.where, message, " or ".join(wanted), suggestion)
+        message = f"unknown {first.details['ctx']['kind']} '{name}'" if name else message
+    return Problem(mark, first.where, message, expected, _suggestion(first))
 
 
 def _expected(details: ErrorDetails) -> str:
@@ -167,38 +166,31 @@ def _call_name(node: Node) -> str:
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else ""
 
 
-def _keys_at(schema: Mapping[str, Any], path: Sequence[str | int]) -> list[str]:
-    """Give the keys that a JSON Schema allows at a path."""
-    found: dict[str, None] = {}
-    for branch in _branches_at(schema, [schema], path):
-        found.update(dict.fromkeys(branch.get("properties", ())))
-    return list(found)
+def _keys_at(adapter: TypeAdapter[Any], path: Sequence[str | int]) -> list[str]:
+    """Return the keys that a JSON Schema allows at a path."""
+    return list(dict.fromkeys(key for branch in _at(adapter, path) for key in branch.get("properties", ())))
 
 
-def _branches_at(
-    root: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]], path: Sequence[str | int]
-) -> list[Mapping[str, Any]]:
-    level = [branch for schema in schemas for branch in _unions(root, schema)]
-    if not path:
-        return level
-    below = []
-    for branch in level:
-        child = branch.get("properties", {}).get(path[0])
-        child = child or next(iter(branch.get("patternProperties", {}).values()), None)
-        child = child or branch.get("additionalProperties") or branch.get("items")
-        if isinstance(child, Mapping):
-            below.append(child)
-    return _branches_at(root, below, path[1:])
+def _at(adapter: TypeAdapter[Any], path: Sequence[str | int]) -> list[Mapping[str, Any]]:
+    """Return the branches of a JSON Schema at a path."""
+    root = adapter.json_schema()
+    level = _branches(root, root)
+    for part in path:
+        children = (_child(branch, part) for branch in level)
+        level = [branch for child in children if child for branch in _branches(root, child)]
+    return level
 
 
-def _unions(root: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Follow references and spread unions."""
+def _child(branch: Mapping[str, Any], part: str | int) -> Mapping[str, Any] | None:
+    child = branch.get("properties", {}).get(part)
+    child = child or next(iter(branch.get("patternProperties", {}).values()), None)
+    child = child or branch.get("additionalProperties") or branch.get("items")
+    return child if isinstance(child, Mapping) else None
+
+
+def _branches(root: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a schema and the schemas of its unions, references resolved."""
     if "$ref" in schema:
-        return _unions(root, root["$defs"][schema["$ref"].rpartition("/")[2]])
-    spread = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
-    return [schema, *(branch for part in spread for branch in _unions(root, part))]
-
-
-def adapter_of(model: type[BaseModel] | TypeAdapter[Any]) -> TypeAdapter[Any]:
-    """Give a TypeAdapter for a model class, or the adapter itself."""
-    return model if isinstance(model, TypeAdapter) else TypeAdapter(model)
+        return _branches(root, root["$defs"][schema["$ref"].rpartition("/")[2]])
+    unions = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
+    return [schema, *(branch for part in unions for branch in _branches(root, part))]

@@ -1,26 +1,36 @@
-"""The spec's `choices`: what the slots `norm`, `act` and `drop` stand for, and what weights start as."""
+"""The spec's `choices`: what the slots `norm`, `act` and `drop` stand for, and the initial weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import zoo.initializers  # noqa: F401  (registers every init)
-from zoo.errors import Problem, nearest
+from zoo.errors import Problem
 from zoo.registry import INITS, Call, Registry
 from zoo.spec.calls import read_call
 from zoo.spec.items import NONE, SLOTS, ops
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, describe, is_null, text_of
+from zoo.spec.nodes import (
+    ListNode,
+    MapNode,
+    Node,
+    Scalar,
+    is_null,
+    text_of,
+    unknown_keys,
+    unknown_name,
+    wrong_value,
+)
 
 KEYS = ("norm", "act", "drop", "input_drop", "init")
 RULE_KEYS = ("layer", "path", "weight", "bias")
-KINDS: dict[str, Registry] = {"norm": SLOTS["norm"]}  # names that rules may use for many layers at once
+KINDS: dict[str, Registry] = {"norm": SLOTS["norm"]}  # names in rules that stand for several ops
 WEIGHT_LAYERS = ("conv", "depthwise_conv", "conv_transpose", "linear")
 NO_CALL = Call(NONE, {})
 
 
 @dataclass(frozen=True)
 class InitRule:
-    """Weights and biases of the layers of a kind, or at a path (a glob), and what they start as."""
+    """The initial weights and biases of the layers of a kind, or at a path (a glob)."""
 
     layers: tuple[str, ...] = ()
     path: str | None = None
@@ -31,7 +41,7 @@ class InitRule:
 
 @dataclass(frozen=True)
 class Choices:
-    """One call a slot (`none`: no module), and the init rules, of which the later wins."""
+    """One call per slot (`none`: no module), and the init rules, of which the later wins."""
 
     norm: Call = NO_CALL
     act: Call = NO_CALL
@@ -40,7 +50,7 @@ class Choices:
     init: tuple[InitRule, ...] = ()
 
     def of(self, slot: str) -> Call:
-        """Give the call that a slot stands for."""
+        """Return the call that a slot stands for."""
         return {"norm": self.norm, "act": self.act, "drop": self.drop, "input_drop": self.input_drop}[slot]
 
 
@@ -49,12 +59,9 @@ def read_choices(node: Node | None, problems: list[Problem]) -> Choices:
     if node is None:
         return Choices()
     if not isinstance(node, MapNode):
-        problems.append(Problem(node.mark, "choices", f"found {describe(node)}", "a mapping"))
+        problems.append(wrong_value(node, "choices", "a mapping"))
         return Choices()
-    for key in node.items:
-        if key not in KEYS:
-            message = f"unknown key '{key}'"
-            problems.append(Problem(node.keys[key], "choices", message, ", ".join(KEYS), nearest(key, KEYS)))
+    problems += unknown_keys(node, KEYS, "choices")
     norm, act, drop = (_slot(node, slot, SLOTS[slot], problems) for slot in SLOTS)
     input_drop = _slot(node, "input_drop", SLOTS["drop"], problems)
     init = node.get("init")
@@ -70,7 +77,7 @@ def _slot(node: MapNode, slot: str, registry: Registry, problems: list[Problem])
         chosen = Scalar("null", chosen.mark)
     before = len(problems)
     call = read_call(registry, chosen, f"choices.{slot}", problems)
-    if call is None:  # the list of names leaves out the one that no registry holds
+    if call is None:  # the names that were listed lack the one that is in no registry
         problems[before:] = [_with_none(problem) for problem in problems[before:]]
     return call or NO_CALL
 
@@ -79,16 +86,15 @@ def _with_none(problem: Problem) -> Problem:
     if not problem.message.startswith("unknown ") or problem.message.startswith("unknown key"):
         return problem
     near = problem.suggestion or (NONE if "'null'" in problem.message else "")
-    return Problem(problem.mark, problem.where, problem.message, f"{NONE}, {problem.expected}", near)
+    return replace(problem, expected=f"{NONE}, {problem.expected}", suggestion=near)
 
 
 def _rules(node: Node, problems: list[Problem]) -> tuple[InitRule, ...]:
-    """Read `init`: a list of rules and calls; a call alone means the weights of every weight layer."""
-    items = node.items if isinstance(node, ListNode) else (node,)
-    places = (
-        [f"choices.init.{i}" for i in range(len(items))] if isinstance(node, ListNode) else ["choices.init"]
-    )
-    read = (_rule(item, where, problems) for item, where in zip(items, places, strict=True))
+    """Read `init`: a list of rules and calls; a call alone is for the weights of every weight layer."""
+    if isinstance(node, ListNode):
+        read = [_rule(item, f"choices.init.{i}", problems) for i, item in enumerate(node.items)]
+    else:
+        read = [_rule(node, "choices.init", problems)]
     return tuple(rule for rule in read if rule is not None)
 
 
@@ -97,11 +103,7 @@ def _rule(node: Node, where: str, problems: list[Problem]) -> InitRule | None:
         call = read_call(INITS, node, where, problems)
         return None if call is None else InitRule(WEIGHT_LAYERS, None, call, None, node)
     before = len(problems)
-    for key in node.items:
-        if key not in RULE_KEYS:
-            near = nearest(key, RULE_KEYS)
-            message = f"unknown key '{key}'"
-            problems.append(Problem(node.keys[key], where, message, ", ".join(RULE_KEYS), near))
+    problems += unknown_keys(node, RULE_KEYS, where)
     if not {"weight", "bias"} & set(node.items) and len(problems) == before:
         problems.append(Problem(node.mark, where, "sets nothing", "weight or bias, and layer or path"))
     layers = _rule_layers(node.get("layer"), where, problems)
@@ -119,21 +121,23 @@ def _rule(node: Node, where: str, problems: list[Problem]) -> InitRule | None:
 def _rule_layers(node: Node | None, where: str, problems: list[Problem]) -> tuple[str, ...]:
     if node is None:
         return ()
-    name = text_of(node)
+    name, where = text_of(node), f"{where}.layer"
     if name in KINDS:
         return KINDS[name].names()
-    if name is None or name not in ops():
-        known = (*ops(), *KINDS)
-        found = describe(node) if name is None else f"unknown layer '{name}'"
-        near = nearest(name or "", known)
-        problems.append(Problem(node.mark, f"{where}.layer", found, "an op, or norm for every norm", near))
-        return ()
-    return (name,)
+    if name in ops() and name is not None:
+        return (name,)
+    expected = "an op, or norm for every norm"
+    if name is None:
+        problems.append(wrong_value(node, where, expected))
+    else:
+        problem = unknown_name("layer", name, node.mark, where, (*ops(), *KINDS))
+        problems.append(replace(problem, expected=expected))
+    return ()
 
 
 def _rule_path(node: Node | None, where: str, problems: list[Problem]) -> str | None:
     if node is None or text_of(node):
         return text_of(node)
-    wanted = "a module path; * stands for one part of it, ** for any number"
-    problems.append(Problem(node.mark, f"{where}.path", f"found {describe(node)}", wanted))
+    expected = "a module path; * stands for one part of it, ** for any number"
+    problems.append(wrong_value(node, f"{where}.path", expected))
     return None

@@ -1,4 +1,4 @@
-"""Write a network out: blocks, repeats, slots and wires become a tree of plain layers."""
+"""Expand a network: blocks, repeats, slots and wires become a tree of plain layers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import NamedTuple
 from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.registry import Call
 from zoo.spec.blocks import Block, substitute
-from zoo.spec.calls import empty, read_args
+from zoo.spec.calls import no_arguments, read_args
 from zoo.spec.choices import Choices
 from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, WIRES, misspelt_op, op_key, ops
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, describe, text_of
+from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, text_of, wrong_value
 from zoo.spec.tree import INPUT, Group, Item, Leaf, Tree, join
 from zoo.spec.uses import Copies, Scope, read_use
 from zoo.spec.wires import INPUT_NAME, Line, Wires
@@ -22,10 +22,21 @@ MAX_LAYERS = 10_000
 CHILD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 ITEM = "an op, a slot, {use: BLOCK}, or named or listed children"
 INPUT_DROP = "input_drop"
+ATTRIBUTES = """
+T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
+dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
+load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters
+register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to
+to_empty train type xpu zero_grad
+"""
+MODULE_NAMES = frozenset(ATTRIBUTES.split())  # public attributes of torch.nn.Module: not names of children
 
 
 class _Written(NamedTuple):
-    """A call as it stands in the file."""
+    """A call as written in the file."""
 
     name: str
     args: Node
@@ -34,7 +45,7 @@ class _Written(NamedTuple):
 
 @dataclass(frozen=True)
 class _Entry:
-    """One child to write: its name and node, the scope it is written in, and wires that a use hands on."""
+    """One child to expand: its name, node and scope, and the wires that it has from the use of its block."""
 
     name: str
     node: Node
@@ -47,12 +58,12 @@ class _Entry:
 def expand(
     layers: Node, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: list[Problem]
 ) -> Tree:
-    """Write the section `layers` out; adds to `problems`, after which the tree is not whole."""
+    """Expand the section `layers`; adds to `problems`, after which the tree is not complete."""
     return _Expander(blocks, choices, classes, problems).network(layers)
 
 
 class _Expander:
-    """Holds what is the same for the whole network, and gathers its taps and problems."""
+    """Holds what is the same for the whole network, and collects its taps and problems."""
 
     def __init__(
         self, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: list[Problem]
@@ -67,12 +78,13 @@ class _Expander:
     def network(self, layers: Node) -> Tree:
         scope = Scope("layers", {"classes": self.classes})
         entries = self._entries(layers, scope) if isinstance(layers, MapNode | ListNode) else []
-        if not entries:
-            found = "holds none" if isinstance(layers, MapNode | ListNode) else f"found {describe(layers)}"
-            self._add(layers.mark, "layers", found, "named or listed layers")
+        if isinstance(layers, Scalar):
+            self.problems.append(wrong_value(layers, "layers", "named or listed layers"))
+        elif not entries:
+            self._add(layers.mark, "layers", "there are no layers", "named or listed layers")
         for wire in WIRES:
             if isinstance(layers, MapNode) and wire in layers.items:
-                self._add(layers.keys[wire], "layers", f"the whole network has no '{wire}'", "named layers")
+                self._add(layers.keys[wire], "layers", f"the network cannot have '{wire}'", "named layers")
         if self.choices.input_drop.op != NONE:
             entries.insert(0, _Entry(INPUT_DROP, Scalar(INPUT_DROP, layers.mark), layers.mark, scope))
         line = Line(INPUT, INPUT)
@@ -96,7 +108,7 @@ class _Expander:
         return tuple(children)
 
     def _entries(self, node: MapNode | ListNode, scope: Scope) -> list[_Entry]:
-        """Give the children of a mapping by name, those of a list by number, blocks written in place."""
+        """Return the children of a mapping by name, those of a list by number, blocks expanded in place."""
         if isinstance(node, ListNode):
             flat = [entry for item in node.items for entry in self._spliced(item, scope)]
             return [replace(entry, name=str(index)) for index, entry in enumerate(flat)]
@@ -105,22 +117,26 @@ class _Expander:
             if key in WIRES:
                 continue
             if not CHILD_NAME.fullmatch(key) or key in (INPUT_NAME, *RESERVED):
-                wanted = "a name of letters, digits and underscores that is no key of the language"
-                self._add(node.keys[key], scope.where, f"'{key}' cannot name a layer", wanted)
+                expected = "letters, digits and underscores that are not a key of the spec language"
+                self._add(node.keys[key], scope.where, f"'{key}' cannot be the name of a layer", expected)
+                continue
+            if key in MODULE_NAMES:
+                where, message = join(scope.where, key), f"'{key}' is an attribute of every torch module"
+                self._add(node.keys[key], where, message, f"another name, such as {key}1")
                 continue
             inside = replace(scope, where=join(scope.where, key))
             entries.append(_Entry(key, item, node.keys[key], inside))
         return entries
 
     def _spliced(self, item: Node, scope: Scope) -> list[_Entry]:
-        """Give an item of a list; for a block, the items of its copies. Its wires go to the ends."""
+        """Return an item of a list; for a block, the items of its copies, with its wires at the ends."""
         if not isinstance(item, MapNode) or op_key(item) != "use":
             return [_Entry("0", item, item.mark, scope)]
         copies = self._use(item, scope)
         if copies is None:
             return []
         if copies.names is not None:
-            self._add(item.keys["names"], scope.where, "names inside a list", "names under a key")
+            self._add(item.keys["names"], scope.where, "names inside a list", "names in a use under a key")
         entries: list[_Entry] = []
         for body, inside in copies.bodies:
             if isinstance(body, ListNode):
@@ -141,17 +157,17 @@ class _Expander:
         return copies
 
     def _item(self, entry: _Entry, path: str, line: Line) -> Item | None:
-        """Write one child; `line` moves on to its value. None for what adds no module."""
+        """Expand one child and advance `line` to its value. None for what adds no module."""
         node, scope = entry.node, entry.scope
         if isinstance(node, Scalar):
             node = substitute(node, scope.params, scope.where, self.problems)
         text = text_of(node)
         if text is not None:
-            return self._call(entry, _Written(text, empty(node.mark), node.mark), path, line)
+            return self._call(entry, _Written(text, no_arguments(node.mark), node.mark), path, line)
         if isinstance(node, ListNode):
             return self._group(entry, self._entries(node, scope), path, line, keep_input=True)
         if isinstance(node, Scalar):
-            self._add(node.mark, scope.where, f"found {describe(node)}", ITEM)
+            self.problems.append(wrong_value(node, scope.where, ITEM))
             return None
         wanted, named = self._wires_of(node, scope)
         entry = replace(entry, wanted=entry.wanted or wanted)
@@ -168,7 +184,7 @@ class _Expander:
         if op:
             for key in node.items:
                 if key not in (op, *WIRES):
-                    expected = f"{op}, and beside it {' and '.join(WIRES)}"
+                    expected = f"{op} and, beside it, {' or '.join(WIRES)}"
                     near = nearest(key, WIRES)
                     self._add(node.keys[key], entry.scope.where, f"unknown key '{key}'", expected, near)
             return self._call(entry, _Written(op, node.items[op], node.keys[op]), path, line)
@@ -178,7 +194,7 @@ class _Expander:
         return self._group(entry, self._entries(node, entry.scope), path, line)
 
     def _used(self, entry: _Entry, node: MapNode, path: str, line: Line) -> Item | None:
-        """Write a block out under a key: its body itself, or a group of its copies."""
+        """Expand a block under a key: its body itself, or a group of its copies."""
         copies = self._use(node, entry.scope)
         if copies is None:
             return None
@@ -198,7 +214,7 @@ class _Expander:
     def _group(
         self, entry: _Entry, entries: Sequence[_Entry], path: str, line: Line, *, keep_input: bool = False
     ) -> Group:
-        """Write children under a name. In a list, `input` stays that of the mapping around it."""
+        """Expand children under a name. In a list, `input` stays that of the mapping around it."""
         sources = self.wires.sources(entry.wanted, line, entry.scope.where)
         if len(sources) != 1:
             mark = entry.wanted.mark if entry.wanted else entry.mark
@@ -227,17 +243,17 @@ class _Expander:
         if 0 < len(sources) < fewest or (most is not None and len(sources) > most):
             takes = "1 input" if most == 1 else f"{fewest} inputs" + ("" if most else " or more")
             message = f"takes {takes}, found {len(sources)}"
-            self._add(at, f"{where}.{call.op}", message, "that many names in from")
+            self._add(at, f"{where}.{call.op}", message, f"{takes} in from")
         line.value = join(path, entry.name)
         return Leaf(line.value, entry.name, call.op, call.args, sources, at)
 
     def _resolve(self, written: _Written, scope: Scope) -> Call | None:
-        """Give the call that a name makes: a slot's choice, or the op with its arguments checked."""
+        """Return the call of a name: a slot's choice, or the op with its arguments checked."""
         name, args, at = written
         if name in (*SLOTS, INPUT_DROP, NONE):
             if not isinstance(args, MapNode) or args.items:
                 message = f"'{name}' takes no arguments"
-                self._add(at, scope.where, message, f"what choices.{name} says, or an op")
+                self._add(at, scope.where, message, f"arguments in choices.{name}, or an op")
             return Call(NONE, {}) if name == NONE else self.choices.of(name)
         if name not in ops() or name in PARAMETRISATIONS:
             known = [op for op in (*SLOTS, NONE, *ops()) if op not in PARAMETRISATIONS]
@@ -253,7 +269,7 @@ class _Expander:
         return None if checked is None else Call(name, checked)
 
     def _wires_of(self, node: MapNode, scope: Scope) -> tuple[Node | None, Node | None]:
-        """Give the nodes of `from` and `as`, parameters put in."""
+        """Return the nodes of `from` and `as`, parameters substituted."""
         found = []
         for key in WIRES:
             item = node.get(key)

@@ -1,4 +1,4 @@
-"""The parts of a spec that are not layers: name, input, weights, facts. Each class is its own schema."""
+"""The parts of a spec that are not layers: name, input, weights, facts. Each model is its own schema."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ ResizeRule = Literal["squash", "crop", "pad"]
 
 
 def _one_of(*keys: str) -> dict[str, Any]:
-    """Tell the JSON Schema what our own validator checks: one of these keys is given, no more."""
+    """Return the JSON Schema of what a validator checks: exactly one of these keys is given."""
     return {"oneOf": [{"required": [key]} for key in keys]}
 
 
 class Input(BaseModel):
-    """What the network takes: size in pixels, and how an image is brought to it (`mean`, `std` on 0 to 1)."""
+    """The size of the image in pixels, and its preprocessing (`mean`, `std` for values from 0 to 1)."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(
+        json_schema_extra={"examples": ["{channels: 1, height: 32, width: 32}"]}
+    )
 
     channels: PositiveInt = 3
     height: Pixels = 224
@@ -44,7 +46,7 @@ class Input(BaseModel):
 
 
 class TrainedInput(BaseModel):
-    """The preprocessing that weights were trained with; what is not said stays as the spec has it."""
+    """The preprocessing that weights were trained with; None stays as the spec has it."""
 
     model_config = STRICT
 
@@ -84,7 +86,7 @@ class WeightsEntry(BaseModel):
 
 
 class Facts(BaseModel):
-    """What is known of the network from its source, held by tests; the `_of` keys tell it by module path.
+    """Facts about the network from its source, checked by tests; those in `_of` are by module path.
 
     MACs are multiply-adds of convolutions and linear layers for one image of the spec's input size.
     """
@@ -108,12 +110,12 @@ class CatalogueModel(BaseModel):
     @model_validator(mode="after")
     def _one(self) -> CatalogueModel:
         if (self.timm is None) == (self.torchvision is None):
-            raise ValueError("a model is named by timm or by torchvision, one of them")
+            raise ValueError("expected either timm or torchvision")
         return self
 
 
 class Header(BaseModel):
-    """Every key of a spec save the network and the sections of other packages."""
+    """Every key of a spec except the network and the sections of other packages."""
 
     model_config = STRICT
 

@@ -1,4 +1,4 @@
-"""From a spec's name to one whole document: `extends` and `include` found, read and written in."""
+"""Find and read a spec's file, and merge in what it extends and includes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from zoo.errors import GraftError, Mark, Problem, SpecError, nearest
 from zoo.spec.items import op_key
 from zoo.spec.merge import merge_documents, merge_items
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, describe, text_of, walk
-from zoo.spec.reader import read_file
+from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, text_of, walk, wrong_value
+from zoo.spec.yaml import read_file
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 SUFFIX = ".yaml"
@@ -19,7 +19,7 @@ NOT_INHERITED = ("name",)
 
 
 def load_document(path: Path, shown: str, overrides: Sequence[MapNode] = ()) -> MapNode:
-    """Read a spec's file with all that it extends and includes, `overrides` laid over it in turn.
+    """Read a spec's file with everything that it extends and includes, and lay `overrides` over it in turn.
 
     Raises GraftError or SpecError.
     """
@@ -36,21 +36,21 @@ def _load_extended(path: Path, shown: str, chain: tuple[Path, ...]) -> MapNode:
         return document
     name = text_of(parent)
     if name is None:
-        raise SpecError([Problem(parent.mark, "extends", f"found {describe(parent)}", "the name of a spec")])
+        raise SpecError([wrong_value(parent, "extends", "the name of a spec")])
     found = _find(name, path.parent, parent.mark, "extends", chain)
     base = _load_extended(found, _shown(found), (*chain, found))
     return merge_documents(base.without(*NOT_INHERITED), document.without("extends"))
 
 
 def _find(name: str, folder: Path, mark: Mark, where: str, chain: tuple[Path, ...]) -> Path:
-    """Give the file of a spec by name: beside the file that names it, else among the zoo's own."""
+    """Return the file of a spec by name: beside the file that names it, else among the zoo's own."""
     filename = name if name.endswith(SUFFIX) else name + SUFFIX
     for candidate in (folder / filename, SPECS / filename):
         if "\0" not in filename and candidate.is_file():
             found = candidate.resolve()
             if found in chain:
                 circle = " -> ".join(step.stem for step in (*chain[chain.index(found) :], found))
-                raise SpecError([Problem(mark, where, f"goes round in a circle: {circle}", "another spec")])
+                raise SpecError([Problem(mark, where, f"the specs form a circle: {circle}", "another spec")])
             return found
     known = sorted({path.stem for place in (folder, SPECS) for path in place.glob("*" + SUFFIX)})
     expected = f"a file {filename} beside this one, or in {_shown(SPECS)}"
@@ -58,13 +58,13 @@ def _find(name: str, folder: Path, mark: Mark, where: str, chain: tuple[Path, ..
 
 
 def _shown(path: Path) -> str:
-    """Name a path as short as it can be from here."""
+    """Return the shortest name of a path."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 
 
 def _write_includes(document: MapNode, folder: Path, chain: tuple[Path, ...]) -> MapNode:
-    """Replace every `include` in the layers and blocks by what it names; bring the blocks along."""
+    """Replace every `include` in the layers and blocks by what it names, and copy the blocks it needs."""
     writer = _IncludeWriter(folder, chain)
     for key in ("layers", "blocks"):
         node = document.get(key)
@@ -83,7 +83,7 @@ def _write_includes(document: MapNode, folder: Path, chain: tuple[Path, ...]) ->
 
 
 class _IncludeWriter:
-    """Writes includes in; gathers the blocks they need and what is wrong with them."""
+    """Replaces includes; collects the blocks they need and the problems."""
 
     def __init__(self, folder: Path, chain: tuple[Path, ...]) -> None:
         self.folder = folder
@@ -92,7 +92,7 @@ class _IncludeWriter:
         self.problems: list[Problem] = []
 
     def write(self, node: Node, where: str) -> Node:
-        """Give the node with every include below it written in."""
+        """Return the node with every include below it replaced."""
         if isinstance(node, ListNode):
             items = (self.write(item, f"{where}.{index}") for index, item in enumerate(node.items))
             return replace(node, items=tuple(items))
@@ -112,21 +112,20 @@ class _IncludeWriter:
         target = node.items["include"]
         name = text_of(target)
         if name is None:
-            wanted = "SPEC or SPEC.path.of.a.part"
-            raise SpecError([Problem(target.mark, f"{where}.include", f"found {describe(target)}", wanted)])
+            raise SpecError([wrong_value(target, f"{where}.include", "SPEC or SPEC.path.of.a.part")])
         spec, _, part = name.partition(".")
         path = _find(spec, self._folder_of(target.mark), target.mark, f"{where}.include", self.chain)
         source = _load_extended(path, _shown(path), (*self.chain, path))
         source = _write_includes(source, path.parent, (*self.chain, path))
         subtree = _part(source, part, name, target.mark, f"{where}.include")
-        self._bring_blocks(source, subtree, spec)
+        self._copy_blocks(source, subtree, spec)
         return merge_items(_qualify(subtree, spec), node.without("include"))
 
     def _folder_of(self, mark: Mark) -> Path:
         return Path(mark.file).parent if mark.line else self.folder
 
-    def _bring_blocks(self, source: MapNode, subtree: Node, spec: str) -> None:
-        """Copy the blocks that the subtree uses, and those that they use, under `SPEC.BLOCK`."""
+    def _copy_blocks(self, source: MapNode, subtree: Node, spec: str) -> None:
+        """Copy the blocks that the subtree uses, directly or not, under `SPEC.BLOCK`."""
         blocks = source.get("blocks")
         known = blocks.items if isinstance(blocks, MapNode) else {}
         todo = _used(subtree)
@@ -156,14 +155,14 @@ def _qualify(node: Node, spec: str) -> Node:
 
 
 def _part(source: MapNode, part: str, name: str, mark: Mark, where: str) -> Node:
-    """Give the subtree at a dotted path of a spec's layers, all layers for an empty path."""
+    """Return the subtree at a dotted path of a spec's layers; all layers for an empty path."""
     node = source.get("layers")
     if node is None:
         raise SpecError([Problem(mark, where, f"'{name}' declares no layers", "a spec with layers")])
     for step in part.split(".") if part else ():
         children = _children(node)
         if step not in children:
-            known = ", ".join(children) or "the layer as a whole: what a block writes out has no parts here"
+            known = ", ".join(children) or "the whole layer: a block cannot be included in parts"
             message = f"'{name}' has no part '{step}'"
             raise SpecError([Problem(mark, where, message, known, nearest(step, children))])
         node = children[step]
@@ -177,7 +176,7 @@ def _children(node: Node) -> dict[str, Node]:
 
 
 def find_spec(name: str | Path) -> Path:
-    """Give the file of a spec: a path, or the name of one of the zoo's own. Raises GraftError."""
+    """Return the file of a spec: a path, or the name of one of the zoo's own. Raises GraftError."""
     path = Path(name)
     if path.is_file():
         return path

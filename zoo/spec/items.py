@@ -1,4 +1,4 @@
-"""What an item of a network is: a call of an op or slot, a block to write out, or children."""
+"""The kinds of items of a network: a call of an op or slot, a use of a block, or children."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from zoo.spec.nodes import ListNode, MapNode, Node, is_null, text_of
 SLOTS: Mapping[str, Registry] = {"norm": NORMS, "act": ACTIVATIONS, "drop": DROPS}
 NONE = "none"  # the choice that adds no module
 PARAMETRISATIONS = frozenset({"weight_norm"})  # norms that change how weights are held, and add no module
-CHANGES_SHAPE = frozenset({"maxout"})  # alone of the norms, activations and drops
 WIRES = ("from", "as")
 USE_KEYS = ("use", "repeat", "with", "first", "names")
 RESERVED = frozenset({*WIRES, *USE_KEYS, "include"})
@@ -20,7 +19,7 @@ RESERVED = frozenset({*WIRES, *USE_KEYS, "include"})
 
 @cache
 def ops() -> dict[str, Entry]:
-    """Give every op that a network may call, by name; no two registries share one."""
+    """Return every op that a network may call, by name; no two registries share a name."""
     found: dict[str, Entry] = {}
     for registry in (LAYERS, NORMS, ACTIVATIONS, DROPS):
         for name in registry.names():
@@ -30,19 +29,13 @@ def ops() -> dict[str, Entry]:
     return found
 
 
-@cache
-def keeps_shape(op: str) -> bool:
-    """Say whether what a layer gives has the shape of what it takes: norms, activations and drops."""
-    return op not in CHANGES_SHAPE and any(op in registry for registry in (NORMS, ACTIVATIONS, DROPS))
-
-
 def is_callable_name(name: str) -> bool:
-    """Say whether an item may call this name: an op, a slot or `none`."""
+    """Return whether an item may call this name: an op, a slot or `none`."""
     return name in ops() or name in SLOTS or name == NONE
 
 
 def op_key(node: Node) -> str:
-    """Give the key that makes a mapping a call: an op or slot, `use` or `include`; '' for children."""
+    """Return the key that makes a mapping a call: an op or slot, `use` or `include`; '' for children."""
     if not isinstance(node, MapNode):
         return ""
     for key in ("use", "include"):
@@ -57,7 +50,7 @@ def op_key(node: Node) -> str:
 
 
 def misspelt_op(node: MapNode) -> str:
-    """Give the only key of a mapping when it can be no child, so must be meant as an op; else ''."""
+    """Return the only key of a mapping if it cannot be a child, so must be meant as an op; else ''."""
     rest = [key for key in node.items if key not in WIRES]
     if len(rest) != 1 or _looks_like_item(node.items[rest[0]]):
         return ""
@@ -65,7 +58,7 @@ def misspelt_op(node: MapNode) -> str:
 
 
 def _is_child(name: str, value: Node) -> bool:
-    """Say whether an op's name is a child's here: what stands under it is an item, not arguments."""
+    """Return whether an op's name is a child's name here: its value is an item, not arguments."""
     if isinstance(value, MapNode) and name in ops():
         parameters = {parameter.name for parameter in ops()[name].parameters}
         if parameters & set(value.items):

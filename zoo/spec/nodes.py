@@ -1,12 +1,12 @@
-"""Values that remember where they were written: what the reader gives and every later step reports by."""
+"""Values that remember where they were written, so that every step can report places."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from zoo.errors import Mark
+from zoo.errors import Mark, Problem, nearest
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 
@@ -36,16 +36,16 @@ class MapNode:
     mark: Mark = field(default_factory=lambda: Mark("", 0, 1, ""))
 
     def get(self, key: str) -> Node | None:
-        """Give the node under `key`, or None."""
+        """Return the node under `key`, or None."""
         return self.items.get(key)
 
     def without(self, *names: str) -> MapNode:
-        """Give the same mapping, less some keys."""
+        """Return the same mapping without some keys."""
         kept = {key: node for key, node in self.items.items() if key not in names}
         return replace(self, items=kept, keys={key: self.keys[key] for key in kept})
 
     def having(self, key: str, node: Node) -> MapNode:
-        """Give the same mapping with `key` set (in its old place where it had one)."""
+        """Return the same mapping with `key` set, in its old place if it had one."""
         keys = {**self.keys, key: self.keys.get(key, node.mark)}
         return replace(self, items={**self.items, key: node}, keys=keys)
 
@@ -54,7 +54,7 @@ Node: TypeAlias = "Scalar | ListNode | MapNode"
 
 
 def plain(node: Node) -> Plain:
-    """Strip the places: give plain Python values."""
+    """Return the plain Python values of a node."""
     if isinstance(node, Scalar):
         return node.value
     if isinstance(node, ListNode):
@@ -63,7 +63,7 @@ def plain(node: Node) -> Plain:
 
 
 def from_plain(value: object, mark: Mark) -> Node:
-    """Make nodes of plain Python values, all placed at `mark`. Raises TypeError for other values."""
+    """Return nodes of plain Python values, all placed at `mark`. Raises TypeError for other values."""
     if value is None or isinstance(value, str | int | float | bool):
         return Scalar(value, mark)
     if isinstance(value, list | tuple):
@@ -71,21 +71,21 @@ def from_plain(value: object, mark: Mark) -> Node:
     if isinstance(value, dict):
         items = {str(key): from_plain(item, mark) for key, item in value.items()}
         return MapNode(items, dict.fromkeys(items, mark), mark)
-    raise TypeError(f"a spec holds no {type(value).__name__}")
+    raise TypeError(f"a spec cannot hold a value of type {type(value).__name__}")
 
 
 def text_of(node: Node | None) -> str | None:
-    """Give the text of a text scalar, else None."""
+    """Return the text of a text scalar, else None."""
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else None
 
 
 def is_null(node: Node) -> bool:
-    """Say whether nothing stands in a node."""
+    """Return whether a node is null."""
     return isinstance(node, Scalar) and node.value is None
 
 
 def describe(node: Node) -> str:
-    """Say in words what a node holds, as in 'found the text 'wide''."""
+    """Describe what a node holds, as in 'found the text 'wide''."""
     if isinstance(node, ListNode):
         return "a list"
     if isinstance(node, MapNode):
@@ -98,8 +98,23 @@ def describe(node: Node) -> str:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Give the node and all below it."""
+    """Yield the node and all nodes below it."""
     yield node
     below = node.items if isinstance(node, ListNode) else ()
     for child in node.items.values() if isinstance(node, MapNode) else below:
         yield from walk(child)
+
+
+def wrong_value(node: Node, where: str, expected: str) -> Problem:
+    """Return the problem of a value of the wrong kind."""
+    return Problem(node.mark, where, f"found {describe(node)}", expected)
+
+
+def unknown_name(kind: str, name: str, mark: Mark, where: str, known: Sequence[str]) -> Problem:
+    """Return the problem of a name that is none of those known."""
+    return Problem(mark, where, f"unknown {kind} '{name}'", ", ".join(known), nearest(name, known))
+
+
+def unknown_keys(node: MapNode, known: Sequence[str], where: str) -> list[Problem]:
+    """Return a problem for every key of a mapping that is none of those known."""
+    return [unknown_name("key", key, node.keys[key], where, known) for key in node.items if key not in known]

@@ -1,6 +1,6 @@
-"""What a plain word of a spec means: a text, a number, true, false or null, never a surprise.
+"""What an unquoted word of a spec means: a text, a number, true, false or null.
 
-YAML readers disagree on some words (`no`, `012`, `1:30`, `1_000`); those are refused, with the way out.
+YAML readers disagree on some words (`no`, `012`, `1:30`, `1_000`); those are refused, with what to write.
 Source: YAML 1.2 core schema; YAML 1.1, whose readings PyYAML keeps, is where they differ.
 """
 
@@ -16,35 +16,35 @@ NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MAX_DIGITS = 18  # what 64 bits hold
 
 REFUSED = (
-    (re.compile(r"yes|Yes|YES|on|On|ON"), "some YAML readers take it for true", "true"),
-    (re.compile(r"no|No|NO|off|Off|OFF"), "some YAML readers take it for false", "false"),
-    (re.compile(r"[-+]?0[0-9_]+(\.[0-9]*)?"), "a number with a leading zero is octal to some", ""),
-    (re.compile(r"[-+]?0[xXoObB][0-9a-fA-F_]+"), "numbers are written in decimal", ""),
-    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), "numbers are written without underscores", ""),
-    (re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"), "some YAML readers count it in sixties", ""),
-    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "numbers are finite", "a finite number"),
+    (re.compile(r"yes|Yes|YES|on|On|ON"), "some YAML readers read it as true", "true"),
+    (re.compile(r"no|No|NO|off|Off|OFF"), "some YAML readers read it as false", "false"),
+    (re.compile(r"[-+]?0[0-9_]+(\.[0-9]*)?"), "some YAML readers read a leading zero as octal", ""),
+    (re.compile(r"[-+]?0[xXoObB][0-9a-fA-F_]+"), "numbers must be decimal", ""),
+    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), "numbers must not have underscores", ""),
+    (re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"), "some YAML readers read it in base 60", ""),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "numbers must be finite", "a finite number"),
 )
 
 
 class AmbiguousError(ValueError):
-    """A plain word that could be read in two ways; `wayout` says what to write."""
+    """An unquoted word that could be read in two ways; `instead` is what to write."""
 
-    def __init__(self, message: str, wayout: str) -> None:
+    def __init__(self, message: str, instead: str) -> None:
         super().__init__(message)
-        self.wayout = wayout
+        self.instead = instead
 
 
 def read_scalar(text: str) -> str | int | float | bool | None:
-    """Give the value of an unquoted word. Raises AmbiguousError where readers of YAML disagree."""
+    """Return the value of an unquoted word. Raises AmbiguousError where readers of YAML disagree."""
     if text in TRUTHS:
         return TRUTHS[text]
     if text in NULLS:
         return None
-    for pattern, why, instead in REFUSED:
+    for pattern, why, plain in REFUSED:
         if pattern.fullmatch(text):
-            plainly = instead or _decimal(text)
+            plain_form = plain or _decimal(text)
             quoted = f'"{text}" for the text'
-            raise AmbiguousError(f"'{text}': {why}", f"{plainly}, or {quoted}" if plainly else quoted)
+            raise AmbiguousError(f"'{text}': {why}", f"{plain_form}, or {quoted}" if plain_form else quoted)
     if INTEGER.fullmatch(text):
         if len(text) > MAX_DIGITS:
             raise AmbiguousError(

@@ -1,6 +1,6 @@
-"""The JSON Schema of the spec language, for editors: made of the same signatures that the reader checks by.
+"""The JSON Schema of the spec language, for editors, from the same signatures that specs are checked with.
 
-A spec that extends another need not be whole, and may remove keys by null: it has a looser schema.
+A spec that extends another may lack keys, and may remove keys by null: it has a looser schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zoo.registry import DROPS, INITS, Entry, Registry
 from zoo.spec.choices import KINDS, RULE_KEYS
 from zoo.spec.header import Header
 from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, USE_KEYS, WIRES, ops
-from zoo.spec.sections import section_types
+from zoo.spec.sections import section_names, section_type
 from zoo.spec.uses import MAX_REPEAT
 
 Schema: TypeAlias = dict[str, Any]
@@ -25,23 +25,27 @@ TEXT: Schema = {"type": "string"}
 PARAMETER: Schema = {"type": "string", "pattern": r"^\$", "description": "a parameter's value"}
 SOURCES: Schema = {
     "anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}],
-    "description": "what the layer takes: a name above it, a list of names, or input",
+    "description": "the inputs of the layer: a name above it, a list of names, or input",
 }
-TAP: Schema = {"type": "string", "minLength": 1, "description": "a name by which any later layer may take it"}
+TAP: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "description": "a name of the output for later layers",
+}
 CHILD_NAME = "^(?!(" + "|".join(sorted({*RESERVED, "input"} - set(WIRES))) + ")$)[A-Za-z][A-Za-z0-9_]*$"
 UNIONS = ("anyOf", "oneOf")
 VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
 def spec_schema() -> Schema:
-    """Give the schema of a whole spec."""
+    """Return the schema of a spec."""
     defs: Schema = {}
     for entry in [*ops().values(), *(INITS[name] for name in INITS.names())]:
         defs[f"{entry.kind}.{entry.name}"] = _arguments(entry)
         defs[f"{entry.kind}.{entry.name}?"] = _loosened(_arguments(entry))
     defs |= {"item": _item(loose=False), "item?": _item(loose=True), "rule": _rule()}
     header = _hoisted(TypeAdapter(Header), "header", defs)
-    sections = {name: _hoisted(adapter, name, defs) for name, adapter in section_types().items()}
+    sections = {name: _hoisted(section_type(name), name, defs) for name in section_names()}
     prefixes = tuple(f"{name}." for name in ["header", *sections])
     own = header["properties"] | _network(loose=False) | sections
     defs["whole"] = {
@@ -67,7 +71,7 @@ def spec_schema() -> Schema:
 
 
 def schema_text() -> str:
-    """Give the text of the schema's file."""
+    """Return the text of the schema's file."""
     schema = spec_schema()
     defs = (f"{json.dumps(name)}: {json.dumps(part)}" for name, part in schema.pop("$defs").items())
     head = json.dumps(schema, indent=1).removesuffix("\n}")
@@ -94,7 +98,7 @@ def _network(*, loose: bool) -> Schema:
 
 
 def _item(*, loose: bool) -> Schema:
-    """An item of a network; loosely, what overrides one."""
+    """An item of a network; if loose, what overrides one."""
     bare = [*SLOTS, NONE, *(name for name, entry in _layers() if not entry.required)]
     use = _object({**_use_keys(), **_wires()})
     if not loose:
@@ -145,7 +149,7 @@ def _include() -> Schema:
 
 
 def _children(*, loose: bool) -> Schema:
-    """Named children; what overrides some may be their wires alone."""
+    """Named children; what overrides them may consist of wires only."""
     named = {} if loose else {"not": {"propertyNames": {"enum": [*WIRES]}}}
     return named | {
         "type": "object",
@@ -206,7 +210,7 @@ def _with_parameters(schema: Schema) -> Schema:
 
 
 def _hoisted(adapter: TypeAdapter[Any], prefix: str, defs: Schema) -> Schema:
-    """Give a schema whose definitions stand among ours, under names that begin with `prefix`."""
+    """Return a schema; move its definitions to `defs`, under names that begin with `prefix`."""
     schema = adapter.json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
     for name, definition in schema.pop("$defs", {}).items():
         defs[f"{prefix}.{name}"] = definition
@@ -214,7 +218,7 @@ def _hoisted(adapter: TypeAdapter[Any], prefix: str, defs: Schema) -> Schema:
 
 
 def _loosened(schema: Schema) -> Schema:
-    """Make every key of a mapping optional, and let null remove it; a list is replaced whole."""
+    """Return the schema with every key of a mapping optional or null; a list is replaced as a whole."""
     loose = dict(schema)
     if "$ref" in schema:
         loose["$ref"] = schema["$ref"] + "?"

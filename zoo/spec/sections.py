@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from zoo.errors import GraftError
-from zoo.plugins import CHECKS, SECTIONS, find_plugins
-from zoo.spec.check import adapter_of
+from zoo.plugins import BUILT_IN, CHECKS, SECTIONS, find_plugins
 
 
 @cache
-def section_types() -> dict[str, TypeAdapter[Any]]:
-    """Give each section's name with what validates it.
+def section_names() -> tuple[str, ...]:
+    """Return the name of every section. Raises GraftError when two packages claim one name."""
+    return tuple(dict(find_plugins(SECTIONS)))
 
-    Raises: GraftError when two packages claim one name.
-    """
-    found: dict[str, TypeAdapter[Any]] = {}
-    for package, load in find_plugins(SECTIONS):
-        for name, model in load().items():
-            if name in found:
-                raise GraftError(f"section {name!r} is already taken; the second is in {package}")
-            found[name] = adapter_of(model)
-    return found
+
+def is_section(name: str) -> bool:
+    """Return whether a section has this name; the entry points are read only if Graft has none itself."""
+    return name in BUILT_IN[SECTIONS] or name in section_names()
+
+
+@cache
+def section_type(name: str) -> TypeAdapter[Any]:
+    """Return what validates a section."""
+    model = next(load for section, load in find_plugins(SECTIONS) if section == name)()
+    return model if isinstance(model, TypeAdapter) else TypeAdapter(model)
 
 
 @cache
 def section_check(name: str) -> Callable[[Any], None] | None:
-    """Give what a package checks of a spec that has the section, beyond the section itself."""
-    found: dict[str, Callable[[], Callable[[Any], None]]] = dict(find_plugins(CHECKS))
-    return found[name]() if name in found else None
+    """Return what checks a section against the rest of the spec, or None."""
+    load = next((load for section, load in find_plugins(CHECKS) if section == name), None)
+    return None if load is None else load()
 
 
-def default_section(adapter: TypeAdapter[Any]) -> object:
-    """Give the value of a section that a spec leaves out: all its defaults, or an empty list."""
+@cache
+def default_section(name: str) -> object:
+    """Return the value of a section that a spec leaves out: all its defaults, or an empty list."""
     empties: tuple[object, ...] = ({}, [])
     for empty in empties:
         try:
-            return adapter.validate_python(empty)
+            return section_type(name).validate_python(empty)
         except ValidationError:
             continue
     return None
+
+
+class Sections(Mapping[str, object]):
+    """The settings of every section by name; those that a spec leaves out have their defaults."""
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        self._given = given
+
+    def __getitem__(self, name: str) -> object:
+        if name in self._given:
+            return self._given[name]
+        if not is_section(name):
+            raise KeyError(name)
+        return default_section(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(section_names())
+
+    def __len__(self) -> int:
+        return len(section_names())

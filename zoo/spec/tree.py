@@ -1,6 +1,6 @@
-"""A network written out: every layer with its arguments, and every wire as the id of the value it carries.
+"""An expanded network: every layer with its arguments, and every wire as the id of the value it carries.
 
-A value's id is the path of the item that gives it (`layer1.0.bn1`); what goes into a group is `PATH:input`.
+The id of a value is the path of the item that returns it (`layer1.0.bn1`); a group's input is `PATH:input`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INPUT = ":input"
 
 @dataclass(frozen=True)
 class Leaf:
-    """One layer: its module path, op and arguments; the ids of the values it takes."""
+    """One layer: its module path, op and arguments; the ids of its inputs."""
 
     path: str
     name: str
@@ -28,7 +28,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Group:
-    """Named or listed children, run in order; `result` is the id of the value that leaves it."""
+    """Named or listed children, run in order; `result` is the id of the output."""
 
     path: str
     name: str
@@ -43,20 +43,20 @@ Item: TypeAlias = "Leaf | Group"
 
 @dataclass(frozen=True)
 class Tree:
-    """A whole network written out; `taps` holds the id of the value that each `as` names."""
+    """A whole network; `taps` holds the id of the value that each `as` names."""
 
     root: Group
     taps: dict[str, str]
 
     def module_path(self, name: str) -> str | None:
-        """Give the path of a module, itself given by path or by tap; None when there is none."""
+        """Return the path of a module that is named by path or by tap; None when there is none."""
         paths = {item.path for item in items(self.root) if item.path}
         found = name if name in paths else self.taps.get(name)
         return found if found in paths else None
 
 
 def leaves(item: Item) -> Iterator[Leaf]:
-    """Give every layer at or below an item, in the order of execution."""
+    """Yield every layer at or below an item, in the order of execution."""
     if isinstance(item, Leaf):
         yield item
         return
@@ -65,7 +65,7 @@ def leaves(item: Item) -> Iterator[Leaf]:
 
 
 def items(item: Item) -> Iterator[Item]:
-    """Give the item and all below it, in the order of execution."""
+    """Yield the item and all items below it, in the order of execution."""
     yield item
     if isinstance(item, Group):
         for child in item.children:
@@ -73,5 +73,5 @@ def items(item: Item) -> Iterator[Item]:
 
 
 def join(path: str, name: str) -> str:
-    """Give the module path of a child."""
+    """Return the module path of a child."""
     return f"{path}.{name}" if path else name

@@ -1,4 +1,4 @@
-"""`{use: BLOCK, repeat: N, with: {…}, first: {…}, names: …}`: the copies of a block that it writes out."""
+"""`{use: BLOCK, repeat: N, with: {…}, first: {…}, names: …}`: the copies of a block that it stands for."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from zoo.errors import Problem, nearest
 from zoo.spec.blocks import Block, bind, substitute
 from zoo.spec.items import USE_KEYS, WIRES
-from zoo.spec.nodes import MapNode, Node, Scalar, describe, text_of
+from zoo.spec.nodes import MapNode, Node, Scalar, text_of, unknown_keys, wrong_value
 
 MAX_REPEAT = 1000
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where an item stands: its dotted place in the file, what `$names` mean, the blocks being written."""
+    """The context of an item: its dotted place in the file, what `$names` mean, the blocks it is within."""
 
     where: str
     params: Mapping[str, Node]
@@ -24,7 +24,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Copies:
-    """A block written out: one body and scope a copy; `names` is the template of their names, if given."""
+    """The copies of a block: a body and scope each; `names` is the template of their names, if given."""
 
     bodies: tuple[tuple[Node, Scope], ...]
     repeated: bool
@@ -34,17 +34,12 @@ class Copies:
 def read_use(
     node: MapNode, scope: Scope, blocks: Mapping[str, Block], classes: Node, problems: list[Problem]
 ) -> Copies | None:
-    """Bind a use's parameters, copy by copy; None after adding to `problems`."""
+    """Bind the parameters of each copy; None after adding to `problems`."""
     before = len(problems)
-    for key in node.items:
-        if key not in (*USE_KEYS, *WIRES):
-            allowed = (*USE_KEYS, *WIRES)
-            message = f"unknown key '{key}'"
-            near = nearest(key, allowed)
-            problems.append(Problem(node.keys[key], scope.where, message, ", ".join(allowed), near))
+    problems += unknown_keys(node, (*USE_KEYS, *WIRES), scope.where)
     block = _block(node.items["use"], scope, blocks, problems)
     repeat = _repeat(node, scope, problems)
-    template = _names(node, scope, repeat, problems)
+    template = _names(node, scope, problems)
     given = _params(node, "with", scope, problems)
     first = _params(node, "first", scope, problems)
     if block is None or len(problems) > before:
@@ -52,9 +47,7 @@ def read_use(
     bodies = []
     inside = Scope(f"blocks.{block.name}", {}, (*scope.using, block.name))
     for index in range(repeat):
-        values = (
-            MapNode({**given.items, **first.items}, {**given.keys, **first.keys}) if index == 0 else given
-        )
+        values = MapNode({**given.items, **first.items}, {**given.keys, **first.keys}) if not index else given
         bound = bind(block, values, node.items["use"].mark, scope.where, problems)
         if bound is None:
             return None
@@ -66,7 +59,7 @@ def _block(node: Node, scope: Scope, blocks: Mapping[str, Block], problems: list
     where = f"{scope.where}.use"
     name = text_of(substitute(node, scope.params, where, problems))
     if name is None:
-        problems.append(Problem(node.mark, where, f"found {describe(node)}", "the name of a block"))
+        problems.append(wrong_value(node, where, "the name of a block"))
         return None
     if name in scope.using:
         circle = " -> ".join((*scope.using[scope.using.index(name) :], name))
@@ -88,19 +81,18 @@ def _repeat(node: MapNode, scope: Scope, problems: list[Problem]) -> int:
     value = found.value if isinstance(found, Scalar) else None
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_REPEAT:
         return value
-    wanted = f"an integer from 1 to {MAX_REPEAT}"
-    problems.append(Problem(found.mark, where, f"found {describe(found)}", wanted))
+    problems.append(wrong_value(found, where, f"an integer from 1 to {MAX_REPEAT}"))
     return 1
 
 
-def _names(node: MapNode, scope: Scope, repeat: int, problems: list[Problem]) -> str | None:
+def _names(node: MapNode, scope: Scope, problems: list[Problem]) -> str | None:
     given = node.get("names")
     if given is None:
         return None
     template = text_of(given)
     if template is None or template.count("{n}") != 1 or not template.replace("{n}", "1").isidentifier():
-        wanted = "a name with {n} where the number goes, such as layer{n}"
-        problems.append(Problem(given.mark, f"{scope.where}.names", f"found {describe(given)}", wanted))
+        expected = "a name with {n} for the number, such as layer{n}"
+        problems.append(wrong_value(given, f"{scope.where}.names", expected))
         return None
     return template
 
@@ -111,7 +103,7 @@ def _params(node: MapNode, key: str, scope: Scope, problems: list[Problem]) -> M
         return MapNode({}, {})
     where = f"{scope.where}.{key}"
     if not isinstance(given, MapNode):
-        problems.append(Problem(given.mark, where, f"found {describe(given)}", "a mapping of parameters"))
+        problems.append(wrong_value(given, where, "a mapping of parameters"))
         return MapNode({}, {})
     found = substitute(given, scope.params, where, problems)
     return found if isinstance(found, MapNode) else given

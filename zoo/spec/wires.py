@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from zoo.errors import Mark, Problem, nearest
-from zoo.spec.nodes import ListNode, Node, describe, text_of
+from zoo.spec.nodes import ListNode, Node, text_of, wrong_value
 
 INPUT_NAME = "input"
 
 
 @dataclass
 class Line:
-    """Where the writing out of one group stands: the value just made, and the names that can be taken."""
+    """The state within one group: the latest value, the group's input, and the values that have names."""
 
     value: str
     input: str
@@ -30,7 +30,7 @@ class _Unresolved:
 
 
 class Wires:
-    """The taps of a whole network, and the names that none answered to."""
+    """The taps of a whole network, and the names in `from` that could not be resolved yet."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.taps: dict[str, str] = {}
@@ -39,44 +39,45 @@ class Wires:
         self._problems = problems
 
     def sources(self, wanted: Node | None, line: Line, where: str) -> tuple[str, ...]:
-        """Give the ids of the values that `from` names; without it, the value just made."""
+        """Return the ids of the values that `from` names; without it, the latest value."""
         if wanted is None:
             return (line.value,)
         names = wanted.items if isinstance(wanted, ListNode) else (wanted,)
         if not names:
-            self._problems.append(Problem(wanted.mark, f"{where}.from", "names nothing", "one name or more"))
+            self._problems.append(
+                Problem(wanted.mark, f"{where}.from", "the list is empty", "a name or more")
+            )
         return tuple(self._source(name, line, where) for name in names)
 
     def tap(self, named: Node, value: str, where: str) -> None:
-        """Let later layers take `value` by the name that `as` gives."""
+        """Give `value` the name in `as`, which any later layer may use."""
         name = text_of(named)
+        where = f"{where}.as"
         if not name or name == INPUT_NAME:
-            found = f"found {describe(named)}"
-            self._problems.append(Problem(named.mark, f"{where}.as", found, "a new name"))
+            self._problems.append(wrong_value(named, where, "a new name"))
         elif name in self.taps:
-            message = f"the tap '{name}' is made twice, first at line {self._marks[name].line}"
-            self._problems.append(Problem(named.mark, f"{where}.as", message, "a new name"))
+            message = f"the tap '{name}' is already declared at line {self._marks[name].line}"
+            self._problems.append(Problem(named.mark, where, message, "a new name"))
         else:
             self.taps[name], self._marks[name] = value, named.mark
 
     def close(self) -> None:
-        """Report the names that nothing answered to, now that every tap is known."""
+        """Report the names that could not be resolved, now that every tap is known."""
         for lost in self._unresolved:
             if lost.name in lost.later or lost.name in self.taps:
                 message = f"'{lost.name}' comes later, so this would be a cycle"
-                expected = "something above: layers run in the order written"
+                expected = "a name above this line: layers run in the order written"
                 self._problems.append(Problem(lost.mark, lost.where, message, expected))
                 continue
             known = [INPUT_NAME, *lost.names]
-            message = f"nothing is called '{lost.name}'"
+            message = f"no layer or tap is called '{lost.name}'"
             near = nearest(lost.name, known)
             self._problems.append(Problem(lost.mark, lost.where, message, ", ".join(known), near))
 
     def _source(self, node: Node, line: Line, where: str) -> str:
         name = text_of(node)
         if name is None:
-            found = f"found {describe(node)}"
-            self._problems.append(Problem(node.mark, f"{where}.from", found, "a name, or a list of names"))
+            self._problems.append(wrong_value(node, f"{where}.from", "a name, or a list of names"))
             return line.value
         if name == INPUT_NAME:
             return line.input

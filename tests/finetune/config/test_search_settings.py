@@ -97,7 +97,7 @@ def test_every_mistake_in_the_space_is_told_by_place_before_any_data_is_read(
             "2:18: search.space.finetune.l1: log: expected the lower end first",
         ),
         ("space: {finetune.l1: {log: [0, 1]}}", "log: expected ends above 0; found 0 to 1"),
-        ("space: {finetune.l1: {uniform: [0, .inf]}}", "numbers are finite"),
+        ("space: {finetune.l1: {uniform: [0, .inf]}}", "numbers must be finite"),
         ("space: {finetune.l1: {uniform: [0]}}", "expected: a list of 2 or more"),
         (
             "space: {finetune.l1: {log: [0.1, 1], int: [1, 2]}}",

@@ -170,7 +170,7 @@ def test_what_cannot_be_had_is_told_at_its_place(tmp_path: Path, text: str, mess
         ("torchvision: vit_b_16", "height: 224, width: 192", "it takes square images"),
         ("torchvision: vit_b_16", "height: 100, width: 100", "vit_b_16 cannot take images of 3x100x100"),
         ("torchvision: vgg11", "height: 16, width: 16", "vgg11 cannot take images of 3x16x16"),
-        ("timm: deepseek_vit_412m_enc", "channels: 3", "not one number a class: it has no head"),
+        ("timm: deepseek_vit_412m_enc", "channels: 3", "not one number per class: it has no head"),
     ],
 )
 def test_an_image_that_does_not_fit_is_told(tmp_path: Path, model: str, size: str, message: str) -> None:

@@ -10,8 +10,8 @@ import torch
 from weights_kit import serving, sha256, small_spec, small_state, use_folder
 
 import zoo.__main__ as command
+from zoo.api import read_spec
 from zoo.pretrained.pull import pull
-from zoo.spec.spec import read_spec
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from nets import HEAD, TAIL, ops_of, write
 
 import zoo
+from zoo.api import override
 from zoo.errors import GraftError, SpecError
 from zoo.spec.nodes import MapNode, plain
-from zoo.spec.spec import override
 
 BASE = f"""\
 name: base
@@ -98,7 +98,7 @@ layers:
   join: {{concat: {{}}, from: [trunk, trunk]}}
   more: {{multiply: {{}}, from: [high, low]}}
 {TAIL}"""
-    with pytest.raises(SpecError, match="needs inputs that spread to one shape, found 16x16x16 and 4x16x16"):
+    with pytest.raises(SpecError, match="broadcast to one shape, found 16x16x16 and 4x16x16"):
         zoo.build(write(base.parent, text, "changed"))
     fitting = text.replace("{out: 16}", "{out: 4}")
     net = zoo.build(write(base.parent, fitting, "changed"))
@@ -172,10 +172,10 @@ def test_set_in_turn(base: Path) -> None:
         ("classes", "many", "SET: classes: found the text 'many'\n    classes=many\n            ^^^^\n"),
         ("choices.norm", "bach_norm", "SET: choices.norm: unknown norm 'bach_norm'"),
         ("layers.stem.conv.kernal", 3, "SET: layers.stem.conv: unknown key 'kernal'"),
-        ("classes", "no", "SET: 'no': some YAML readers take it for false"),
+        ("classes", "no", "SET: 'no': some YAML readers read it as false"),
         ("classes", "[1", "SET: not YAML"),
-        ("classes", object(), "SET: a spec holds no object"),
-        ("classes.", 3, "SET: 'classes.' is no dotted key"),
+        ("classes", object(), "SET: a spec cannot hold a value of type object"),
+        ("classes.", 3, "SET: 'classes.' is not a dotted key"),
     ],
 )
 def test_mistake_in_set_is_shown_as_typed(base: Path, key: str, value: object, message: str) -> None:

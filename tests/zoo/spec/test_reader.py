@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zoo.errors import GraftError, Mark, Problem, SpecError, nearest
 from zoo.spec.nodes import ListNode, MapNode, plain
-from zoo.spec.reader import read_file, read_text
+from zoo.spec.yaml import read_file, read_text
 
 TEXT = """\
 name: net

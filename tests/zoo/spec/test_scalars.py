@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from zoo.spec.dump import to_yaml
 from zoo.spec.nodes import plain
-from zoo.spec.reader import read_text
 from zoo.spec.scalars import AmbiguousError, read_scalar
+from zoo.spec.yaml import read_text, to_yaml
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_word_is_read_as_people_read_it(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wayout"),
+    ("text", "instead"),
     [
         ("no", 'false, or "no" for the text'),
         ("On", 'true, or "On" for the text'),
@@ -62,10 +61,10 @@ def test_word_is_read_as_people_read_it(text: str, value: object) -> None:
         ("1" * 19, "at most 18 digits"),
     ],
 )
-def test_word_that_readers_disagree_on_is_refused(text: str, wayout: str) -> None:
+def test_word_that_readers_disagree_on_is_refused(text: str, instead: str) -> None:
     with pytest.raises(AmbiguousError) as caught:
         read_scalar(text)
-    assert caught.value.wayout == wayout
+    assert caught.value.instead == instead
 
 
 def test_pyyaml_has_the_traps_that_we_close() -> None:

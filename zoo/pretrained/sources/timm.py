@@ -9,7 +9,7 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from zoo.catalog.meta import on_meta
+from zoo.catalog.networks import on_meta
 from zoo.catalog.timm_networks import find_settings, input_of, tags_in_words
 from zoo.errors import WeightsError
 from zoo.pretrained.sources.base import UNKNOWN_LICENCE, Source, WeightsFile, hash_in_name

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torchvision import models
 
-from zoo.catalog.meta import on_meta
+from zoo.catalog.networks import on_meta
 from zoo.catalog.torchvision_networks import build_model, input_of, names
 from zoo.errors import WeightsError, nearest
 from zoo.pretrained.sources.base import Source, hash_in_name

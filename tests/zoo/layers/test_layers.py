@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from nets import network_of, spec_of
 from torch import Tensor, nn
 
-from zoo.builder.twin import twin
 from zoo.errors import SpecError
+from zoo.layers import modules
 from zoo.layers.norm import default_groups
-from zoo.layers.output import RULES, output_shape
+from zoo.layers.shape import ShapeError
 from zoo.registry import ACTIVATIONS, DROPS, NORMS, Entry
+from zoo.spec.expand import MODULE_NAMES
 from zoo.spec.items import PARAMETRISATIONS, ops
 
 LAYERS = {name: entry for name, entry in ops().items() if name not in PARAMETRISATIONS}
@@ -25,9 +26,9 @@ WITH_REQUIRED = [entry for entry in LAYERS.values() if entry.required]
 
 def make(name: str, *shapes: tuple[int, ...], **given: object) -> nn.Module:
     """Build one layer with every weight 1 and every bias 0, as a net would call it."""
-    entry = LAYERS[name]
-    module = entry.function(*shapes, **given)
-    assert isinstance(module, nn.Module)
+    layer = LAYERS[name].function(*shapes, **given)
+    with torch.device("meta"):
+        module: nn.Module = layer.build(modules)
     module.to_empty(device="cpu")
     for parameter_name, parameter in module.named_parameters():
         nn.init.constant_(parameter, 0.0 if parameter_name.endswith("bias") else 1.0)
@@ -237,56 +238,75 @@ def test_drops_zero_the_units_that_they_say() -> None:
     assert torch.equal(covered, squares)
 
 
-SHAPED = [
+WINDOWS = [
+    (name, {"kernel": kernel, "stride": stride, "padding": padding, "ceil_mode": ceil})
+    for name, kernel in (("max_pool", 3), ("avg_pool", 2))
+    for stride in (1, 2, 3, 4)
+    for padding in (0, 1)
+    for ceil in (False, True)
+]
+SHAPED: list[tuple[str, dict[str, object]]] = [
     ("conv", {"out": 4, "kernel": 3}),
-    ("conv", {"out": 4, "kernel": [3, 5], "stride": [2, 3], "padding": [1, 0], "dilation": [2, 1]}),
+    ("conv", {"out": 4, "kernel": (3, 5), "stride": (2, 3), "padding": (1, 0), "dilation": (2, 1)}),
     ("depthwise_conv", {"kernel": 3, "stride": 2, "multiplier": 2}),
-    *[
-        ("max_pool", {"kernel": 3, "stride": s, "padding": p, "ceil_mode": c})
-        for s in (1, 2, 3, 4)
-        for p in (0, 1)
-        for c in (False, True)
-    ],
+    ("conv_transpose", {"out": 4, "kernel": (2, 3), "stride": 2, "padding": 1, "output_padding": (1, 0)}),
+    ("conv_transpose", {"out": 4, "kernel": 3, "stride": 3, "dilation": 2, "output_padding": 2}),
+    *WINDOWS,
     ("max_pool", {"kernel": 3, "dilation": 2, "ceil_mode": True}),
-    *[
-        ("avg_pool", {"kernel": k, "stride": 2, "padding": p, "ceil_mode": c})
-        for k in (2, 3)
-        for p in (0, 1)
-        for c in (False, True)
-    ],
-    ("adaptive_avg_pool", {"size": [3, 2]}),
+    ("adaptive_avg_pool", {"size": (3, 2)}),
     ("adaptive_max_pool", {"size": 2}),
     ("flatten", {}),
+    ("upsample", {"scale": 1.7}),
+    ("upsample", {"scale": 0.4, "mode": "nearest"}),
+    ("upsample", {"size": (5, 3), "mode": "bicubic"}),
+    ("pad", {"size": (1, 2, 3, 0)}),
+    ("pad", {"size": 2, "mode": "reflect"}),
+    ("pad", {"size": (0, 3, 1, 0), "mode": "replicate"}),
+    ("pad_to_multiple", {"multiple": 4}),
+    ("pad_shortcut", {"out": 5, "stride": 2}),
+    ("pad_shortcut", {"out": 2, "stride": 3}),
+    ("maxout", {}),
+    *[(name, {}) for name in LAYERS if name in NORMS or name in DROPS],
 ]
 
 
 @pytest.mark.parametrize(("name", "given"), SHAPED)
-@pytest.mark.parametrize("size", [(9, 9), (10, 13), (12, 11), (7, 16)])
-def test_the_shape_by_rule_is_the_shape_that_comes_out(
-    name: str, given: dict[str, object], size: tuple[int, int]
-) -> None:
-    shape = (2, *size)
-    module = make(name, shape, **{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
-    assert type(module) in RULES
-    assert output_shape(module, (shape,)) == tuple(module(torch.zeros(1, *shape)).shape[1:])
+def test_declared_shape_is_the_shape_that_comes_out(name: str, given: dict[str, object]) -> None:
+    for size in ((9, 9), (10, 13), (12, 11), (7, 16)):
+        shape = (2, *size)
+        out = make(name, shape, **given)(torch.zeros(1, *shape))
+        assert LAYERS[name].function(shape, **given).output == tuple(out.shape[1:])
 
 
-def test_the_shape_by_rule_of_what_joins_and_of_a_linear_layer() -> None:
-    one, two = (2, 4, 5), (3, 4, 5)
-    assert output_shape(make("concat", one, two), (one, two)) == (5, 4, 5)
-    assert output_shape(make("add", one, one), (one, one)) == one
-    assert output_shape(make("linear", (7,), out=3), ((7,),)) == (3,)
+JOINED = [
+    ("concat", [(2, 4, 5), (3, 4, 5)]),
+    ("add", [(2, 4, 5), (2, 4, 5), (2, 4, 5)]),
+    ("multiply", [(2, 1, 1), (2, 4, 5)]),
+    ("multiply", [(2, 4, 5), (1, 4, 1)]),
+    ("resize_to", [(2, 4, 5), (3, 7, 6)]),
+    ("crop_to", [(2, 8, 9), (3, 7, 6)]),
+    ("auxiliary", [(2, 4, 5), (3, 7, 6)]),
+    ("linear", [(7,)]),
+]
 
 
-def test_a_twin_shares_nothing_but_its_settings() -> None:
-    module = nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3))
-    other = twin(module, "cpu")
-    module.register_forward_hook(lambda *_: None)
-    state, copied = module.state_dict(), other.state_dict()
-    assert {k: (v.shape, v.dtype) for k, v in state.items()} == {
-        k: (v.shape, v.dtype) for k, v in copied.items()
-    }
-    assert {v.data_ptr() for v in state.values()}.isdisjoint(v.data_ptr() for v in copied.values())
-    assert str(other) == str(module)
-    assert not other._forward_hooks
-    assert [name for name, _ in other.named_parameters()] == [name for name, _ in module.named_parameters()]
+@pytest.mark.parametrize(("name", "shapes"), JOINED)
+def test_declared_shape_of_several_inputs(name: str, shapes: list[tuple[int, ...]]) -> None:
+    given = {"out": 3} if name == "linear" else {}
+    out = make(name, *shapes, **given)(*(torch.zeros(1, *shape) for shape in shapes))
+    assert LAYERS[name].function(*shapes, **given).output == tuple(out.shape[1:])
+
+
+def test_multiply_needs_inputs_that_broadcast() -> None:
+    for shapes in ([(2, 4, 5), (3, 4, 5)], [(5,), (2, 4, 5)]):
+        with pytest.raises(ShapeError, match="broadcast"):
+            LAYERS["multiply"].function(*shapes)
+
+
+def test_output_padding_is_smaller_than_stride_or_dilation() -> None:
+    with pytest.raises(ShapeError, match="output_padding 2"):
+        LAYERS["conv_transpose"].function((2, 4, 4), out=2, kernel=3, stride=2, output_padding=2)
+
+
+def test_names_of_module_attributes_are_reserved() -> None:
+    assert {name for name in dir(nn.Module) if not name.startswith("_")} == MODULE_NAMES

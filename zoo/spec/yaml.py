@@ -1,4 +1,4 @@
-"""Strict YAML: text to nodes that know their line and column; all that is wrong is told at once."""
+"""Strict YAML: text to nodes that know their line and column, and plain values back to text."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ TAG_PREFIX = "tag:yaml.org,2002:"
 STRING_TAG = TAG_PREFIX + "str"
 MAX_DEPTH = 60
 SURROGATE = re.compile("[\ud800-\udfff]")
+WIDTH = 100  # of the lines of written files
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 
 
 def read_file(path: Path, shown: str) -> MapNode:
-    """Read a spec's file; `shown` is how messages name it.
+    """Read a spec's file; `shown` is its name in messages.
 
     Raises GraftError when there is no such text file, SpecError when it is not the YAML of a mapping.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise GraftError(f"{shown}: not a text file: a spec is YAML, written in UTF-8") from error
+        raise GraftError(f"{shown}: not a text file: a spec is YAML in UTF-8") from error
     except OSError as error:
         raise GraftError(f"{shown}: cannot be read: {error.strerror}") from error
     return read_text(text, shown)
 
 
 def read_text(text: str, shown: str) -> MapNode:
-    """Read a spec's text. Raises SpecError with everything wrong in it."""
+    """Read a spec's text. Raises SpecError with everything that is wrong in it."""
     source = _Source(shown, LINE_BREAK.split(text))
     problems: list[Problem] = []
     try:
@@ -66,19 +67,19 @@ class _Source:
     lines: list[str]
 
     def at(self, line: int, column: int, length: int = 1) -> Mark:
-        """Give the mark of a place; `line` and `column` count from 0 here, as PyYAML's do."""
+        """Return the mark of a place; `line` and `column` count from 0 here, as in PyYAML."""
         text = self.lines[line] if line < len(self.lines) else ""
         return Mark(self.shown, line + 1, column + 1, text, length)
 
     def mark(self, start: yaml.Mark, end: yaml.Mark) -> Mark:
-        """Give the mark of a node, whose carets end with its first line."""
+        """Return the mark of a node; its carets end with its first line."""
         text = self.lines[start.line] if start.line < len(self.lines) else ""
         stop = end.column if end.line == start.line else len(text)
         return self.at(start.line, start.column, max(1, stop - start.column))
 
 
 class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
-    """PyYAML's composer without implicit types, refusing anchors, aliases and tags."""
+    """PyYAML's composer without implicit types; refuses anchors, aliases and tags."""
 
     def __init__(self, text: str, source: _Source, problems: list[Problem]) -> None:
         Reader.__init__(self, text)
@@ -107,11 +108,11 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
 
     def _refuse(self, mark: Mark, what: str) -> None:
         message = f"{what} is not part of the spec language"
-        self.problems.append(Problem(mark, "", message, "plain values; a block or extends to repeat things"))
+        self.problems.append(Problem(mark, "", message, "plain values; a block or extends, to repeat"))
 
 
 class _Converter:
-    """PyYAML's nodes to ours."""
+    """Converts the nodes of PyYAML to ours."""
 
     def __init__(self, source: _Source, problems: list[Problem]) -> None:
         self.source = source
@@ -138,7 +139,7 @@ class _Converter:
         try:
             return read_scalar(text)
         except AmbiguousError as error:
-            self.problems.append(Problem(mark, "", str(error), error.wayout))
+            self.problems.append(Problem(mark, "", str(error), error.instead))
             return None
 
     def _mapping(self, node: yaml.MappingNode, mark: Mark, depth: int) -> MapNode:
@@ -151,7 +152,7 @@ class _Converter:
             if key is None:
                 continue
             if key in items:
-                message = f"duplicate key '{key}': it stands at line {keys[key].line} already"
+                message = f"duplicate key '{key}': it is already at line {keys[key].line}"
                 self.problems.append(Problem(at, "", message, "each key once"))
                 continue
             items[key], keys[key] = value, at
@@ -163,7 +164,7 @@ class _Converter:
             return None
         if node.style is None and node.value == "<<":
             message = "the merge key '<<' is not part of the spec language"
-            self.problems.append(Problem(mark, "", message, "a block or extends to repeat things"))
+            self.problems.append(Problem(mark, "", message, "a block or extends, to repeat"))
             return None
         problems_before = len(self.problems)
         value = self._scalar(node, mark)
@@ -180,11 +181,37 @@ def _syntax_problem(error: yaml.YAMLError, source: _Source) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError):
         at = error.problem_mark or error.context_mark
         mark = source.at(at.line, at.column) if at else source.at(0, 0)
-        said = ": ".join(part for part in (error.context, error.problem) if part)
-        return Problem(mark, "", f"not YAML: {said}".replace("\n", " "))
+        reason = ": ".join(part for part in (error.context, error.problem) if part)
+        return Problem(mark, "", f"not YAML: {reason}".replace("\n", " "))
     reason = getattr(error, "reason", "broken")
     return Problem(source.at(0, 0), "", f"not YAML: {reason}")
 
 
 def _too_deep(mark: Mark) -> Problem:
-    return Problem(mark, "", f"nested more than {MAX_DEPTH} deep", "a spec that people can read")
+    return Problem(mark, "", f"nested more than {MAX_DEPTH} levels deep", "fewer levels")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that would not be read as itself, and makes no anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    try:
+        quoted = read_scalar(text) != text
+    except AmbiguousError:
+        quoted = True
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if quoted else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def to_yaml(document: object) -> str:
+    """Return the YAML text of plain values, keys in their order; `read_text` reads back the same values."""
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=WIDTH
+    )
+    return text

@@ -1,0 +1,160 @@
+"""Modules that torch.nn does not have. Imported when a network is built, not when a spec is read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["nn"]  # as `m.nn` in the layer functions
+
+
+class Maxout(nn.Module):
+    """Maximum of each `pieces` neighbouring channels."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, *sizes = x.shape
+        return x.reshape(batch, channels // self.pieces, self.pieces, *sizes).amax(dim=2)
+
+    def extra_repr(self) -> str:
+        return f"pieces={self.pieces}"
+
+
+class DropPath(nn.Module):
+    """Zero all values of an image with probability p; scale those of the others by 1 / (1 - p)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        kept = torch.rand((len(x),) + (1,) * (x.dim() - 1), device=x.device) >= self.p
+        return x * kept.to(x.dtype) / (1 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class DropBlock(nn.Module):
+    """Zero squares of `size` pixels in each channel, a share p of all; scale the others to keep the sum."""
+
+    def __init__(self, p: float, size: int) -> None:
+        super().__init__()
+        self.p = p
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        height, width = x.shape[-2:]
+        size = min(self.size, height, width)
+        # The rate of centres for which squares cover a share p: equation 1 of the paper.
+        rate = self.p / size**2 * height * width / ((height - size + 1) * (width - size + 1))
+        centres = (torch.rand_like(x[..., size - 1 :, size - 1 :]) < rate).to(x.dtype)
+        dropped = F.max_pool2d(F.pad(centres, (size - 1,) * 4), size, stride=1)
+        kept = 1 - dropped
+        return x * kept * (kept.numel() / kept.sum().clamp(min=1))
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, size={self.size}"
+
+
+class Add(nn.Module):
+    """Sum of its inputs."""
+
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        for other in others:
+            first = first + other
+        return first
+
+
+class Multiply(nn.Module):
+    """Product of its inputs, broadcast."""
+
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        for other in others:
+            first = first * other
+        return first
+
+
+class Concat(nn.Module):
+    """Channels of its inputs, one after another."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return torch.cat(inputs, dim=1)
+
+
+class WithAuxiliary(NamedTuple):
+    """Output of a network with an auxiliary head in training."""
+
+    main: Tensor
+    auxiliary: Tensor
+
+
+class Auxiliary(nn.Module):
+    """The main output; in training both, for a loss on each."""
+
+    def forward(self, main: Tensor, auxiliary: Tensor) -> Tensor | WithAuxiliary:
+        return WithAuxiliary(main, auxiliary) if self.training else main
+
+
+class ResizeTo(nn.Module):
+    """The first input, resized to the height and width of the second."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        align = None if self.mode == "nearest" else False
+        return F.interpolate(x, size=like.shape[-2:], mode=self.mode, align_corners=align)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode}"
+
+
+class CropTo(nn.Module):
+    """The middle of the first input, at the height and width of the second."""
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        height, width = like.shape[-2:]
+        top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+        return x[..., top : top + height, left : left + width]
+
+
+class PadToMultiple(nn.Module):
+    """Zeros around the input, until height and width are multiples; the input stays in the middle."""
+
+    def __init__(self, multiple: int) -> None:
+        super().__init__()
+        self.multiple = multiple
+
+    def forward(self, x: Tensor) -> Tensor:
+        tall, wide = (-x.shape[-2] % self.multiple, -x.shape[-1] % self.multiple)
+        return F.pad(x, (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2))
+
+    def extra_repr(self) -> str:
+        return f"multiple={self.multiple}"
+
+
+class Subsample(nn.Module):
+    """Every `stride`-th pixel, and `more` channels of zeros after the others."""
+
+    def __init__(self, stride: int, more: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.more = more
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+
+    def extra_repr(self) -> str:
+        return f"stride={self.stride}, more={self.more}"
