@@ -51,8 +51,8 @@ def parse_override(spec: Spec, changes: Mapping[str, object]) -> Spec:
 
 def check_sections(spec: Spec) -> None:
     """Check each section that is not all defaults against the rest of the spec. Raises SpecError."""
-    for name in spec.document.items:
-        if is_section(name) and spec.sections[name] != default_section(name):
+    for name, settings in spec.sections.declared.items():
+        if settings != default_section(name):
             check_section = section_check(name)
             if check_section is not None:
                 check_section(spec)

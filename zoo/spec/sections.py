@@ -49,14 +49,14 @@ def default_section(name: str) -> object:
 
 
 class Sections(Mapping[str, object]):
-    """The settings of every section by name; those that a spec leaves out have their defaults."""
+    """The settings of every section by name; those that are not `declared` in the spec have their defaults."""
 
-    def __init__(self, given: Mapping[str, object]) -> None:
-        self._given = given
+    def __init__(self, declared: Mapping[str, object]) -> None:
+        self.declared = declared
 
     def __getitem__(self, name: str) -> object:
-        if name in self._given:
-            return self._given[name]
+        if name in self.declared:
+            return self.declared[name]
         if not is_section(name):
             raise KeyError(name)
         return default_section(name)

@@ -15,7 +15,7 @@ from zoo.spec.choices import Choices
 from zoo.spec.expand import expand
 from zoo.spec.header import CatalogueModel, Facts, Input, WeightsEntry
 from zoo.spec.nodes import MapNode, Node, Scalar, plain
-from zoo.spec.sections import section_type
+from zoo.spec.sections import Sections, section_type
 from zoo.spec.tree import Tree
 from zoo.spec.yaml import to_yaml
 
@@ -41,7 +41,7 @@ class Spec:
     model: CatalogueModel | None
     weights: Mapping[str, WeightsEntry]
     facts: Facts
-    sections: Mapping[str, object]
+    sections: Sections
     document: MapNode = field(repr=False)
     tree: Tree | None = field(repr=False)
 
