@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +17,12 @@ import zoo
 from bench.document import machine
 from finetune.data.dataset import ImageDataset
 from finetune.data.subset import spread_rows, subset
-from finetune.engine.loop import build_loop
+from finetune.engine.build import build_trainer
+from finetune.engine.callbacks import Callback
+from finetune.engine.state import TrainState
 from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
 from finetune.features.stored import StoredOutputs
+from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.runtime.precision import Precision, fastest_precision
@@ -48,6 +50,23 @@ class Course:
     def overall(self) -> float:
         """Epochs a minute of the whole run."""
         return 60 * len(self.seconds) / sum(self.seconds)
+
+
+class Stopwatch(Callback):
+    """Notes when each epoch ended, and the best validation score."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.best = 0.0
+
+    def on_train_start(self, state: TrainState, *, resumed: bool) -> None:
+        """Note the start."""
+        self.times.append(time.perf_counter())
+
+    def on_epoch_end(self, record: EpochRecord) -> None:
+        """Note the time and the score."""
+        self.times.append(time.perf_counter())
+        self.best = max(self.best, record.val_score or 0.0)
 
 
 def main(name: str = "resnet18") -> None:
@@ -104,22 +123,16 @@ def course(setup: Setup, precision: Precision) -> Course:
         reasons=(),
         evidence={},
     )
-    lines: list[Mapping[str, object]] = []
-    ends = [time.perf_counter()]
-
-    def track(line: Mapping[str, object]) -> None:
-        lines.append(line)
-        ends.append(time.perf_counter())
-
+    watch = Stopwatch()
     for images in (setup.train, setup.val):
         images.fill()
     with tempfile.TemporaryDirectory() as folder:
-        loop = replace(build_loop(setup, plan, RunFolder(Path(folder)), QUIET), keeps=False, track=track)
-        ends[0] = time.perf_counter()
-        loop.run()
-    views = loop.train.views if isinstance(loop.train, StoredOutputs) else 0
-    seconds = [end - start for start, end in pairwise(ends)]
-    return Course(seconds, max(float(str(line["val_accuracy"])) for line in lines), views)
+        trainer = build_trainer(setup, plan, RunFolder(Path(folder)), QUIET)
+        trainer = replace(trainer, saves=False, callbacks=[watch])
+        trainer.run()
+    views = trainer.train.views if isinstance(trainer.train, StoredOutputs) else 0
+    seconds = [end - start for start, end in pairwise(watch.times)]
+    return Course(seconds, watch.best, views)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,11 @@ def _epochs(folder: Path) -> list[dict[str, Any]]:
     if not (folder / "metrics.jsonl").exists():
         return []
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    kept = ("epoch", "step", "train_loss", "val_loss", "val_accuracy", "val_mean_iou", "learning_rate")
+    kept = ("epoch", "step", "train_loss", "val_loss", "val_score", "learning_rate")
+    for line in lines:
+        for old in ("val_accuracy", "val_mean_iou"):  # as the score was called before
+            if old in line:
+                line["val_score"] = line.pop(old)
     return [{key: line[key] for key in kept if key in line} for line in lines]
 
 

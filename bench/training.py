@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import zoo
 from finetune.engine.build import build_step
-from finetune.engine.step import Place
+from finetune.engine.step import BatchPosition
 from finetune.experiment.setup import load_data, prepare, read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.runtime.precision import EXACT, Precision
@@ -41,7 +41,7 @@ def training_speeds(name: str = "resnet18") -> Speeds:
     images = torch.stack([torch.as_tensor(setup.train[i][0]) for i in range(BATCH)])
     targets = torch.tensor([int(splits.train.targets[i]) for i in range(BATCH)])
     step = build_step(setup, plan, Accelerator())
-    place = Place(0, 0, 0, last=True)
+    place = BatchPosition(0, 0, 0, last=True)
     pixels = setup.preprocess.normalise(images)
     graft, bare = in_turn(
         lambda: step(images, targets, place), bare_step(recipe, pixels, targets, plan.precision), runs=STEPS

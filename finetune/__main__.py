@@ -68,7 +68,7 @@ def check(
     ] = None,
 ) -> None:
     """Check SPEC's recipe on the data before it is trained; exit code 2 when a check fails."""
-    from finetune.checks.recipe import check_recipe
+    from finetune.commands import check_recipe
 
     if any(result.failed for result in check_recipe(spec, data=data, set=read_pairs(set_), plot=plot)):
         raise typer.Exit(2)
@@ -77,7 +77,7 @@ def check(
 @app.command()
 def pictures(run: Annotated[Path, typer.Argument(help="the folder of a finished run")]) -> None:
     """Draw a run's first-layer filters and some activations into its folder."""
-    from finetune.monitor.pictures_show import show_pictures
+    from finetune.commands import show_pictures
 
     show_pictures(run)
 
@@ -107,7 +107,7 @@ def augment(
     out: Annotated[Path | None, typer.Option(help="the PNG; runs/SPEC/augment.png if not given")] = None,
 ) -> None:
     """Draw what SPEC's augmentation does to some of the images."""
-    from finetune.monitor.augment_show import show_augment
+    from finetune.commands import show_augment
 
     show_augment(spec, data=data, set=read_pairs(set_), out=out)
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from finetune.checks.registry import check
-from finetune.checks.result import Result, judge, some
-from finetune.checks.subject import EXAMPLES, Subject, place
+from finetune.checks.result import Result, judge, shorten
+from finetune.checks.subject import EXAMPLES, Subject, position
 from finetune.runtime.seeds import make_generator
 
 RATE = 0.01
@@ -29,7 +29,7 @@ def frozen(subject: Subject) -> Result:
     return judge(
         "frozen",
         not still,
-        found=f"frozen: {some(_layers(still))}" if still else f"all {len(learning)} parameters train",
+        found=f"frozen: {shorten(_layers(still))}" if still else f"all {len(learning)} parameters train",
         expected="what starts at random, and what the plan names, trains",
         way_out="let them train: a rate above 0 in finetune.stage_rates, or finetune.strategy=full",
         numbers={"parameters": len(still)},
@@ -43,7 +43,7 @@ def detached(subject: Subject) -> Result:
     net = step.accelerator.unwrap_model(step.net)
     _shake(net)
     before = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
-    step(*subject.images(EXAMPLES), place(0))
+    step(*subject.images(EXAMPLES), position(0))
     after = dict(net.named_parameters())
     still = [
         name for name, old in before.items() if name in subject.learning and torch.equal(old, after[name])
@@ -51,7 +51,9 @@ def detached(subject: Subject) -> Result:
     return judge(
         "detached",
         not still,
-        found=f"no gradient reaches {some(_layers(still))}" if still else "an update moves every parameter",
+        found=f"no gradient reaches {shorten(_layers(still))}"
+        if still
+        else "an update moves every parameter",
         expected="a gradient for every parameter that trains",
         way_out="something cuts them off from the loss: a branch that nothing reads, or a detached value",
         numbers={"parameters": len(still)},

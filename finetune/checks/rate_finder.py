@@ -14,7 +14,7 @@ from torch import Tensor
 
 from finetune.data.dataset import ImageDataset, batch_indices
 from finetune.data.subset import read_rows
-from finetune.engine.step import Place
+from finetune.engine.step import BatchPosition
 from finetune.runtime.divergence import Divergence
 
 LOWEST, HIGHEST = 1e-5, 10.0
@@ -28,7 +28,7 @@ FIRST = 5
 WORTH = 0.05
 """The least share by which the loss must fall for a rate to be proposed."""
 
-Learn = Callable[[Tensor, Tensor, Place, float], tuple[Tensor, bool]]
+Learn = Callable[[Tensor, Tensor, BatchPosition, float], tuple[Tensor, bool]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def find_rate(
     deadline, ended = time.monotonic() + budget_s, "the highest rate was reached"
     for step, rate in enumerate(np.geomspace(LOWEST, HIGHEST, STEPS).tolist()):
         images, targets = next(batches)
-        loss = float(learn(images, targets, Place(0, step, step, last=True), rate)[0])
+        loss = float(learn(images, targets, BatchPosition(0, step, step, last=True), rate)[0])
         if guard.observe(loss) is not None:
             ended = "the loss blew up"
             break
@@ -96,8 +96,8 @@ def endless_batches(dataset: ImageDataset, batch_size: int, *, seed: int) -> Ite
             yield read_rows(dataset, np.array(rows))
 
 
-def plot_rates(curve: RateCurve, path: Path, *, now: float | None = None) -> None:
-    """Draw the curve as a PNG; `now` marks the rate of the recipe."""
+def plot_rates(curve: RateCurve, path: Path, *, current: float | None = None) -> None:
+    """Draw the curve as a PNG; `current` marks the rate of the recipe."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -106,8 +106,8 @@ def plot_rates(curve: RateCurve, path: Path, *, now: float | None = None) -> Non
     axes.plot(curve.rates, curve.smooth, color="tab:blue", label="running mean")
     if curve.proposed is not None:
         axes.axvline(curve.proposed, color="tab:green", label=f"proposed: {curve.proposed:g}")
-    if now is not None:
-        axes.axvline(now, color="tab:red", linestyle=":", label=f"the recipe's: {now:g}")
+    if current is not None:
+        axes.axvline(current, color="tab:red", linestyle=":", label=f"the recipe's: {current:g}")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title=f"Learning rate test ({curve.ended})")
     axes.set_ylim(top=1.5 * max(curve.smooth[: len(curve.smooth) // 2 + 1], default=1.0), bottom=0)
     axes.legend()

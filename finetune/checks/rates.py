@@ -5,7 +5,7 @@ from __future__ import annotations
 from finetune.checks.rate_finder import RateCurve, endless_batches, find_rate
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip
-from finetune.checks.subject import Subject, place
+from finetune.checks.subject import Subject, position
 from finetune.runtime.divergence import Divergence
 from finetune.tasks.base import chance_loss
 
@@ -28,7 +28,7 @@ def learning_rate(subject: Subject) -> Result:
     losses: list[float] = []
     broken: str | None = None
     for turn in range(STEPS):
-        losses.append(float(step(images, targets, place(turn), min((turn + 1) / CLIMB, 1.0))[0]))
+        losses.append(float(step(images, targets, position(turn), min((turn + 1) / CLIMB, 1.0))[0]))
         broken = guard.observe(losses[-1])
         if broken is not None:
             break

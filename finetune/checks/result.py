@@ -53,7 +53,7 @@ def skip(name: str, reason: str) -> Result:
     return Result(name, "skipped", reason)
 
 
-def some(names: list[str], most: int = 3) -> str:
-    """The first few names of a list, and how many more there are."""
+def shorten(names: list[str], most: int = 3) -> str:
+    """Return the first few names of a list, and how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

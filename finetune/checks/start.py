@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from finetune.checks.registry import check
-from finetune.checks.result import Result, judge, skip, some
+from finetune.checks.result import Result, judge, shorten, skip
 from finetune.checks.subject import Subject
 from finetune.engine.dead_units import dead_shares
 from finetune.regularization.penalties import Penalty
@@ -89,7 +89,7 @@ def initial_weights(subject: Subject) -> Result:
     return judge(
         "initial_weights",
         not same,
-        found=f"all units alike in {some(same)}" if same else "units differ, or will after a step",
+        found=f"all units alike in {shorten(same)}" if same else "units differ, or will after a step",
         expected="every layer's units start apart, or their gradients drive them apart",
         way_out="draw the weights at random: choices.init, as in {layer: conv, weight: kaiming_normal}",
         numbers={"layers": len(same)},
@@ -108,7 +108,7 @@ def activations(subject: Subject) -> Result:
     return judge(
         "activations",
         not bad,
-        found=f"dead units in {some(listed)}" if bad else f"at most {shares[worst]:.0%} dead ({worst})",
+        found=f"dead units in {shorten(listed)}" if bad else f"at most {shares[worst]:.0%} dead ({worst})",
         expected=f"at most {MOST_DEAD:.0%} of a layer's units dead or saturated",
         way_out="normalise the input, start the weights by kaiming_normal, or choose leaky_relu or a norm",
         numbers={"worst_share": shares[worst], "layers": len(bad)},

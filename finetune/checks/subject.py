@@ -18,7 +18,7 @@ import zoo
 from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.build import build_step
 from finetune.engine.dead_units import count_dead
-from finetune.engine.step import Place, Step
+from finetune.engine.step import BatchPosition, Step
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import covers, freeze, set_training
 from finetune.optim.groups import find_rate
@@ -144,9 +144,9 @@ class Subject:
         return replace(step, schedule=Schedule(SCHEDULES.read_call("constant"), 1, 1))
 
 
-def place(step: int) -> Place:
+def position(step: int) -> BatchPosition:
     """Where a trial stands: every batch is a step."""
-    return Place(epoch=0, batch=step, step=step, last=True)
+    return BatchPosition(epoch=0, batch=step, step=step, last=True)
 
 
 def silence_drops(net: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Putting one step of training together from the spec: which part is on, and on which device."""
+"""Building a trainer from the spec: the step with its parts, the data, and the state."""
 
 from __future__ import annotations
 
@@ -6,53 +6,70 @@ import math
 
 import torch
 from accelerate import Accelerator
+from rich.console import Console
+from torch.optim import Optimizer
 
 from finetune.config import FinetuneSettings
 from finetune.data.dataset import count_batches
+from finetune.engine.cached_stages import cache_frozen_stages
+from finetune.engine.state import TrainState
 from finetune.engine.step import Step
+from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import freeze
 from finetune.optim.groups import param_groups
 from finetune.optim.optimizers import build_optimizer
+from finetune.optim.plateau import build_plateau
 from finetune.optim.schedules import Schedule
 from finetune.records.plan import Plan
+from finetune.records.run_folder import RunFolder
 from finetune.regularization.distill import load_teacher
 from finetune.regularization.ema import build_ema
 from finetune.regularization.mixup import Mix
-from finetune.regularization.penalties import build_penalty, starting_point
+from finetune.regularization.penalties import Penalty, build_penalty, starting_point
 from finetune.regularization.recompute import enable_checkpointing
 from finetune.regularization.resizing import build_resizing
 from zoo.errors import GraftError
 
 
-def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
-    """All that a batch passes through, on its device; `setup.net` learns what the plan says, and no more.
+def build_trainer(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trainer:
+    """Return a trainer before its first step, without callbacks.
 
-    Raises: GraftError when the spec asks for what this run has not, such as pretrained weights.
+    Raises: GraftError when the spec asks for what this run does not have, such as pretrained weights.
     """
-    settings = setup.settings
-    schedule = build_schedule(settings, len(setup.train), plan)
-    spec, resized = setup.spec, settings.progressive_resizing
-    resizing = build_resizing(resized, schedule.steps, setup.net, spec.input, spec.name)
-    freeze(setup.net, plan.trains)
-    if settings.gradient_checkpointing:
-        enable_checkpointing(setup.net, setup.anatomy.stages)
-    if plan.precision.channels_last:
-        setup.net.to(memory_format=torch.channels_last)
-    groups = param_groups(
-        setup.net,
-        learning_rate=plan.learning_rate,
-        weight_decay=settings.weight_decay,
-        rates=settings.stage_rates,
-        layer_decay=settings.layer_decay,
-        stages=setup.anatomy.stages,
+    accelerator = Accelerator()  # mixed precision is the plan's: accelerate would fix it for the process
+    data = cache_frozen_stages(setup, plan, build_step(setup, plan, accelerator))
+    if data.message:
+        console.print(data.message)
+    state = TrainState(
+        batches_per_epoch=count_batches(len(data.train), plan.batch_size),
+        plateau=build_plateau(setup.settings.schedule),
     )
-    net, optimizer = accelerator.prepare(setup.net, build_optimizer(settings.optimizer, groups))
-    if settings.l2_sp is not None and setup.origin is None:
-        raise GraftError(
-            f"finetune.l2_sp ties weights to pretrained ones, and there are none: {setup.no_weights}"
-        )
-    start = starting_point(setup.net, new=[setup.anatomy.head]) if settings.l2_sp is not None else None
+    averages = [data.step.ema] if data.step.ema is not None else []
+    accelerator.register_for_checkpointing(state, data.step.gauge, *averages)
+    return Trainer(
+        setup=setup,
+        plan=plan,
+        folder=folder,
+        console=console,
+        accelerator=accelerator,
+        step=data.step,
+        state=state,
+        train=data.train,
+        val=data.val,
+    )
+
+
+def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
+    """Return the training step, on its device. Of `setup.net`, only what the plan trains stays trainable.
+
+    Raises: GraftError when the spec asks for what this run does not have, such as pretrained weights.
+    """
+    settings, spec = setup.settings, setup.spec
+    schedule = build_schedule(settings, len(setup.train), plan)
+    resizing = build_resizing(settings.progressive_resizing, schedule.steps, setup.net, spec.input, spec.name)
+    net, optimizer = accelerator.prepare(setup.net, _prepare_training(setup, plan))
+    penalty = _build_penalty(setup)
     teacher = None
     if settings.distill is not None:
         teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, accelerator.device)
@@ -68,7 +85,7 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
         settings=settings,
         head=setup.anatomy.head,
         mix=Mix(len(setup.classes), settings.mixup, settings.cutmix) if mixes else None,
-        penalty=build_penalty(setup.net, settings, start),
+        penalty=penalty,
         ema=build_ema(setup.net, settings.ema) if settings.ema is not None else None,
         teacher=teacher,
         resizing=resizing,
@@ -76,7 +93,38 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
 
 
 def build_schedule(settings: FinetuneSettings, images: int, plan: Plan) -> Schedule:
-    """The learning rate over all updates of the plan."""
+    """Return the schedule of learning rates over all updates of the plan."""
     updates = math.ceil(count_batches(images, plan.batch_size) / settings.accumulate)
     steps = updates * plan.epochs
     return Schedule(settings.schedule, steps, updates, settings.warm_up_steps(steps, updates))
+
+
+def _prepare_training(setup: Setup, plan: Plan) -> Optimizer:
+    """Freeze what the plan does not train, arrange the weights in memory, and return the optimiser."""
+    settings, net = setup.settings, setup.net
+    freeze(net, plan.trains)
+    if settings.gradient_checkpointing:
+        enable_checkpointing(net, setup.anatomy.stages)
+    if plan.precision.channels_last:
+        net.to(memory_format=torch.channels_last)
+    groups = param_groups(
+        net,
+        learning_rate=plan.learning_rate,
+        weight_decay=settings.weight_decay,
+        rates=settings.stage_rates,
+        layer_decay=settings.layer_decay,
+        stages=setup.anatomy.stages,
+    )
+    return build_optimizer(settings.optimizer, groups)
+
+
+def _build_penalty(setup: Setup) -> Penalty:
+    """Raises: GraftError when weights are to stay near pretrained ones, and there are none."""
+    settings, start = setup.settings, None
+    if settings.l2_sp is not None:
+        if setup.origin is None:
+            raise GraftError(
+                f"finetune.l2_sp ties weights to pretrained ones, and there are none: {setup.no_weights}"
+            )
+        start = starting_point(setup.net, new=[setup.anatomy.head])
+    return build_penalty(setup.net, settings, start)

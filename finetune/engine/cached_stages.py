@@ -1,4 +1,4 @@
-"""Whether a run keeps what its frozen lower stages give out, and in how many views."""
+"""Caching the outputs of frozen stages: whether a run does, and for how many views of each image."""
 
 from __future__ import annotations
 
@@ -17,78 +17,63 @@ from finetune.features.lower import TRIED, Lower, find_lower
 from finetune.features.stored import StoredOutputs, view_mb
 from finetune.records.plan import Plan
 
-MOST_VIEWS, EPOCHS_A_VIEW = 4, 4
-"""`auto` takes so many views at most, and so few that each is shown in so many epochs at least."""
+MAX_VIEWS, EPOCHS_PER_VIEW = 4, 4
+"""`auto` takes at most so many views, and so few that each is shown in at least so many epochs."""
 
 
 @dataclass(frozen=True)
-class Feed:
-    """What a run learns from and is validated on, the step that takes it, and a line about it, or ''."""
+class TrainingData:
+    """The training and validation data of a run, the step that takes them, and a message or ''."""
 
     train: EpochDataset
     val: EpochDataset
     step: Step
-    said: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
-class Cached:
-    """That the outputs of `lower` are kept: in `views` of the `wanted` ones, each of so many MiB."""
+class CachePlan:
+    """Cache the outputs of `lower` for `views` of the `requested` views, each of `view_mb` MiB."""
 
     lower: Lower
     views: int
-    wanted: int
+    requested: int
     view_mb: float
 
 
-def build_feed(setup: Setup, plan: Plan, step: Step) -> Feed:
-    """The outputs of the frozen lower stages in place of images, where nothing speaks against it.
+def cache_frozen_stages(setup: Setup, plan: Plan, step: Step) -> TrainingData:
+    """Return the cached outputs of the frozen stages in place of the images, unless something prevents it.
 
-    Without, the images as they are; the line then says why if the spec asks for a number of views.
+    In that case the images are returned, and the message says why if the spec requests a number of views.
     """
-    cached, room_mb = _settle(setup, plan, step), setup.data.cache_mb
-    if isinstance(cached, str):
-        asked = isinstance(setup.settings.partial.views, int)
-        said = f"  frozen stages are not cached: {cached}" if asked else ""
-        return Feed(setup.train, setup.val, step, said)
-    step = replace(step, lower=cached.lower)
-    stored = partial(
+    cache, room_mb = _plan_cache(setup, plan, step), setup.data.cache_mb
+    if isinstance(cache, str):
+        requested = isinstance(setup.settings.partial.views, int)
+        message = f"  frozen stages are not cached: {cache}" if requested else ""
+        return TrainingData(setup.train, setup.val, step, message)
+    step = replace(step, lower=cache.lower)
+    cached = partial(
         StoredOutputs,
         compute=partial(compute_outputs, step),
         batch_size=plan.batch_size * 2,  # nothing is kept for a backward pass
         workers=setup.data.workers,
     )
-    val_fits = len(setup.val) and view_mb(cached.lower, setup.val) <= room_mb
-    fewer = f" (of {cached.wanted}: data.cache_mb is {room_mb})" if cached.views < cached.wanted else ""
-    return Feed(
-        train=stored(setup.train, views=cached.views),
-        val=stored(setup.val, views=1) if val_fits else setup.val,
+    val_fits = len(setup.val) and view_mb(cache.lower, setup.val) <= room_mb
+    fewer = f" (of {cache.requested}: data.cache_mb is {room_mb})" if cache.views < cache.requested else ""
+    return TrainingData(
+        train=cached(setup.train, views=cache.views),
+        val=cached(setup.val, views=1) if val_fits else setup.val,
         step=step,
-        said=f"  the frozen stages up to {cached.lower.boundary} are cached: {cached.views} "
-        f"{'view' if cached.views == 1 else 'views'} of {len(setup.train)} images{fewer}, "
-        f"{cached.views * cached.view_mb:.0f} MiB",
+        message=f"  the frozen stages up to {cache.lower.boundary} are cached: {cache.views} "
+        f"{'view' if cache.views == 1 else 'views'} of {len(setup.train)} images{fewer}, "
+        f"{cache.views * cache.view_mb:.0f} MiB",
     )
 
 
-def _settle(setup: Setup, plan: Plan, step: Step) -> Cached | str:
-    """What is kept, or why nothing is."""
-    settings, augmented = setup.settings, setup.train.augment is not None
-    wanted = count_views(settings.partial.views, plan.epochs, augmented=augmented)
-    for reason in reasons_against(settings, wanted, step.accelerator.num_processes):
-        return reason
-    lower = _find(setup, step)
-    if lower is None:
-        return "no stage can be cut off below all that learns"
-    size_mb, room_mb = view_mb(lower, setup.train), setup.data.cache_mb
-    if size_mb > room_mb:
-        return f"a view takes {size_mb:.0f} MiB, and data.cache_mb is {room_mb}"
-    return Cached(lower, min(wanted, int(room_mb / size_mb)), wanted, size_mb)
+def reasons_not_to_cache(settings: FinetuneSettings, views: int, processes: int = 1) -> Iterator[str]:
+    """Yield each reason why a recipe cannot train on cached outputs.
 
-
-def reasons_against(settings: FinetuneSettings, views: int, processes: int = 1) -> Iterator[str]:
-    """What in a recipe is at odds with stored outputs, each in words.
-
-    It looks at pixels in every step, or changes them or the lower part; or nothing would be shown twice.
+    It uses or changes the pixels in every step, or no view would be shown twice.
     """
     reasons = {
         "finetune.partial.views is none": settings.partial.views == "none",
@@ -104,25 +89,42 @@ def reasons_against(settings: FinetuneSettings, views: int, processes: int = 1) 
     return (reason for reason, holds in reasons.items() if holds)
 
 
-def count_views(wanted: int | str, epochs: int, *, augmented: bool) -> int:
-    """How many views are worth their computing: 0 where none is; without augmentation all are the same."""
-    if wanted == "none" or epochs == 1:
+def count_views(requested: int | str, epochs: int, *, augmented: bool) -> int:
+    """Return how many views are worth computing; without augmentation all views are the same."""
+    if requested == "none" or epochs == 1:
         return 0
     if not augmented:
         return 1
-    return min(wanted, epochs) if isinstance(wanted, int) else min(epochs // EPOCHS_A_VIEW, MOST_VIEWS)
+    if isinstance(requested, int):
+        return min(requested, epochs)
+    return min(epochs // EPOCHS_PER_VIEW, MAX_VIEWS)
 
 
 def compute_outputs(step: Step, images: Tensor) -> Tensor:
-    """What the step's lower part gives for uint8 images (N, 3, h, w), in memory, as training would see it."""
-    assert step.lower is not None, "the step has a lower part"
+    """Return the outputs of the step's frozen stages for uint8 images (N, 3, h, w), in main memory."""
+    assert step.lower is not None, "the step has frozen stages"
     net = step.accelerator.unwrap_model(step.net)
     with step.precision.context(step.accelerator.device):
         return step.lower.outputs(net, step.inputs(images)).cpu()
 
 
-def _find(setup: Setup, step: Step) -> Lower | None:
-    """The lower part of the step's network, tried out on noise."""
+def _plan_cache(setup: Setup, plan: Plan, step: Step) -> CachePlan | str:
+    """Return what to cache, or why nothing is cached."""
+    settings, augmented = setup.settings, setup.train.augment is not None
+    views = count_views(settings.partial.views, plan.epochs, augmented=augmented)
+    for reason in reasons_not_to_cache(settings, views, step.accelerator.num_processes):
+        return reason
+    lower = _find_frozen_stages(setup, step)
+    if lower is None:
+        return "no stage separates what is frozen from what is trained"
+    size_mb, room_mb = view_mb(lower, setup.train), setup.data.cache_mb
+    if size_mb > room_mb:
+        return f"a view takes {size_mb:.0f} MiB, and data.cache_mb is {room_mb}"
+    return CachePlan(lower, min(views, int(room_mb / size_mb)), views, size_mb)
+
+
+def _find_frozen_stages(setup: Setup, step: Step) -> Lower | None:
+    """Return the frozen stages of the step's network, tested on noise."""
     shape = (TRIED, 3, setup.preprocess.height, setup.preprocess.width)
     noise = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0)).byte()
     net = step.accelerator.unwrap_model(step.net)

@@ -1,13 +1,58 @@
-"""Looking on while a network trains, with the power to break it off."""
+"""Callbacks: what the trainer tells while a network trains."""
 
 from __future__ import annotations
 
+from finetune.engine.state import TrainState
+from finetune.records.metrics_log import EpochRecord
+from finetune.runtime.divergence import Divergence
+from finetune.tasks.base import chance_loss
 
-class Watch:
-    """What the training loop tells; raising from either method ends the run. This one lets all pass."""
 
-    def after_step(self, loss: float) -> None:
-        """A batch has been learnt from; `loss` may be infinite or not a number."""
+class Callback:
+    """Called by the trainer at fixed moments. Every method does nothing here: override those you need.
 
-    def after_epoch(self, epoch: int, score: float, loss: float) -> None:
-        """Epoch `epoch`, from 0, has been validated, with the task's score and the loss."""
+    An exception raised by a method ends the training. The methods for the end of a batch, update or epoch are
+    called before the checkpoint that includes it, so a resumed run repeats all calls since its checkpoint.
+    """
+
+    def on_train_start(self, state: TrainState, *, resumed: bool) -> None:
+        """Called before the first batch. `resumed` is True when training continues from a checkpoint."""
+
+    def on_batch_start(self, state: TrainState) -> None:
+        """Called before each batch, which `state` does not count yet."""
+
+    def on_batch_end(self, state: TrainState, loss: float) -> None:
+        """Called after each batch with its loss, which may be infinite or NaN."""
+
+    def on_update_end(self, state: TrainState) -> None:
+        """Called after each update of the weights; `state.step` counts it."""
+
+    def extend_record(self, record: EpochRecord) -> EpochRecord:
+        """Return the epoch's record with what this callback measured. Called before the record is written."""
+        return record
+
+    def on_epoch_end(self, record: EpochRecord) -> None:
+        """Called once the epoch is validated and its record is in the log."""
+
+    def on_train_end(self) -> None:
+        """Called after the last epoch, while the network still has its last weights."""
+
+    def close(self) -> None:
+        """Called last of all, also when training fails: release what was opened."""
+
+
+class DivergedError(Exception):
+    """The loss is not finite, or grew to three times its start. The message says which."""
+
+
+class DivergenceGuard(Callback):
+    """Ends the training when its loss diverges."""
+
+    def __init__(self, classes: int) -> None:
+        self.divergence = Divergence(chance_loss(classes))
+
+    def on_batch_end(self, state: TrainState, loss: float) -> None:
+        """Raises: DivergedError."""
+        reason = self.divergence.observe(loss)
+        if reason is not None:
+            raise DivergedError(reason)

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a training run needs to go on as if it had never been broken off."""
+"""Checkpoints: everything a training run needs to continue as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from finetune.records.run_folder import write_text
 
 
 def save_checkpoint(accelerator: Accelerator, folder: Path, name: str) -> None:
-    """Save all that `accelerator` knows of (weights, optimiser, random states, registered objects).
+    """Save all that `accelerator` knows of: weights, optimiser, random states, registered objects.
 
-    The pointer file `latest` moves only once the new state is whole; older states go after that.
+    The file `latest` is changed only once the new state is complete; older states are deleted after that.
     """
     accelerator.save_state(str(folder / name))
     if accelerator.is_main_process:
@@ -25,7 +25,7 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, name: str) -> None:
 
 
 def load_checkpoint(accelerator: Accelerator, folder: Path) -> bool:
-    """Put back the latest whole state; False when there is none yet."""
+    """Restore the latest complete state. Return False when there is none."""
     latest = folder / "latest"
     if not latest.exists():
         return False

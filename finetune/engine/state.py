@@ -1,4 +1,4 @@
-"""How far a training run is: what a checkpoint holds beside weights, optimiser and random states."""
+"""How far training has come: what a checkpoint holds beside weights, optimiser and random states."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from finetune.optim.plateau import Plateau
 
 
 @dataclass
-class Standing:
+class TrainState:
     """Counts of the run, sums over the current epoch, and the best validation result so far.
 
-    `batch` counts within the epoch, `step` the updates of the whole run; `loss` is the sum over `images`.
-    `plateau` lowers the learning rate where the schedule asks for it.
+    `batch` counts the batches of the current epoch, `step` the updates of the whole run; `loss` is the sum
+    over `images`. `plateau` lowers the learning rate when the schedule asks for it.
     """
 
     epoch: int = 0
     batch: int = 0
+    batches_per_epoch: int = 0
     step: int = 0
     images: int = 0
     loss: float = 0.0
@@ -29,21 +30,31 @@ class Standing:
 
     @property
     def damping(self) -> float:
-        """What a plateau multiplies the learning rate by."""
+        """The factor by which a plateau multiplies the learning rate."""
         return 1.0 if self.plateau is None else self.plateau.multiplier
 
     def state_dict(self) -> dict[str, Any]:
-        """The fields, for accelerate."""
+        """Return the fields, for accelerate."""
         return asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the fields back."""
+        """Restore the fields."""
         plateau = None if self.plateau is None else self.plateau.load_state_dict(state["plateau"])
         vars(self).update(state | {"plateau": plateau})
 
+    def count_batch(self, images: int, loss: float, *, updated: bool) -> None:
+        """Count a batch with its mean loss, and the update that it ended, if any."""
+        self.batch += 1
+        self.step += updated
+        self.images += images
+        self.loss += loss * images
+
     def observe(self, score: float, loss: float) -> bool:
-        """Take in the validation result of the epoch that ends; whether it is the best so far."""
-        best = self.improves(score, loss)
+        """Count the validation result of the current epoch. Return whether it is the best so far.
+
+        Of equal scores the one with the lower loss is better.
+        """
+        best = (score, -loss) > (self.best_score, -self.best_loss)
         if best:
             self.best_epoch, self.best_score, self.best_loss = self.epoch, score, loss
         if self.plateau is not None:
@@ -51,13 +62,13 @@ class Standing:
         return best
 
     def next_epoch(self) -> None:
-        """Count the epoch, and start its sums afresh."""
+        """Count the epoch and reset its sums."""
         self.epoch, self.batch, self.images, self.loss = self.epoch + 1, 0, 0, 0.0
 
-    def improves(self, score: float, loss: float) -> bool:
-        """Whether a validation result beats the best so far; equal scores are told apart by the loss."""
-        return (score, -loss) > (self.best_score, -self.best_loss)
-
     def stalled(self, patience: int) -> bool:
-        """Whether `patience` epochs have gone by since the best one."""
+        """Return whether `patience` epochs have passed since the best one."""
         return self.epoch - 1 - self.best_epoch >= patience
+
+    def summary(self) -> dict[str, object]:
+        """Return how training went, for the report."""
+        return {"epochs": self.epoch, "best_epoch": self.best_epoch + 1, "steps": self.step}

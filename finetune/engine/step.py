@@ -1,4 +1,4 @@
-"""One step of training: what a batch does to the weights."""
+"""One training step: what a batch does to the weights."""
 
 from __future__ import annotations
 
@@ -35,27 +35,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a batch stands: `batch` counts within the epoch, `step` the updates of the whole run."""
+class BatchPosition:
+    """Where a batch stands in the run: `batch` counts within the epoch, `step` the updates of the whole run.
+
+    `last` marks the last batch of an epoch, which always ends in an update. `group_size` is the number of
+    batches whose gradients are accumulated for the update that this batch belongs to.
+    """
 
     epoch: int
     batch: int
     step: int
     last: bool
-    """Whether the batch is the epoch's last, which ends an accumulation however short."""
-    group: int = 1
-    """How many batches are accumulated into the update that this one belongs to."""
+    group_size: int = 1
 
 
 @dataclass(frozen=True)
 class Step:
-    """Forward, loss, backward, clip, update; all parts on the accelerator's device.
+    """Forward, loss, backward, clip, update. All parts are on the accelerator's device.
 
-    In place of uint8 images it may be given what the network's `lower` part makes of them, in floating
-    point: then the part above it is all that is computed.
+    Random numbers depend only on the seed and the batch's position, so a run that resumes in the middle of an
+    epoch gets the same numbers as one that never stopped.
 
-    Random draws depend on the seed and the place alone, so that a run that was broken off in the middle of
-    an epoch goes on as if it had not been.
+    Batches are uint8 images, or, in floating point, the outputs of the network's frozen stages (`lower`). Of
+    the latter only the stages above are computed.
     """
 
     accelerator: Accelerator
@@ -76,73 +78,74 @@ class Step:
     gauge: Gauge = field(default_factory=Gauge)
 
     def __call__(
-        self, images: Tensor, targets: Tensor, place: Place, damping: float = 1.0
+        self, images: Tensor, targets: Tensor, position: BatchPosition, damping: float = 1.0
     ) -> tuple[Tensor, bool]:
-        """Learn from one batch.
+        """Train on one batch.
 
-        In: uint8 images (N, 3, h, w), or stored outputs (N, …), and their targets; `damping` multiplies the
+        In: uint8 images (N, 3, h, w) or cached outputs (N, …), and their targets; `damping` multiplies the
         learning rate.
-        Out: the loss, (), and whether the weights were updated (gradients may still be accumulating).
+        Out: the loss, (), and whether the weights were updated. They are not while gradients accumulate.
         """
-        seed = (self.settings.seed, place.epoch, place.batch)
+        settings, seed = self.settings, (self.settings.seed, position.epoch, position.batch)
         torch.manual_seed(derive_seed(*seed))
         inputs, targets = self.inputs(images), targets.to(self.accelerator.device)
         if self.resizing is not None:
-            inputs = self.precision.arrange(self.resizing(inputs, place.step))
+            inputs = self.precision.arrange(self.resizing(inputs, position.step))
         if self.mix is not None:
             inputs, targets = self.mix(inputs, targets, seed=derive_seed(*seed, "mix"))
-        if self.settings.input_noise:
-            inputs = add_input_noise(inputs, self.settings.input_noise, make_generator(*seed, "input noise"))
-        with weight_noise(self.net, self.settings.weight_noise, make_generator(*seed, "weight noise")):
-            loss = self._loss_of(self._network(self.net, images), inputs, targets)
-            self.accelerator.backward(loss / place.group)
-        updates = place.last or (place.batch + 1) % self.settings.accumulate == 0
+        if settings.input_noise:
+            inputs = add_input_noise(inputs, settings.input_noise, make_generator(*seed, "input noise"))
+        with weight_noise(self.net, settings.weight_noise, make_generator(*seed, "weight noise")):
+            loss = self._training_loss(self._forward(self.net, images), inputs, targets)
+            self.accelerator.backward(loss / position.group_size)
+        updates = position.last or (position.batch + 1) % settings.accumulate == 0
         if updates:
-            self._update(place.step, damping)
+            self._update(position.step, damping)
         return loss.detach(), updates
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Logits for uint8 images (N, 3, h, w) or stored outputs (N, …), of the averaged weights if any.
-
-        They are computed in training's precision.
-        """
-        with self.precision.context(self.accelerator.device):
-            logits: Tensor = self._network(self.averaged(), images)(self.inputs(images))
-        return logits
-
-    def averaged(self) -> nn.Module:
-        """The network that is validated and kept: the moving average where there is one."""
+    @property
+    def eval_net(self) -> nn.Module:
+        """The network that is validated and saved: the moving average of the weights if there is one."""
         net: nn.Module = self.accelerator.unwrap_model(self.net) if self.ema is None else self.ema.module
         return net
 
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the logits of `eval_net`, in the precision of training.
+
+        In: uint8 images (N, 3, h, w) or cached outputs (N, …).
+        """
+        with self.precision.context(self.accelerator.device):
+            logits: Tensor = self._forward(self.eval_net, images)(self.inputs(images))
+        return logits
+
     def rate(self, step: int) -> float:
-        """What the schedule multiplies learning rates by."""
+        """Return the factor by which the schedule multiplies the learning rates."""
         return self.schedule.rate(step)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """What the network takes: uint8 images normalised, stored outputs as they are; on the device."""
+        """Return the network's inputs on its device: uint8 images normalised, cached outputs as they are."""
         inputs = images.to(self.accelerator.device, non_blocking=True)
         if not images.is_floating_point():
             inputs = self.preprocess.normalise(inputs)
         return self.precision.arrange(inputs)
 
-    def _network(self, net: nn.Module, images: Tensor) -> Callable[[Tensor], Any]:
-        """What takes the inputs that are made of these: the network, or its part above `lower`."""
+    def _forward(self, net: nn.Module, images: Tensor) -> Callable[[Tensor], Any]:
+        """Return the function that computes logits: the network, or for cached outputs its upper stages."""
         if not images.is_floating_point():
             return net
-        assert self.lower is not None, "stored outputs belong to a lower part"
+        assert self.lower is not None, "cached outputs come from frozen stages"
         return partial(self.lower.upper, net)
 
-    def _loss_of(self, network: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor) -> Tensor:
-        answers = None if self.teacher is None else self._ask(inputs)
+    def _training_loss(self, forward: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, mixed with the teacher's and on adversarial inputs if the recipe says so."""
+        teacher = self.teacher
+        answers = None if teacher is None else self._teacher_answers(teacher, inputs)
 
         def loss_of(pixels: Tensor) -> Tensor:
             with self.precision.context(self.accelerator.device):
-                logits = network(pixels)
+                logits = forward(pixels)
             loss = self.loss(logits.float(), targets)
-            return (
-                loss if self.teacher is None or answers is None else self.teacher.mix(loss, logits, answers)
-            )
+            return loss if teacher is None or answers is None else teacher.mix(loss, logits, answers)
 
         adversarial = self.settings.adversarial
         if adversarial is None or adversarial.fgsm is None:
@@ -150,20 +153,18 @@ class Step:
         low, high = self.preprocess.bounds()
         return adversarial_loss(self.net, loss_of, inputs, adversarial.fgsm, low=low, high=high)
 
-    def _ask(self, inputs: Tensor) -> Tensor:
-        assert self.teacher is not None
+    def _teacher_answers(self, teacher: Teacher, inputs: Tensor) -> Tensor:
         with self.precision.context(self.accelerator.device):
-            return self.teacher.answer(inputs)
+            return teacher.answer(inputs)
 
     def _update(self, step: int, damping: float) -> None:
-        set_rates(self.optimizer, self.schedule.rate(step) * damping, self.schedule.momentum(step))
+        rate_factor = self.schedule.rate(step) * damping
+        set_rates(self.optimizer, rate_factor, self.schedule.momentum(step))
         self.penalty.add_gradients()
-        learning = [parameter for parameter in self.net.parameters() if parameter.grad is not None]
+        trained = [parameter for parameter in self.net.parameters() if parameter.grad is not None]
         head = [p for name, p in self.net.named_parameters() if covers(self.head, name)]
-        with self.gauge.measuring(
-            self.accelerator.unwrap_model(self.net), self.schedule.rate(step) * damping
-        ):
-            clip_gradients(learning, self.settings.clip, head=head)
+        with self.gauge.measuring(self.accelerator.unwrap_model(self.net), rate_factor):
+            clip_gradients(trained, self.settings.clip, head=head)
             self.optimizer.step()
             self.penalty.shrink(self.optimizer)
         self.optimizer.zero_grad()

@@ -1,47 +1,39 @@
-"""The one training loop: epochs, validation, the best weights kept, a checkpoint after each."""
+"""The training loop: epochs, validation, the best weights, a checkpoint after each epoch."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from accelerate import Accelerator
 from rich.console import Console
-from torch import nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from finetune.checks.breakdown import breakdown
 from finetune.data.dataset import EpochDataset, ImageDataset, loader
-from finetune.engine.callbacks import Watch
+from finetune.engine.callbacks import Callback
 from finetune.engine.checkpoint import load_checkpoint, save_checkpoint
-from finetune.engine.state import Standing
-from finetune.engine.step import Place, Step
-from finetune.engine.trackers import Track, ignore
+from finetune.engine.state import TrainState
+from finetune.engine.step import BatchPosition, Step
 from finetune.experiment.setup import Setup
-from finetune.fit.keepers import Keeper
-from finetune.monitor.measure import Monitor
-from finetune.monitor.opening import observed
 from finetune.optim.freeze import set_training
-from finetune.records.metrics_log import Line, append_line, cut_log
+from finetune.records.metrics_log import EpochRecord, append_record, cut_log
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder, read_weights, write_weights
-from finetune.runtime.divergence import Divergence
-from finetune.runtime.progress import Advance, show_progress
-from finetune.tasks.base import chance_loss
 from finetune.tasks.evaluate import evaluate
 
 CHECKPOINT_EVERY_S = 300.0
 
 
 @dataclass(frozen=True)
-class Loop:
-    """One training run in progress, all parts of it on their device.
+class Trainer:
+    """One training run, all parts of it on their device.
 
-    Without `keeps` the run is tried out, and no more: neither weights nor checkpoints are written, and what
-    becomes of it when the loss runs away is for the `watch` to say. `train` and `val` are the setup's images,
-    or what the frozen lower part of the network makes of them.
+    `train` and `val` are the setup's images, or the cached outputs of its frozen stages. Without `saves` the
+    run is a trial: it writes the log, but neither weights nor checkpoints, and it never resumes.
     """
 
     setup: Setup
@@ -49,157 +41,139 @@ class Loop:
     folder: RunFolder
     console: Console
     accelerator: Accelerator
-    net: nn.Module
     step: Step
-    standing: Standing
+    state: TrainState
     train: EpochDataset
     val: EpochDataset
-    watch: Watch = field(default_factory=Watch)
-    keeper: Keeper = field(default_factory=Keeper)
-    keeps: bool = True
+    callbacks: Sequence[Callback] = ()
+    saves: bool = True
     max_steps: float = math.inf
-    monitor: Monitor | None = None
-    track: Track = ignore
 
-    def run(self) -> Standing:
-        """Train until it is finished."""
-        standing = self.standing
-        batches = len(self._loader(0, 0))
-        total, done = batches * self.plan.epochs, batches * standing.epoch + standing.batch
-        with show_progress(self.console, total, done) as advance:
+    def run(self) -> TrainState:
+        """Train until finished, starting from the folder's checkpoint if there is one.
+
+        Afterwards the setup's network has the best weights of the run, unless the run is a trial.
+        """
+        resumed = self.saves and load_checkpoint(self.accelerator, self.folder.checkpoint)
+        cut_log(self.folder.log, self.state.epoch)
+        if resumed and not self.finished():
+            self.console.print(f"  resuming in epoch {self.state.epoch + 1}")
+        try:
+            for callback in self.callbacks:
+                callback.on_train_start(self.state, resumed=resumed)
             while not self.finished():
-                self._train_epoch(batches, advance)
-        return standing
+                self._train_epoch()
+            for callback in self.callbacks:
+                callback.on_train_end()
+        finally:
+            for callback in self.callbacks:
+                callback.close()
+        if self.saves:
+            read_weights(self.folder.weights, self.setup.net)
+        return self.state
 
     def finished(self) -> bool:
-        """Whether the plan is at its end, or validation has stalled for `patience` epochs."""
-        standing, patience, resizing = self.standing, self.setup.settings.patience, self.step.resizing
-        if standing.epoch >= self.plan.epochs or patience == "none":
-            return standing.epoch >= self.plan.epochs
-        grown = resizing is None or resizing.full(standing.step)  # before, validation is of another size
-        return grown and standing.stalled(patience)
+        """Return whether all epochs are done, or validation has stalled for `patience` epochs."""
+        state, patience, resizing = self.state, self.setup.settings.patience, self.step.resizing
+        if state.epoch >= self.plan.epochs or patience == "none":
+            return state.epoch >= self.plan.epochs
+        # Before images reach their full size, validation is of another size than training.
+        full_size = resizing is None or resizing.full(state.step)
+        return full_size and state.stalled(patience)
 
-    def _loader(self, epoch: int, start_batch: int) -> DataLoader[Any]:
+    def validate(self) -> tuple[float, float]:
+        """Return the task's score and the loss on the validation split."""
+        self.step.eval_net.eval()
+        batches = loader(self.val, self.plan.batch_size * 2, workers=self._workers(self.val))
+        task, classes = self.setup.task, len(self.setup.classes)
+        metrics = evaluate(self.step.predict, batches, task, classes, self.accelerator.device)
+        return float(metrics[task.score]), float(metrics["loss"])  # type: ignore[arg-type]
+
+    def close_epoch(self, images_per_s: float) -> None:
+        """Validate, write the weights if they are the best, and finish the epoch."""
+        state = self.state
+        learning_rate = self.plan.learning_rate * self.step.rate(state.step - 1) * state.damping
+        score, loss = self.validate()
+        best = state.observe(score, loss)
+        if best and self.saves:
+            write_weights(self.folder.weights, self.step.eval_net)
+        record = EpochRecord(
+            epoch=state.epoch + 1,
+            step=state.step,
+            train_loss=state.loss / state.images,
+            learning_rate=learning_rate,
+            images_per_s=round(images_per_s, 1),
+            val_loss=loss,
+            val_score=score,
+            best=best,
+        )
+        self.finish_epoch(
+            record,
+            f"  epoch {record.epoch:>3}  train loss {record.train_loss:.3f}  val loss {loss:.3f}  "
+            f"val {self.setup.task.score} {score:.4f}  {images_per_s:.0f} images/s"
+            + ("  [green]best[/green]" if best else ""),
+        )
+
+    def finish_epoch(self, record: EpochRecord, message: str) -> None:
+        """Write the record, tell the callbacks, and save the checkpoint from which a killed run resumes."""
+        for callback in self.callbacks:
+            record = callback.extend_record(record)
+        append_record(self.folder.log, record)
+        self.console.print(message)
+        for callback in self.callbacks:
+            callback.on_epoch_end(record)
+        self.state.next_epoch()
+        if self.saves:
+            save_checkpoint(self.accelerator, self.folder.checkpoint, f"epoch-{self.state.epoch:04d}")
+
+    def _train_epoch(self) -> None:
+        state, start_s = self.state, time.monotonic()
+        saved_s, images_before = start_s, state.images
+        set_training(self.step.net)
+        for images, targets in self._batches():
+            updated = self._train_batch(images, targets)
+            if self.saves and updated and time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
+                save_checkpoint(self.accelerator, self.folder.checkpoint, f"step-{state.step:06d}")
+                saved_s = time.monotonic()
+            if state.step >= self.max_steps:
+                break
+        self.close_epoch((state.images - images_before) / (time.monotonic() - start_s))
+
+    def _train_batch(self, images: Tensor, targets: Tensor) -> bool:
+        """Train on one batch. Return whether the weights were updated."""
+        state = self.state
+        for callback in self.callbacks:
+            callback.on_batch_start(state)
+        mean_loss, updated = self.step(images, targets, self._position(), state.damping)
+        loss = float(mean_loss)
+        state.count_batch(len(images), loss, updated=updated)
+        for callback in self.callbacks:
+            callback.on_batch_end(state, loss)
+        if updated:
+            for callback in self.callbacks:
+                callback.on_update_end(state)
+        return updated
+
+    def _batches(self) -> DataLoader[Any]:
         return loader(
             self.train,
             self.plan.batch_size,
             shuffle_seed=self.setup.settings.seed,
-            epoch=epoch,
+            epoch=self.state.epoch,
             workers=self._workers(self.train),
-            start_batch=start_batch,
+            start_batch=self.state.batch,
         )
 
     def _workers(self, dataset: EpochDataset) -> int:
-        """Images are loaded by so many processes; what lies in memory as it is wanted, by the main one."""
+        """Return the number of processes that load images; cached outputs are in memory and need none."""
         return self.setup.data.workers if isinstance(dataset, ImageDataset) else 0
 
-    def _train_epoch(self, batches: int, advance: Advance) -> None:
-        standing, start = self.standing, time.monotonic()
-        saved, before = start, standing.images
-        guard = Divergence(chance_loss(len(self.setup.classes)))
-        set_training(self.net)
-        for images, targets in self._loader(standing.epoch, standing.batch):
-            if self.monitor is not None and self.keeps and standing.batch == batches // 2:
-                self.step.gauge.arm()
-            place = self._place(batches)
-            loss, updated = self.step(images, targets, place, standing.damping)
-            standing.batch += 1
-            standing.step += updated
-            standing.images += len(images)
-            cost = float(loss)
-            self.watch.after_step(cost)
-            if updated:
-                self.keeper.after_update(standing.step, self.step.averaged())
-            if self.keeps:
-                self._check(guard.observe(cost))
-            standing.loss += cost * len(images)
-            now = time.monotonic()
-            advance(
-                f"epoch {standing.epoch + 1}/{self.plan.epochs}  loss {standing.loss / standing.images:.3f}  "
-                f"{(standing.images - before) / (now - start):.0f} images/s"
-            )
-            if self.keeps and updated and now - saved > CHECKPOINT_EVERY_S:
-                save_checkpoint(self.accelerator, self.folder.checkpoint, f"step-{standing.step:06d}")
-                saved = now
-            if standing.step >= self.max_steps:
-                break
-        self.close_epoch((standing.images - before) / (time.monotonic() - start))
-
-    def _place(self, batches: int) -> Place:
-        """Where the next batch stands, of so many in the epoch."""
-        standing, accumulate = self.standing, self.setup.settings.accumulate
-        first = standing.batch // accumulate * accumulate
-        last, group = standing.batch + 1 == batches, min(accumulate, batches - first)
-        return Place(standing.epoch, standing.batch, standing.step, last, group)
-
-    def _check(self, trouble: str | None) -> None:
-        """Raises: GraftError with a rate to try, when the loss ran away."""
-        if trouble is not None:
-            where = f"epoch {self.standing.epoch + 1}, step {self.standing.step}"
-            raise breakdown(self.setup, self.plan, self.accelerator.device, where, trouble)
-
-    def close_epoch(self, images_per_s: float) -> None:
-        """Validate, keep the weights if they are the best, write the line of numbers and the checkpoint."""
-        standing, name = self.standing, self.setup.task.score
-        metrics = self.validate()
-        score, loss = float(metrics[name]), float(metrics["loss"])  # type: ignore[arg-type]
-        damping, best = standing.damping, standing.observe(score, loss)
-        if best and self.keeps:
-            write_weights(self.folder.weights, self.step.averaged())
-        line: Line = {
-            "epoch": standing.epoch + 1,
-            "step": standing.step,
-            "train_loss": standing.loss / standing.images,
-            "val_loss": loss,
-            f"val_{name}": score,
-            "learning_rate": self.plan.learning_rate * self.step.rate(standing.step - 1) * damping,
-            "best": best,
-            "images_per_s": round(images_per_s, 1),
-        }
-        if self.monitor is not None and self.keeps:
-            line |= self.monitor.measure()
-        append_line(self.folder.log, line)
-        self.track(line)
-        self.console.print(
-            f"  epoch {standing.epoch + 1:>3}  train loss {line['train_loss']:.3f}  val loss {loss:.3f}  "
-            f"val {name} {score:.4f}  {images_per_s:.0f} images/s"
-            + ("  [green]best[/green]" if best else ""),
+    def _position(self) -> BatchPosition:
+        """Return where the next batch stands in the run."""
+        state, accumulate = self.state, self.setup.settings.accumulate
+        first = state.batch // accumulate * accumulate
+        last, group_size = (
+            state.batch + 1 == state.batches_per_epoch,
+            min(accumulate, state.batches_per_epoch - first),
         )
-        self.keeper.after_epoch(standing.epoch, self.step.averaged())
-        self.close_standing()
-        self.watch.after_epoch(standing.epoch - 1, score, loss)
-
-    def close_standing(self) -> None:
-        """Count the epoch, and let a run that is broken off go on from here."""
-        self.standing.next_epoch()
-        if self.keeps:
-            name = f"epoch-{self.standing.epoch:04d}"
-            save_checkpoint(self.accelerator, self.folder.checkpoint, name)
-
-    def validate(self) -> dict[str, object]:
-        """Every metric on the validation split."""
-        self.step.averaged().eval()
-        batches = loader(self.val, self.plan.batch_size * 2, workers=self._workers(self.val))
-        return evaluate(
-            self.step.predict, batches, self.setup.task, len(self.setup.classes), self.accelerator.device
-        )
-
-
-def train(loop: Loop) -> Standing:
-    """Run the loop, going on from a checkpoint if its folder holds one.
-
-    Afterwards the setup's network carries the best weights of the run, which also stand in the folder.
-    """
-    resumed = load_checkpoint(loop.accelerator, loop.folder.checkpoint)
-    cut_log(loop.folder.log, loop.standing.epoch)
-    if resumed and not loop.finished():
-        loop.console.print(f"  goes on in epoch {loop.standing.epoch + 1}")
-    with observed(loop, resumed=resumed) as track:
-        standing = replace(loop, track=track).run()
-    read_weights(loop.folder.weights, loop.setup.net)
-    return standing
-
-
-def describe(standing: Standing) -> dict[str, object]:
-    """How training went, for the report."""
-    return {"epochs": standing.epoch, "best_epoch": standing.best_epoch + 1, "steps": standing.step}
+        return BatchPosition(state.epoch, state.batch, state.step, last, group_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +12,11 @@ from rich.console import Console
 
 import zoo
 from finetune.data.subset import subset
-from finetune.engine.loop import build_loop
-from finetune.engine.trainer import describe, train
+from finetune.engine.build import build_trainer
 from finetune.experiment.setup import Setup
+from finetune.fit.callbacks import train
 from finetune.models.ensemble import draw_bootstrap
-from finetune.records.metrics_log import read_lines
+from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder, write_json
 from finetune.runtime.seeds import derive_seed
@@ -35,8 +34,8 @@ def train_bag(setup: Setup, plan: Plan, place: Path, count: int, console: Consol
         if not home.trained.exists():
             console.print(f"  member {number} of {count}")
             home.path.mkdir(parents=True, exist_ok=True)
-            loop = build_loop(member_setup(setup, number), plan, home, console)
-            write_json(home.trained, describe(train(loop)))
+            trainer = build_trainer(member_setup(setup, number), plan, home, console)
+            write_json(home.trained, train(trainer).summary())
         shutil.rmtree(home.checkpoint, ignore_errors=True)
     return homes
 
@@ -58,9 +57,10 @@ def member_setup(setup: Setup, number: int) -> Setup:
     )
 
 
-def join_logs(logs: Sequence[Path]) -> str:
-    """The lines of several logs as one text, each with its log's number, from 1."""
-    lines = [
-        {"member": number} | line for number, log in enumerate(logs, start=1) for line in read_lines(log)
+def join_logs(logs: Sequence[Path]) -> list[EpochRecord]:
+    """Return the records of several logs, each with the number of its member, from 1."""
+    return [
+        replace(record, member=number)
+        for number, log in enumerate(logs, start=1)
+        for record in read_records(log)
     ]
-    return "".join(json.dumps(line) + "\n" for line in lines)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from torch import nn
 
-from finetune.engine.loop import build_loop
-from finetune.engine.trainer import describe, train
+from finetune.engine.build import build_trainer
 from finetune.experiment.setup import Setup
+from finetune.fit.callbacks import train
 from finetune.fit.members import train_members
 from finetune.fit.refit import train_again
 from finetune.models.rebuild import Training, rebuild_net
@@ -47,7 +47,7 @@ def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) 
     elif setup.settings.after_stopping != "keep":
         trained = Trained(*train_again(setup, plan, folder, console))
     else:
-        return Trained(setup.net, describe(train(build_loop(setup, plan, folder, console))))
+        return Trained(setup.net, train(build_trainer(setup, plan, folder, console)).summary())
     write_weights(folder.weights, trained.net)
     return trained
 

@@ -15,14 +15,15 @@ from torch import Tensor, nn
 
 import zoo
 from finetune.data.dataset import loader
-from finetune.engine.loop import build_loop
-from finetune.engine.trainer import describe, train
+from finetune.engine.build import build_trainer
 from finetune.experiment.setup import Setup
 from finetune.fit.bagging import join_logs, train_bag
+from finetune.fit.callbacks import train
 from finetune.fit.keepers import BestKeeper, SnapshotKeeper
 from finetune.models.ensemble import State, build_ensemble, cook_soup
+from finetune.records.metrics_log import write_records
 from finetune.records.plan import Plan
-from finetune.records.run_folder import DraftFolder, RunFolder, write_text
+from finetune.records.run_folder import DraftFolder, RunFolder
 from finetune.tasks.evaluate import evaluate
 from zoo.errors import GraftError
 
@@ -68,16 +69,16 @@ def train_snapshots(order: Order) -> Result:
     """
     spec = zoo.override(order.setup.spec, {"finetune.patience": "none"})
     setup = replace(order.setup, spec=spec)
-    loop = build_loop(setup, order.plan, DraftFolder(order.folder.path), order.console)
-    ends = loop.step.schedule.cycle_ends()[-order.count :]
+    trainer = build_trainer(setup, order.plan, DraftFolder(order.folder.path), order.console)
+    ends = trainer.step.schedule.cycle_ends()[-order.count :]
     if len({0, *ends}) <= order.count:
         raise GraftError(
-            f"finetune.ensemble: {order.count} snapshots in a run of {loop.step.schedule.steps} steps; "
+            f"finetune.ensemble: {order.count} snapshots in a run of {trainer.step.schedule.steps} steps; "
             "expected at least a step for each cycle: more epochs, or smaller batches"
         )
-    keeper = SnapshotKeeper(order.place, ends)
-    standing = train(replace(loop, keeper=keeper))
-    return _average(order, "snapshots", keeper.paths, describe(standing), {"at_steps": list(ends)})
+    keeper = SnapshotKeeper(trainer.step, order.place, ends)
+    state = train(trainer, keeper)
+    return _average(order, "snapshots", keeper.paths, state.summary(), {"at_steps": list(ends)})
 
 
 def train_average(order: Order) -> Result:
@@ -113,7 +114,7 @@ def train_bagging(order: Order) -> Result:
     """
     bag = replace(order.setup, net=order.plain)
     homes = train_bag(bag, order.plan, order.place, order.count, order.console)
-    write_text(order.folder.log, join_logs([home.log for home in homes]))
+    write_records(order.folder.log, join_logs([home.log for home in homes]))
     epochs = [json.loads(home.trained.read_text())["epochs"] for home in homes]
     return _average(order, "bagging", [home.weights for home in homes], {"epochs": epochs}, {})
 
@@ -143,9 +144,9 @@ def score_network(net: nn.Module, setup: Setup, plan: Plan) -> float:
 
 def _train_keeping_best(order: Order) -> tuple[BestKeeper, dict[str, object]]:
     """Train, and keep the weights of the best epochs: all of them in a run that has no more."""
-    keeper = BestKeeper(order.place, order.folder.log, f"val_{order.setup.task.score}", order.count)
-    loop = build_loop(order.setup, order.plan, DraftFolder(order.folder.path), order.console)
-    return keeper, describe(train(replace(loop, keeper=keeper)))
+    trainer = build_trainer(order.setup, order.plan, DraftFolder(order.folder.path), order.console)
+    keeper = BestKeeper(trainer.step, order.place, order.folder.log, order.count)
+    return keeper, train(trainer, keeper).summary()
 
 
 def _average(

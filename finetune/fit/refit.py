@@ -16,13 +16,14 @@ import zoo
 from finetune.config import FinetuneSettings
 from finetune.data.dataset import loader
 from finetune.data.subset import join
-from finetune.engine.loop import build_loop
-from finetune.engine.state import Standing
-from finetune.engine.trainer import Loop, describe, train
+from finetune.engine.build import build_trainer
+from finetune.engine.state import TrainState
+from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
+from finetune.fit.callbacks import train
 from finetune.optim.plateau import build_plateau
 from finetune.optim.schedules import SCHEDULES, Schedule
-from finetune.records.metrics_log import Line, append_line, read_lines
+from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import DraftFolder, RunFolder, read_weights, write_weights
 from finetune.regularization.resizing import Resizing
@@ -47,7 +48,7 @@ class DampedSchedule(Schedule):
 
 
 @dataclass(frozen=True)
-class Refit(Loop):
+class Refit(Trainer):
     """Training on all images, without choosing among epochs: the last weights are the result.
 
     It ends after `max_steps`, or once the loss on the validation images is down to `target_loss`.
@@ -57,32 +58,30 @@ class Refit(Loop):
 
     def finished(self) -> bool:
         """Whether the steps are done, the epochs are over, or the target is reached."""
-        standing = self.standing
-        over = standing.step >= self.max_steps or standing.epoch >= self.plan.epochs
-        return over or (self.target_loss is not None and standing.best_loss <= self.target_loss)
+        state = self.state
+        over = state.step >= self.max_steps or state.epoch >= self.plan.epochs
+        return over or (self.target_loss is not None and state.best_loss <= self.target_loss)
 
     def close_epoch(self, images_per_s: float) -> None:
         """Write weights, the line of numbers and the checkpoint; validate where a target is to be reached."""
-        standing, name = self.standing, self.setup.task.score
-        line: Line = {
-            "epoch": standing.epoch + 1,
-            "step": standing.step,
-            "train_loss": standing.loss / standing.images,
-            "learning_rate": self.plan.learning_rate * self.step.rate(standing.step - 1),
-            "images_per_s": round(images_per_s, 1),
-        }
+        state = self.state
+        record = EpochRecord(
+            epoch=state.epoch + 1,
+            step=state.step,
+            train_loss=state.loss / state.images,
+            learning_rate=self.plan.learning_rate * self.step.rate(state.step - 1),
+            images_per_s=round(images_per_s, 1),
+        )
+        message = f"  epoch {record.epoch:>3} on all images  train loss {record.train_loss:.3f}"
         if self.target_loss is not None:
-            metrics = self.validate()
-            standing.best_epoch, standing.best_loss = standing.epoch, float(metrics["loss"])  # type: ignore[arg-type]
-            line |= {"val_loss": standing.best_loss, f"val_{name}": metrics[name]}
-        append_line(self.folder.log, line)
-        self.track(line)
-        losses = [
-            f"{key.replace('_', ' ')} {line[key]:.3f}" for key in ("train_loss", "val_loss") if key in line
-        ]
-        self.console.print(f"  epoch {standing.epoch + 1:>3} on all images  {'  '.join(losses)}")
-        write_weights(self.folder.weights, self.step.averaged())
-        self.close_standing()
+            score, loss = self.validate()
+            state.best_epoch, state.best_loss = state.epoch, loss
+            record, message = (
+                replace(record, val_loss=loss, val_score=score),
+                f"{message}  val loss {loss:.3f}",
+            )
+        write_weights(self.folder.weights, self.step.eval_net)
+        self.finish_epoch(record, message)
 
 
 def train_again(
@@ -103,87 +102,97 @@ def train_again(
     draft, refit = DraftFolder(folder.path), RunFolder(folder.path / "refit")
     for path in (draft.members, refit.path):
         path.mkdir(parents=True, exist_ok=True)
-    loop = build_loop(setup, plan, draft, console)
-    standing = train(loop)
-    checked = zoo.override(setup.spec, {"finetune.checks": "none"})
+    trainer = build_trainer(setup, plan, draft, console)
+    state = train(trainer)
+    checked = zoo.override(setup.spec, {"finetune.checks": "none", "finetune.monitor": "none"})
     again = replace(setup, spec=checked, net=plain, train=join(setup.train, setup.val))
     if how == "retrain":
-        loop = retrain(again, loop, refit)
+        trainer = retrain(again, trainer, refit)
     else:
-        loop = go_on(again, loop, refit, loss_on_training(loop))
-    ended = train(loop)
-    went = {"steps": ended.step, "epochs": ended.epoch - (standing.best_epoch + 1) * (how == "continue")}
+        trainer = go_on(again, trainer, refit, loss_on_training(trainer))
+    ended = train(trainer)
+    went = {"steps": ended.step, "epochs": ended.epoch - (state.best_epoch + 1) * (how == "continue")}
     target = (
-        {} if loop.target_loss is None else {"target_loss": loop.target_loss, "val_loss": ended.best_loss}
+        {}
+        if trainer.target_loss is None
+        else {"target_loss": trainer.target_loss, "val_loss": ended.best_loss}
     )
-    return plain, describe(standing) | {how: went | target}
+    return plain, state.summary() | {how: went | target}
 
 
-def retrain(again: Setup, first: Loop, folder: RunFolder) -> Refit:
+def retrain(again: Setup, first: Trainer, folder: RunFolder) -> Refit:
     """Algorithm 7.2: from the start, for the number of steps after which validation was best.
 
     Each step has the learning rate that it had the first time.
     """
     schedule = first.step.schedule
-    steps = (first.standing.best_epoch + 1) * schedule.steps_per_epoch
-    scores = [line[f"val_{again.task.score}"] for line in read_lines(first.folder.log)]
-    factors = dampings(again.settings, scores)  # type: ignore[arg-type]
+    steps = (first.state.best_epoch + 1) * schedule.steps_per_epoch
+    scores = val_scores(first)
+    factors = dampings(again.settings, scores)
     first.console.print(f"  again from the start for {steps} steps, on training and validation images")
     damped = DampedSchedule(**vars(schedule), factors=factors)
     return replace(build_refit(again, first, folder, damped, first.step.resizing), max_steps=steps)
 
 
-def go_on(again: Setup, first: Loop, folder: RunFolder, target_loss: float) -> Refit:
+def go_on(again: Setup, first: Trainer, folder: RunFolder, target_loss: float) -> Refit:
     """Algorithm 7.3: from the best weights, until the validation loss is down to the training loss there.
 
     The algorithm need not end; it gets as many epochs as the plan has. The rate is constant.
     """
-    schedule, standing = first.step.schedule, first.standing
-    best = (standing.best_epoch + 1) * schedule.steps_per_epoch - 1
-    scores = [line[f"val_{again.task.score}"] for line in read_lines(first.folder.log)]
-    damping = dampings(again.settings, scores)[standing.best_epoch]  # type: ignore[arg-type]
+    schedule, state = first.step.schedule, first.state
+    best = (state.best_epoch + 1) * schedule.steps_per_epoch - 1
+    scores = val_scores(first)
+    damping = dampings(again.settings, scores)[state.best_epoch]
     rate = max(schedule.rate(best) * damping, LOWEST_RATE)
     constant = Schedule(SCHEDULES.read_call("constant"), schedule.steps, schedule.steps_per_epoch)
-    loop = build_refit(again, first, folder, DampedSchedule(**vars(constant), factors=(rate,)), None)
-    for net in (again.net, loop.step.averaged()):
+    trainer = build_refit(again, first, folder, DampedSchedule(**vars(constant), factors=(rate,)), None)
+    for net in (again.net, trainer.step.eval_net):
         read_weights(first.folder.weights, net)
-    loop.standing.epoch = standing.best_epoch + 1
-    loop.standing.best_epoch, loop.standing.best_loss = standing.best_epoch, standing.best_loss
+    trainer.state.epoch = state.best_epoch + 1
+    trainer.state.best_epoch, trainer.state.best_loss = state.best_epoch, state.best_loss
     if not folder.weights.exists():
         write_weights(folder.weights, again.net)
     first.console.print(
-        f"  goes on with the validation images until their loss, {standing.best_loss:.3f}, "
+        f"  goes on with the validation images until their loss, {state.best_loss:.3f}, "
         f"is down to that of training, {target_loss:.3f}"
     )
-    plan = replace(loop.plan, epochs=loop.plan.epochs + loop.standing.epoch)
-    return replace(loop, plan=plan, target_loss=target_loss)
+    plan = replace(trainer.plan, epochs=trainer.plan.epochs + trainer.state.epoch)
+    return replace(trainer, plan=plan, target_loss=target_loss)
 
 
 def build_refit(
-    again: Setup, first: Loop, folder: RunFolder, schedule: Schedule, resizing: Resizing | None
+    again: Setup, first: Trainer, folder: RunFolder, schedule: Schedule, resizing: Resizing | None
 ) -> Refit:
     """The second phase's loop: all as in the first one, but for rates and sizes; it has no end yet."""
-    loop = build_loop(again, first.plan, folder, first.console)
-    loop.standing.plateau = None
-    step = replace(loop.step, schedule=schedule, resizing=resizing)
-    return Refit(**vars(loop) | {"step": step, "watch": first.watch, "monitor": None})
+    trainer = build_trainer(again, first.plan, folder, first.console)
+    trainer.state.plateau = None
+    step = replace(trainer.step, schedule=schedule, resizing=resizing)
+    return Refit(**vars(trainer) | {"step": step})
 
 
 def dampings(settings: FinetuneSettings, scores: Sequence[float]) -> tuple[float, ...]:
     """What a plateau multiplied the rate by in each epoch, told from the epochs' validation scores."""
-    standing, factors = Standing(plateau=build_plateau(settings.schedule)), []
+    state, factors = TrainState(plateau=build_plateau(settings.schedule)), []
     for score in scores:
-        factors.append(standing.damping)
-        standing.observe(score, 0.0)
+        factors.append(state.damping)
+        state.observe(score, 0.0)
     return tuple(factors)
 
 
-def loss_on_training(loop: Loop) -> float:
+def val_scores(trainer: Trainer) -> list[float]:
+    """The validation score of each epoch."""
+    scores = (record.val_score for record in read_records(trainer.folder.log))
+    return [score for score in scores if score is not None]
+
+
+def loss_on_training(trainer: Trainer) -> float:
     """The loss of the kept weights on the training images, as they are: not augmented, not regularised."""
-    setup, net = loop.setup, loop.step.averaged()
-    read_weights(loop.folder.weights, net)
+    setup, net = trainer.setup, trainer.step.eval_net
+    read_weights(trainer.folder.weights, net)
     net.eval()
     plain = replace(setup.train, augment=None)
-    batches = loader(plain, loop.plan.batch_size * 2, workers=setup.data.workers)
-    metrics = evaluate(loop.step.predict, batches, setup.task, len(setup.classes), loop.accelerator.device)
+    batches = loader(plain, trainer.plan.batch_size * 2, workers=setup.data.workers)
+    metrics = evaluate(
+        trainer.step.predict, batches, setup.task, len(setup.classes), trainer.accelerator.device
+    )
     return float(metrics["loss"])  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Watching a network learn: what is measured after each epoch, where it goes, and what it says in words."""
+"""Monitoring a run: measurements after each epoch, a diagnosis at its end, pictures."""

@@ -15,7 +15,7 @@ from accelerate import PartialState
 from pydantic import Field
 from torch import Tensor, nn
 
-from finetune.engine.cached_stages import count_views, reasons_against
+from finetune.engine.cached_stages import count_views, reasons_not_to_cache
 from finetune.experiment.setup import Setup
 from finetune.features.lower import find_lower
 from finetune.optim.freeze import freeze, set_training
@@ -64,7 +64,7 @@ def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
     train = len(setup.train) * mean_area(settings.progressive_resizing, *size)
     epoch = train + len(setup.val) / 3  # a forward pass is a third of a step
     views = count_views(settings.partial.views, plan.epochs, augmented=setup.train.augment is not None)
-    cached = not any(reasons_against(settings, views))
+    cached = not any(reasons_not_to_cache(settings, views))
     lower = find_lower(net, setup.anatomy.stages, images, plan.precision) if cached else None
     if lower is None:
         speed = speed_of(_answering(setup, net, images))

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from finetune.experiment.setup import Setup
 from finetune.fit.execute import Trained
-from finetune.monitor.reading import read_run
+from finetune.monitor.diagnosis import diagnose_run
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder, write_json
 from finetune.tasks.evaluate import by_class, evaluate_artifact
@@ -29,7 +29,7 @@ def make_report(setup: Setup, plan: Plan, trained: Trained, folder: RunFolder) -
         "classes": by_class(metrics, setup.classes),
         "confusion": metrics.get("confusion"),
         "training": dict(trained.training),
-        "reading": list(read_run(setup, folder.log)),
+        "reading": list(diagnose_run(setup, folder.log)),
         "weights": setup.origin.as_json() if setup.origin is not None else {"none": setup.no_weights},
         "broken": [asdict(broken) for broken in splits.broken],
         "warnings": list(setup.warnings),

@@ -11,19 +11,18 @@ from pathlib import Path
 from rich.console import Console
 
 import zoo
-from finetune.engine.callbacks import Watch
-from finetune.engine.loop import build_loop
+from finetune.engine.build import build_trainer
+from finetune.engine.callbacks import Callback, DivergenceGuard
 from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
 from finetune.planning.defaults import settle
 from finetune.probes.head import start_head
+from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
-from finetune.runtime.divergence import Divergence
 from finetune.search.space import Values, override_values
 from finetune.strategies import find_strategy
-from finetune.tasks.base import chance_loss
 from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError
 
@@ -31,10 +30,6 @@ QUIET = Console(quiet=True, force_terminal=False)
 
 Report = Callable[[int, float, float], None]
 """Called after each epoch with its number, from 1, its score and its loss."""
-
-
-class DivergedError(Exception):
-    """The loss of a trial grew instead of falling."""
 
 
 @dataclass(frozen=True)
@@ -47,29 +42,24 @@ class Shared:
     epochs: int
 
 
-class TrialWatch(Watch):
-    """Stops a trial whose loss diverges, and reports its epochs."""
+class TrialReporter(Callback):
+    """Reports the epochs of a trial."""
 
-    def __init__(self, classes: int, report: Report) -> None:
+    def __init__(self, report: Report) -> None:
         self.report = report
-        self.divergence = Divergence(chance_loss(classes))
 
-    def after_step(self, loss: float) -> None:
-        """Raises: DivergedError."""
-        trouble = self.divergence.observe(loss)
-        if trouble is not None:
-            raise DivergedError(trouble)
-
-    def after_epoch(self, epoch: int, score: float, loss: float) -> None:
-        """Report the epoch."""
-        self.report(epoch + 1, score, loss)
+    def on_epoch_end(self, record: EpochRecord) -> None:
+        """Report the epoch's score and loss."""
+        assert record.val_score is not None
+        assert record.val_loss is not None
+        self.report(record.epoch, record.val_score, record.val_loss)
 
 
 def run_trial(shared: Shared, values: Values, folder: Path, report: Report) -> None:
     """Train with these values; `folder` keeps the line of numbers of each epoch.
 
-    Raises: DivergedError; whatever `report` raises; GraftError for values that the rest of the spec does not
-    allow.
+    Raises: DivergedError; whatever `report` raises; GraftError for values that the rest of the
+    spec does not allow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     setup = trial_setup(shared, values)
@@ -79,8 +69,9 @@ def run_trial(shared: Shared, values: Values, folder: Path, report: Report) -> N
     if find_strategy(plan.strategy).probe:
         _fit_probe(setup, plan, folder, report)
         return
-    loop = build_loop(setup, plan, RunFolder(folder), QUIET)
-    replace(loop, watch=TrialWatch(len(setup.classes), report), keeps=False).run()
+    trainer = build_trainer(setup, plan, RunFolder(folder), QUIET)
+    callbacks = [DivergenceGuard(len(setup.classes)), TrialReporter(report)]
+    replace(trainer, callbacks=callbacks, saves=False).run()
 
 
 def trial_setup(shared: Shared, values: Values) -> Setup:

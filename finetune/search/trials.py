@@ -13,11 +13,12 @@ from rich.console import Console
 
 from finetune.config import SearchSettings
 from finetune.data import DataError
+from finetune.engine.callbacks import DivergedError
 from finetune.search.record import LOSS, OUTCOME, PHASE, REASON, Outcome, Trial, best_trials, read_trial
 from finetune.search.show import show_trial
 from finetune.search.space import Space, draw, narrow_space
 from finetune.search.study import make_sampler
-from finetune.search.trial import DivergedError, Shared, run_trial
+from finetune.search.trial import Shared, run_trial
 from zoo.errors import GraftError
 
 

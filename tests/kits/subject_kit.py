@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 
 from finetune.checks.registry import CHECKS
 from finetune.checks.result import Result
@@ -17,8 +19,12 @@ from finetune.checks.run import run_checks
 from finetune.checks.subject import Subject
 from finetune.config import DataSettings
 from finetune.data import Split, Splits, load_splits
+from finetune.engine.build import build_trainer
 from finetune.experiment.setup import prepare, read_recipe
+from finetune.fit.callbacks import train
 from finetune.planning.choose import choose_plan
+from finetune.records.metrics_log import EpochRecord, read_records
+from finetune.records.run_folder import RunFolder
 
 TINY = """\
 name: tiny
@@ -40,11 +46,15 @@ layers:
   fc1: {linear: {out: 32}}
   act2: act
   fc: {linear: {out: $classes}}
+augment: []
 """
 QUICK: Mapping[str, object] = {
     "finetune.precision": "float32",
     "finetune.batch_size": 32,
     "finetune.epochs": 2,
+    "finetune.checks": "none",
+    "finetune.monitor": "none",
+    "finetune.trackers": [],
 }
 
 
@@ -56,7 +66,7 @@ def write_tiny(folder: Path) -> Path:
 
 @cache
 def digits() -> Splits:
-    return load_splits(DataSettings.model_validate({"builtin": "digits", "val": 0.3, "test": 0.4}), seed=0)
+    return load_splits(DataSettings.model_validate({"builtin": "digits", "val": 0.1, "test": 0.65}), seed=0)
 
 
 def make_subject(
@@ -65,6 +75,15 @@ def make_subject(
     recipe = read_recipe(write_tiny(folder), set={**QUICK, **(given or {})})
     setup = prepare(recipe, splits or digits())
     return Subject(setup, choose_plan(setup), torch.device("cpu"))
+
+
+def run_tiny(folder: Path, given: Mapping[str, object] | None = None) -> tuple[list[EpochRecord], str]:
+    """Train the tiny network as a whole run does. Out: the records of its log, and what it printed."""
+    folder.mkdir(exist_ok=True)
+    subject, text = make_subject(folder, given), StringIO()
+    console = Console(file=text, width=250, highlight=False)
+    train(build_trainer(subject.setup, subject.plan, RunFolder(folder), console))
+    return read_records(folder / "metrics.jsonl"), text.getvalue()
 
 
 def with_targets(splits: Splits, targets: NDArray[np.int64]) -> Splits:

@@ -14,9 +14,9 @@ from rich.console import Console
 import zoo
 from finetune.data.dataset import loader
 from finetune.data.subset import subset
-from finetune.engine.callbacks import Watch
-from finetune.engine.loop import build_loop
-from finetune.engine.trainer import Loop
+from finetune.engine.build import build_trainer
+from finetune.engine.callbacks import DivergedError, DivergenceGuard
+from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
 from finetune.experiment.start import prepare_start
 from finetune.probes.folds import Fold
@@ -24,8 +24,6 @@ from finetune.probes.head import fit_head
 from finetune.records.estimate import Hits
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
-from finetune.runtime.divergence import Divergence
-from finetune.tasks.base import chance_loss
 
 QUIET = Console(quiet=True, force_terminal=False)
 ALONE: dict[str, object] = {
@@ -36,22 +34,6 @@ ALONE: dict[str, object] = {
     "finetune.after_stopping": "keep",
 }
 """What a run does beside or after its training has no part in a race."""
-
-
-class RanAwayError(Exception):
-    """The loss of a contender grew instead of falling."""
-
-
-class Guard(Watch):
-    """Ends a training whose loss runs away."""
-
-    def __init__(self, classes: int) -> None:
-        self.divergence = Divergence(chance_loss(classes))
-
-    def after_step(self, loss: float) -> None:
-        """Raises: RanAwayError."""
-        if (trouble := self.divergence.observe(loss)) is not None:
-            raise RanAwayError(trouble)
 
 
 def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
@@ -74,22 +56,22 @@ def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
     if plan.head == "probe" and np.bincount(own.train.split.targets).max() > 1:
         fit_head(own)
     with tempfile.TemporaryDirectory() as place:
-        loop = build_loop(own, plan, RunFolder(Path(place)), QUIET)
+        trainer = build_trainer(own, plan, RunFolder(Path(place)), QUIET)
         try:
-            replace(loop, watch=Guard(len(setup.classes)), keeps=False).run()
-            hits[left] = _right(loop)
-        except RanAwayError:
+            replace(trainer, callbacks=[DivergenceGuard(len(setup.classes))], saves=False).run()
+            hits[left] = _right(trainer)
+        except DivergedError:
             hits[left] = 0.0
     return hits
 
 
 @torch.inference_mode()
-def _right(loop: Loop) -> Hits:
+def _right(trainer: Trainer) -> Hits:
     """Which images of the loop's validation split are answered rightly."""
-    loop.step.averaged().eval()
+    trainer.step.eval_net.eval()
     answers = [
-        (loop.step.predict(images).argmax(dim=1).cpu() == targets).double()
-        for images, targets in loader(loop.setup.val, loop.plan.batch_size * 2)
+        (trainer.step.predict(images).argmax(dim=1).cpu() == targets).double()
+        for images, targets in loader(trainer.setup.val, trainer.plan.batch_size * 2)
     ]
     right: Hits = torch.cat(answers).numpy()
     return right

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from finetune.checks.rate_finder import find_rate, plot_rates, propose, smoothed
-from finetune.engine.step import Place
+from finetune.engine.step import BatchPosition
 from finetune.runtime.divergence import Divergence
 
 
@@ -30,7 +30,9 @@ class Descent:
     def __init__(self, curvature: float) -> None:
         self.curvature, self.at = curvature, 1.0
 
-    def __call__(self, images: Tensor, targets: Tensor, place: Place, rate: float) -> tuple[Tensor, bool]:
+    def __call__(
+        self, images: Tensor, targets: Tensor, place: BatchPosition, rate: float
+    ) -> tuple[Tensor, bool]:
         off = self.at - 0.1 * (-1) ** place.batch
         self.at -= rate * self.curvature * off
         return torch.tensor(2 * off**2), True
@@ -69,7 +71,7 @@ def test_the_running_mean_starts_at_the_first_loss() -> None:
 
 def test_the_plot_marks_both_rates(tmp_path: Path) -> None:
     curve = find_rate(Descent(10.0), nothing(), chance=2.0)
-    plot_rates(curve, tmp_path / "a" / "rates.png", now=1.0)
+    plot_rates(curve, tmp_path / "a" / "rates.png", current=1.0)
     with Image.open(tmp_path / "a" / "rates.png") as picture:
         colours = {colour: count for count, colour in picture.convert("RGB").getcolors(1 << 20) or []}
     for wanted in [(31, 119, 180), (44, 160, 44), (214, 39, 40)]:  # curve, proposed, the recipe's

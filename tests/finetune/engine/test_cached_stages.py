@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,13 @@ from small_kit import QUIET, broken_off
 from subject_kit import digits
 
 from finetune.config import FinetuneSettings
-from finetune.engine.cached_stages import count_views, reasons_against
-from finetune.engine.loop import build_loop
-from finetune.engine.trainer import Loop, train
+from finetune.engine.build import build_trainer
+from finetune.engine.cached_stages import count_views, reasons_not_to_cache
+from finetune.engine.trackers import flatten
+from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup, prepare, read_recipe
 from finetune.features.stored import StoredOutputs
-from finetune.records.metrics_log import Line, read_lines
+from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.runtime.precision import EXACT
@@ -47,7 +49,6 @@ finetune: {checks: none, monitor: none, trackers: [], precision: float32}
 """
 TOP = ("conv2", "norm2", "fc")
 EPOCHS = 3
-TIMES = ("images_per_s",)
 
 
 def set_up(folder: Path, given: Mapping[str, object] | None = None) -> Setup:
@@ -56,14 +57,14 @@ def set_up(folder: Path, given: Mapping[str, object] | None = None) -> Setup:
     return prepare(read_recipe(path, set=dict(given or {})), digits())
 
 
-def make_loop(
+def make_trainer(
     folder: Path,
     given: Mapping[str, object] | None = None,
     *,
     epochs: int = EPOCHS,
     trains: tuple[str, ...] = TOP,
     console: Console = QUIET,
-) -> Loop:
+) -> Trainer:
     folder.mkdir(exist_ok=True)
     plan = Plan(
         strategy="partial",
@@ -77,15 +78,20 @@ def make_loop(
         reasons=(),
         evidence={},
     )
-    return build_loop(set_up(folder, given), plan, RunFolder(folder), console)
+    return build_trainer(set_up(folder, given), plan, RunFolder(folder), console)
 
 
-def run(folder: Path, given: Mapping[str, object] | None = None, *, epochs: int = EPOCHS) -> list[Line]:
-    loop = make_loop(folder, given, epochs=epochs)
-    assert isinstance(loop.train, StoredOutputs) is (loop.setup.settings.partial.views != "none")
-    train(loop)
-    lines = read_lines(folder / "metrics.jsonl")
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+def run(
+    folder: Path, given: Mapping[str, object] | None = None, *, epochs: int = EPOCHS
+) -> list[EpochRecord]:
+    trainer = make_trainer(folder, given, epochs=epochs)
+    assert isinstance(trainer.train, StoredOutputs) is (trainer.setup.settings.partial.views != "none")
+    trainer.run()
+    return read_records(folder / "metrics.jsonl")
+
+
+def numbers(record: EpochRecord) -> dict[str, float]:
+    return flatten(asdict(replace(record, images_per_s=0.0)))
 
 
 def views(number: int | str, **more: object) -> dict[str, object]:
@@ -103,19 +109,23 @@ def test_with_as_many_views_as_epochs_a_run_gives_the_same_numbers(
     plain = run(tmp_path / "plain", views("none", **more))
     cached = run(tmp_path / "cached", views(EPOCHS, **more))
     assert len(plain) == EPOCHS
-    for found, expected in zip(cached, plain, strict=True):
-        assert found == pytest.approx(expected, rel=1e-4)  # float32, in batches of another size
-    assert plain[0]["train_loss"] != plain[1]["train_loss"]
+    numbers, expected = (
+        [flatten(asdict(replace(record, images_per_s=0.0))) for record in records]
+        for records in (cached, plain)
+    )
+    for found, wanted in zip(numbers, expected, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-4)  # float32, in batches of another size
+    assert plain[0].train_loss != plain[1].train_loss
     weights = [load_file(tmp_path / name / "model.safetensors") for name in ("plain", "cached")]
     torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-4)
 
 
 def test_frozen_stages_stay_and_the_others_learn(tmp_path: Path) -> None:
-    loop = make_loop(tmp_path, views(2))
-    before = {name: value.clone() for name, value in loop.net.state_dict().items()}
-    assert isinstance(loop.train, StoredOutputs)
-    train(loop)
-    after = loop.setup.net.state_dict()
+    trainer = make_trainer(tmp_path, views(2))
+    before = {name: value.clone() for name, value in trainer.step.net.state_dict().items()}
+    assert isinstance(trainer.train, StoredOutputs)
+    trainer.run()
+    after = trainer.setup.net.state_dict()
     changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == set(TOP)
 
@@ -124,17 +134,17 @@ def test_the_lower_stages_see_each_view_once_and_validation_images_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    loop = make_loop(tmp_path, views(2))
-    assert isinstance(loop.train, StoredOutputs)
-    assert isinstance(loop.val, StoredOutputs)
-    for stored in (loop.train, loop.val):
+    trainer = make_trainer(tmp_path, views(2))
+    assert isinstance(trainer.train, StoredOutputs)
+    assert isinstance(trainer.val, StoredOutputs)
+    for stored in (trainer.train, trainer.val):
         compute = stored.compute
         monkeypatch.setattr(stored, "compute", lambda x, c=compute: computed.append(len(x)) or c(x))
-    train(loop)
-    assert sum(computed) == 2 * len(loop.train) + len(loop.val)
+    trainer.run()
+    assert sum(computed) == 2 * len(trainer.train) + len(trainer.val)
 
 
-@pytest.mark.parametrize("name", ["epoch-0002", "step-000021"])  # 9 steps an epoch
+@pytest.mark.parametrize("name", ["epoch-0002", "step-000010"])  # 7 steps per epoch
 def test_a_run_that_was_broken_off_goes_on_to_the_same_numbers(name: str, tmp_path: Path) -> None:
     unbroken = run(tmp_path / "unbroken", views(2))
     with broken_off(lambda _, saved: saved == name):
@@ -160,14 +170,14 @@ def test_worker_processes_change_no_number(tmp_path: Path) -> None:
     ],
 )
 def test_what_needs_pixels_turns_caching_off(given: dict[str, object], reason: str) -> None:
-    assert list(reasons_against(FinetuneSettings.model_validate(given), views=4)) == [reason]
+    assert list(reasons_not_to_cache(FinetuneSettings.model_validate(given), views=4)) == [reason]
 
 
 def test_several_processes_and_few_epochs_turn_caching_off() -> None:
     settings = FinetuneSettings()
-    assert not list(reasons_against(settings, views=1))
-    assert list(reasons_against(settings, views=0)) == ["too few epochs would show a view again"]
-    assert list(reasons_against(settings, views=1, processes=2)) == [
+    assert not list(reasons_not_to_cache(settings, views=1))
+    assert list(reasons_not_to_cache(settings, views=0)) == ["too few epochs would show a view again"]
+    assert list(reasons_not_to_cache(settings, views=1, processes=2)) == [
         "2 processes train, and each would compute all views"
     ]
 
@@ -183,61 +193,61 @@ def test_a_view_is_worth_its_computing_when_it_is_shown_again() -> None:
     assert count_views("none", 9, augmented=True) == 0
 
 
-def said(folder: Path, given: Mapping[str, object], **more: object) -> tuple[str, Loop]:
+def said(folder: Path, given: Mapping[str, object], **more: object) -> tuple[str, Trainer]:
     text = io.StringIO()
     console = Console(file=text, soft_wrap=True)
-    loop = make_loop(folder, given, console=console, **more)  # type: ignore[arg-type]
-    return text.getvalue().strip(), loop
+    trainer = make_trainer(folder, given, console=console, **more)  # type: ignore[arg-type]
+    return text.getvalue().strip(), trainer
 
 
 def test_a_run_says_what_it_keeps(tmp_path: Path) -> None:
-    words, loop = said(tmp_path, {}, epochs=16)
-    images = len(loop.setup.train)
+    words, trainer = said(tmp_path, {}, epochs=16)
+    images = len(trainer.setup.train)
     mb = 4 * images * (6 * 8 * 8 * 4 + 8) / 2**20
     assert words == f"the frozen stages up to act1 are cached: 4 views of {images} images, {mb:.0f} MiB"
 
 
 def test_views_are_as_many_as_there_is_memory_for(tmp_path: Path) -> None:
-    words, loop = said(tmp_path, {"data.cache_mb": 2}, epochs=16)
-    assert isinstance(loop.train, StoredOutputs)
-    assert loop.train.views == 2
-    assert "2 views of 539 images (of 4: data.cache_mb is 2), 2 MiB" in words
-    assert isinstance(loop.val, StoredOutputs)
+    words, trainer = said(tmp_path, {"data.cache_mb": 2}, epochs=16)
+    assert isinstance(trainer.train, StoredOutputs)
+    assert trainer.train.views == 3
+    assert "3 views of 449 images (of 4: data.cache_mb is 2), 2 MiB" in words
+    assert isinstance(trainer.val, StoredOutputs)
     for epoch in range(3):
-        loop.train.set_epoch(epoch)
-        loop.train.fill()
-    kept = sum(view.outputs.nbytes + view.targets.nbytes for view in loop.train.stored.values())
+        trainer.train.set_epoch(epoch)
+        trainer.train.fill()
+    kept = sum(view.outputs.nbytes + view.targets.nbytes for view in trainer.train.stored.values())
     assert kept <= 2 * 2**20
 
 
 def test_without_memory_for_a_view_images_are_shown(tmp_path: Path) -> None:
-    words, loop = said(tmp_path, {"data.cache_mb": 0}, epochs=16)
+    words, trainer = said(tmp_path, {"data.cache_mb": 0}, epochs=16)
     assert not words
-    assert loop.train is loop.setup.train
-    assert loop.val is loop.setup.val
-    assert loop.step.lower is None
+    assert trainer.train is trainer.setup.train
+    assert trainer.val is trainer.setup.val
+    assert trainer.step.lower is None
     words, _ = said(tmp_path, views(2) | {"data.cache_mb": 0})
     assert words == "frozen stages are not cached: a view takes 1 MiB, and data.cache_mb is 0"
 
 
 def test_without_caching_images_are_shown_and_nothing_is_said_unless_asked(tmp_path: Path) -> None:
-    words, loop = said(tmp_path, {"finetune.mixup": 0.2})
+    words, trainer = said(tmp_path, {"finetune.mixup": 0.2})
     assert not words
-    assert loop.train is loop.setup.train
+    assert trainer.train is trainer.setup.train
     assert (
         said(tmp_path, views(2, mixup=0.2))[0] == "frozen stages are not cached: finetune.mixup blends pixels"
     )
-    words, loop = said(tmp_path, views(2), trains=("",))
-    assert words == "frozen stages are not cached: no stage can be cut off below all that learns"
-    assert loop.train is loop.setup.train
+    words, trainer = said(tmp_path, views(2), trains=("",))
+    assert words == "frozen stages are not cached: no stage separates what is frozen from what is trained"
+    assert trainer.train is trainer.setup.train
 
 
 def test_images_are_still_answered_by_the_whole_network(tmp_path: Path) -> None:
-    loop = make_loop(tmp_path, views(1))
-    loop.step.averaged().eval()
-    loop.val.fill()
-    assert isinstance(loop.val, StoredOutputs)
-    outputs = torch.stack([loop.val[i][0] for i in range(5)])
-    pixels = torch.stack([loop.setup.val[i][0] for i in range(5)])
+    trainer = make_trainer(tmp_path, views(1))
+    trainer.step.eval_net.eval()
+    trainer.val.fill()
+    assert isinstance(trainer.val, StoredOutputs)
+    outputs = torch.stack([trainer.val[i][0] for i in range(5)])
+    pixels = torch.stack([trainer.setup.val[i][0] for i in range(5)])
     with torch.inference_mode():
-        torch.testing.assert_close(loop.step.predict(pixels), loop.step.predict(outputs))
+        torch.testing.assert_close(trainer.step.predict(pixels), trainer.step.predict(outputs))

@@ -29,11 +29,11 @@ def test_ratios_and_norms_are_those_of_plain_descent() -> None:
     sizes = {name: float(p.detach().norm()) for name, p in net.named_parameters()}
     step(net, gauge, rate=0.01, factor=0.7)
     norms = {name: float(p.grad.norm()) for name, p in net.named_parameters() if p.grad is not None}
-    assert gauge.norms == pytest.approx({"0": norms["0.weight"], "2": norms["2.weight"]})
+    assert gauge.gradient_norms == pytest.approx({"0": norms["0.weight"], "2": norms["2.weight"]})
     wanted = {layer: 0.01 * norms[f"{layer}.weight"] / sizes[f"{layer}.weight"] for layer in ("0", "2")}
-    assert gauge.ratios == pytest.approx(wanted, rel=1e-4)  # float32 differences of weights
-    assert gauge.norm == pytest.approx(sum(norm**2 for norm in norms.values()) ** 0.5)
-    assert gauge.factor == 0.7
+    assert gauge.update_ratios == pytest.approx(wanted, rel=1e-4)  # float32 differences of weights
+    assert gauge.gradient_norm == pytest.approx(sum(norm**2 for norm in norms.values()) ** 0.5)
+    assert gauge.rate_factor == 0.7
 
 
 def test_gradients_are_measured_before_they_are_clipped() -> None:
@@ -42,18 +42,18 @@ def test_gradients_are_measured_before_they_are_clipped() -> None:
     net(torch.randn(8, 4)).square().sum().backward()
     with gauge.measuring(net, 1.0):
         before = nn.utils.clip_grad_norm_(net.parameters(), 1e-3)
-    assert gauge.norm == pytest.approx(float(before))
+    assert gauge.gradient_norm == pytest.approx(float(before))
 
 
 def test_one_update_is_measured_for_each_time_it_is_armed() -> None:
     net, gauge = two_layers(), Gauge()
     step(net, gauge, rate=0.01)
-    assert gauge.ratios == {}
+    assert gauge.update_ratios == {}
     gauge.arm()
     step(net, gauge, rate=0.01)
-    first = dict(gauge.ratios)
+    first = dict(gauge.update_ratios)
     step(net, gauge, rate=0.5)
-    assert gauge.ratios == first
+    assert gauge.update_ratios == first
 
 
 def test_a_frozen_layer_has_no_reading() -> None:
@@ -61,7 +61,7 @@ def test_a_frozen_layer_has_no_reading() -> None:
     net[0].requires_grad_(False)
     gauge.arm()
     step(net, gauge, rate=0.01)
-    assert set(gauge.ratios) == {"2"}
+    assert set(gauge.update_ratios) == {"2"}
 
 
 def test_a_checkpoint_gives_the_readings_back() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from small_kit import QUIET, broken_off, write_small
+from subject_kit import make_subject
 from torch import Tensor, nn
 
 import zoo
@@ -22,7 +23,7 @@ from finetune.fit.execute import Trained, execute_plan
 from finetune.fit.keepers import BestKeeper
 from finetune.models.ensemble import Ensemble
 from finetune.planning.choose import choose_plan
-from finetune.records.metrics_log import append_line, cut_log, read_lines
+from finetune.records.metrics_log import EpochRecord, append_record, cut_log, read_records
 from finetune.records.run_folder import RunFolder
 from zoo.errors import GraftError
 
@@ -77,7 +78,7 @@ def test_snapshots_are_taken_at_the_ends_of_the_last_cycles(snapshots: RunReport
 def test_all_cycles_are_gone_through_however_validation_does(spec: Path, tmp_path: Path) -> None:
     impatient = SNAPSHOTS | {"finetune.patience": 1, "finetune.learning_rate": 1e-9}
     train_only(spec, impatient, tmp_path)
-    assert len(read_lines(tmp_path / "metrics.jsonl")) == 3
+    assert len(read_records(tmp_path / "metrics.jsonl")) == 3
 
 
 def test_an_ensemble_is_one_network_and_answers_with_its_members_mean(snapshots: RunReport) -> None:
@@ -124,8 +125,8 @@ def test_more_snapshots_than_steps_are_refused(spec: Path, tmp_path: Path) -> No
 
 def test_predictions_of_the_best_epochs_are_averaged(spec: Path, tmp_path: Path) -> None:
     report = train_only(spec, {"finetune.ensemble": {"average": 2}}, tmp_path)
-    scores = {line["epoch"]: line["val_accuracy"] for line in read_lines(tmp_path / "metrics.jsonl")}
-    best = sorted(scores, key=lambda epoch: (-float(str(scores[epoch])), epoch))[:2]
+    scores = {record.epoch: record.val_score or 0.0 for record in read_records(tmp_path / "metrics.jsonl")}
+    best = sorted(scores, key=lambda epoch: (-scores[epoch], epoch))[:2]
     record = record_of(report, "ensemble")
     assert record["of_epochs"] == best
     assert record["members_val_accuracy"] == [scores[epoch] for epoch in best]
@@ -133,7 +134,7 @@ def test_predictions_of_the_best_epochs_are_averaged(spec: Path, tmp_path: Path)
 
 def test_a_soup_is_one_plain_network_and_never_worse_in_validation(spec: Path, tmp_path: Path) -> None:
     report = train_only(spec, {"finetune.ensemble": {"soup": 3}}, tmp_path)
-    scores = [float(str(line["val_accuracy"])) for line in read_lines(tmp_path / "metrics.jsonl")]
+    scores = [record.val_score or 0.0 for record in read_records(tmp_path / "metrics.jsonl")]
     soup = record_of(report, "soup")
     assert float(str(soup["val_accuracy"])) >= max(scores)
     kept, of = soup["kept_epochs"], soup["of_epochs"]
@@ -152,7 +153,7 @@ def test_bagging_trains_each_member_on_its_own_sample_and_goes_on_where_it_broke
     settings: dict[str, object] = {"finetune.ensemble": {"bagging": 2}, "finetune.epochs": 2}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     unbroken = train_only(spec, settings, whole)
-    assert [line["member"] for line in read_lines(whole / "metrics.jsonl")] == [1, 1, 2, 2]
+    assert [record.member for record in read_records(whole / "metrics.jsonl")] == [1, 1, 2, 2]
     first, second = (load_file(whole / "members" / name / "model.safetensors") for name in "12")
     assert not torch.equal(first["fc.weight"], second["fc.weight"])
     with broken_off(lambda folder, _: folder == broken / "members" / "2" / "checkpoint"):
@@ -178,12 +179,13 @@ def test_a_probe_cannot_be_an_ensemble(spec: Path, tmp_path: Path) -> None:
 
 
 def test_the_weights_of_the_best_epochs_are_kept_and_those_a_broken_run_needs_again(tmp_path: Path) -> None:
-    log, net = tmp_path / "metrics.jsonl", nn.Linear(1, 1)
-    keeper = BestKeeper(tmp_path, log, "score", 2)
+    log = tmp_path / "metrics.jsonl"
+    keeper = BestKeeper(make_subject(tmp_path).trial(learning_rate=0.0), tmp_path, log, 2)
 
     def close(epoch: int, score: float) -> list[str]:
-        append_line(log, {"epoch": epoch + 1, "score": score})
-        keeper.after_epoch(epoch, net)
+        record = EpochRecord(epoch + 1, 1, 0.0, 0.1, 1.0, val_score=score)
+        append_record(log, record)
+        keeper.on_epoch_end(record)
         return sorted(path.stem for path in tmp_path.glob("*.safetensors"))
 
     close(0, 0.5)

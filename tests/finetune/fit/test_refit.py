@@ -18,7 +18,7 @@ from finetune.data.dataset import ImageDataset
 from finetune.data.subset import join, subset
 from finetune.fit.refit import DampedSchedule, dampings
 from finetune.optim.schedules import SCHEDULES
-from finetune.records.metrics_log import read_lines
+from finetune.records.metrics_log import read_records
 from finetune.regularization.resizing import Resizing
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
@@ -40,10 +40,10 @@ def training(report: RunReport) -> dict[str, dict[str, float]]:
 def test_retraining_takes_as_many_steps_on_more_images(spec: Path, tmp_path: Path) -> None:
     settings: dict[str, object] = {"finetune.after_stopping": "retrain"}
     report = run(spec, set=settings, run=tmp_path / "run", console=QUIET)
-    first, second = (read_lines(report.folder / name / "metrics.jsonl") for name in (".", "refit"))
+    first, second = (read_records(report.folder / name / "metrics.jsonl") for name in (".", "refit"))
     best = int(str(training(report)["best_epoch"]))
-    assert second[-1]["step"] == first[best - 1]["step"] == training(report)["retrain"]["steps"]
-    assert second[0]["step"] == min(23, int(str(second[-1]["step"])))  # 360 images an epoch, not 180
+    assert second[-1].step == first[best - 1].step == training(report)["retrain"]["steps"]
+    assert second[0].step == min(23, second[-1].step)  # 360 images an epoch, not 180
     weights = load_file(report.folder / "model.safetensors")
     stopped = load_file(report.folder / "members" / "best.safetensors")
     assert not torch.equal(weights["fc.weight"], stopped["fc.weight"])
@@ -59,14 +59,14 @@ def test_going_on_ends_when_the_validation_loss_is_down_to_that_of_training(
 ) -> None:
     settings = {"finetune.after_stopping": "continue", "finetune.epochs": 4}
     report = run(spec, set=settings, run=tmp_path / "run", console=QUIET)
-    went, lines = training(report)["continue"], read_lines(tmp_path / "run" / "refit" / "metrics.jsonl")
-    losses = [float(str(line["val_loss"])) for line in lines]
+    went, lines = training(report)["continue"], read_records(tmp_path / "run" / "refit" / "metrics.jsonl")
+    losses = [record.val_loss or 0.0 for record in lines]
     assert went["epochs"] == len(lines) >= 1
     assert went["val_loss"] == losses[-1] <= went["target_loss"] < min([*losses[:-1], np.inf])
-    first = read_lines(tmp_path / "run" / "metrics.jsonl")
+    first = read_records(tmp_path / "run" / "metrics.jsonl")
     best = int(str(training(report)["best_epoch"]))
-    assert lines[0]["epoch"] == best + 1
-    assert losses[0] < float(str(first[best - 1]["val_loss"]))
+    assert lines[0].epoch == best + 1
+    assert losses[0] < (first[best - 1].val_loss or 0.0)
 
 
 def test_without_images_to_test_on_it_is_refused(spec: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_second_phase_sees_the_sizes_of_the_first(
         **{"finetune.checks": "none", "data.val": 0.05, "data.test": 0.85, "export.parity_images": 4},
     }
     report = run("resnet_tiny", set=settings, run=tmp_path / "run", console=QUIET)
-    lines = read_lines(report.folder / "metrics.jsonl")
+    lines = read_records(report.folder / "metrics.jsonl")
     assert len({steps for _, steps in seen}) == 1  # of the first phase's schedule, in both
     again = int(str(training(report)[how]["steps"])) if how == "retrain" else 0
-    assert len(seen) == int(str(lines[-1]["step"])) + again
+    assert len(seen) == lines[-1].step + again

@@ -1,12 +1,13 @@
 """Run folders: names, whole files, finding the run to resume."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from finetune.records.metrics_log import append_line, cut_log, read_lines
+from finetune.records.metrics_log import EpochRecord, append_record, cut_log, read_records
 from finetune.records.run_folder import (
     RunFolder,
     new_folder,
@@ -49,8 +50,9 @@ def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_the_log_drops_epochs_that_run_again_and_a_line_cut_short(tmp_path: Path) -> None:
     log = tmp_path / "metrics.jsonl"
-    for epoch in (1, 2, 3):
-        append_line(log, {"epoch": epoch})
+    records = [EpochRecord(epoch, 9 * epoch, math.inf, 0.1, 50.0, val_score=1 / 3) for epoch in (1, 2, 3)]
+    for record in records:
+        append_record(log, record)
     log.write_text(log.read_text() + '{"epoch": 4, "tra')
     cut_log(log, 2)
-    assert read_lines(log) == [{"epoch": 1}, {"epoch": 2}]
+    assert read_records(log) == records[:2]

@@ -28,7 +28,7 @@ from search_kit import (
 
 import zoo
 from finetune.config import SearchSettings
-from finetune.engine.loop import build_loop
+from finetune.engine.build import build_trainer
 from finetune.experiment.setup import get_section, read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.records.run_folder import RunFolder
@@ -141,8 +141,8 @@ def test_the_best_spec_repeats_its_trial(
     setup = prepare_spec(resumed[1].best_spec, **{"finetune.epochs": EPOCHS})
     plan = choose_plan(setup)
     assert plan.learning_rate == best.values["finetune.learning_rate"]
-    standing = build_loop(setup, plan, RunFolder(tmp_path), SILENT).run()
-    assert (standing.best_score, standing.best_loss) == (best.score, best.loss)
+    state = build_trainer(setup, plan, RunFolder(tmp_path), SILENT).run()
+    assert (state.best_score, state.best_loss) == (best.score, best.loss)
 
 
 def test_a_completed_search_is_only_reported_again(

@@ -1,0 +1,180 @@
+"""What the command line offers beside training: checks of a recipe, pictures of a run or an augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+import zoo
+from finetune.api import RUNS, load_run
+from finetune.checks.rate_finder import plot_rates
+from finetune.checks.rates import rate_curve
+from finetune.checks.registry import CHECKS
+from finetune.checks.result import Result
+from finetune.checks.run import run_checks
+from finetune.checks.subject import Subject, undisturbed
+from finetune.config import AugmentSettings, DataSettings, FinetuneSettings
+from finetune.data import Split
+from finetune.data.dataset import ImageDataset
+from finetune.data.subset import spread_rows
+from finetune.experiment.setup import (
+    build_preprocess,
+    choose_weights,
+    get_section,
+    load_data,
+    prepare,
+    read_recipe,
+)
+from finetune.experiment.start import prepare_start
+from finetune.monitor.augment_sheet import augment_sheet
+from finetune.monitor.pictures import IMAGES, draw_pictures
+from finetune.planning.load import settle_plan
+from finetune.probes.head import start_head
+from finetune.report.show import show_plan, show_setup
+from finetune.runtime.console import own_console
+from finetune.transforms.statistics import measure_statistics
+from finetune.transforms.augment import needs_statistics
+from finetune.transforms.defaults import default_augmentation, flip_warning
+
+COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
+FINDER_BUDGET_S = 120.0
+
+
+def check_recipe(
+    spec: str | Path,
+    data: str | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    *,
+    plot: Path | None = None,
+    console: Console | None = None,
+) -> tuple[Result, ...]:
+    """Run every sanity check of the spec on its images, show the results, and draw the learning rate test.
+
+    `plot` is the path of the drawing, by default `runs/<spec>/rates.png`.
+    Raises: GraftError for a spec or data that the user has to correct first.
+    """
+    console = console or own_console()
+    recipe = read_recipe(spec, data, set)
+    setup = prepare(recipe, load_data(recipe))
+    show_setup(setup, console)
+    plan = settle_plan(setup, console)
+    show_plan(plan, console)
+    setup = prepare_start(setup, plan)
+    start_head(setup, plan)
+    subject, results = Subject(setup, plan, PartialState().device), []
+    for result in run_checks(subject):
+        console.print(f"  {_coloured(result)}  {result.name}: {CHECKS[result.name].words}")
+        results.append(result)
+    show_results(results, console)
+    if plan.learning_rate:
+        _plot_rates(subject, plot or RUNS / recipe.name / "rates.png", console)
+    return tuple(results)
+
+
+def show_results(results: Sequence[Result], console: Console) -> None:
+    """Print a table with a row for each check, and below it the advice for those that failed."""
+    table = Table("check", "result", "found", "expected")
+    for result in results:
+        table.add_row(result.name, _coloured(result), Text(result.found), Text(result.expected))
+    console.print(table)
+    for result in results:
+        if result.failed:
+            console.print(f"[red]{result.name}[/red]: {escape(result.way_out)}")
+
+
+def show_pictures(run: str | Path, *, console: Console | None = None) -> list[Path]:
+    """Draw the first layer's filters, and the activations of a few validation images, for a finished run.
+
+    The pictures are written to `pictures/` in the run's folder. Raises: GraftError without a trained network.
+    """
+    console = console or own_console()
+    finished = load_run(run)
+    images = []
+    for row in spread_rows(finished.val.targets, IMAGES, seed=0).tolist():
+        pixels = torch.from_numpy(finished.val.images[row].read()).permute(2, 0, 1)
+        label = finished.labels[int(finished.val.targets[row])] if finished.task == "classification" else ""
+        images.append((label or finished.val.images[row].name, finished.preprocess.resize(pixels[None])[0]))
+    stages, folder = zoo.anatomy(finished.spec, finished.net).stages, finished.folder / "pictures"
+    written = draw_pictures(finished.net, finished.preprocess, stages, images, folder)
+    console.print(f"[bold]{folder}[/bold]: {', '.join(path.name for path in written)}")
+    return written
+
+
+def show_augment(
+    spec: str | Path,
+    data: str | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    out: str | Path | None = None,
+    *,
+    console: Console | None = None,
+) -> Path:
+    """Write a PNG of a few training images: the original, draws of each augmentation step and of all.
+
+    `out` is the path of the PNG, by default `runs/<spec>/augment.png`. No network is built.
+    Raises: GraftError for a spec or data that the user has to correct first.
+    """
+    console = console or own_console()
+    recipe = read_recipe(spec, data, set)
+    settings = get_section(recipe, FinetuneSettings)
+    splits = load_data(recipe)
+    shape = network_input(recipe, settings)
+    train = ImageDataset(splits.train, build_preprocess(shape), get_section(recipe, DataSettings).cache_mb)
+    calls = get_section(recipe, AugmentSettings).calls
+    if calls is None:
+        calls = default_augmentation(splits.classes, (shape.height, shape.width))
+        console.print("the spec names no augmentation; these are the default steps")
+    statistics = measure_statistics(train.images()) if needs_statistics(calls) else None
+    chosen = choose_images(splits.train, IMAGES)
+    sheet = augment_sheet(train.stored.take(chosen), calls, statistics, settings.seed)
+    path = Path(out).expanduser() if out is not None else RUNS / recipe.name / "augment.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path, format="PNG")
+    warning = flip_warning(splits.classes, calls)
+    if warning is not None:
+        console.print(f"[yellow]warning[/yellow]: {warning}")
+    names = ", ".join(splits.train.images[index].name for index in chosen)
+    console.print(f"[bold]{path}[/bold]: {len(calls)} steps on {names}")
+    return path
+
+
+def choose_images(split: Split, count: int) -> list[int]:
+    """Return the first image of each of at most `count` classes, spread over all classes.
+
+    Images with masks have no class of their own: they are spread over the split.
+    """
+    if split.masks:
+        return sorted({int(index) for index in np.linspace(0, len(split) - 1, count)})
+    classes, first = np.unique(split.targets, return_index=True)
+    spread = np.unique(np.linspace(0, len(classes) - 1, min(count, len(classes))).round().astype(int))
+    return [int(index) for index in first[spread]]
+
+
+def network_input(recipe: zoo.Spec, settings: FinetuneSettings) -> zoo.Input:
+    """Return the image size and resize rule of a run: those of its pretrained weights if it has some."""
+    chosen, _ = choose_weights(recipe, settings)
+    if chosen is None:
+        return recipe.input
+    trained = zoo.trained_input(recipe, chosen).model_dump(exclude_none=True)
+    return zoo.override(recipe, {f"input.{key}": value for key, value in trained.items()}).input
+
+
+def _coloured(result: Result) -> str:
+    colour = COLOURS[result.status]
+    return f"[{colour}]{result.status}[/{colour}]"
+
+
+def _plot_rates(subject: Subject, path: Path, console: Console) -> None:
+    rate = subject.plan.learning_rate
+    with undisturbed(subject.device):
+        curve = rate_curve(subject, budget_s=FINDER_BUDGET_S)
+    plot_rates(curve, path, current=rate)
+    proposal = f"proposes {curve.proposed:g}" if curve.proposed is not None else "found no rate to propose"
+    console.print(f"learning rate: {rate:g}; the learning rate test {proposal}, drawn in {path}")
