@@ -144,7 +144,7 @@ def test_the_lower_stages_see_each_view_once_and_validation_images_once(
     assert sum(computed) == 2 * len(trainer.train) + len(trainer.val)
 
 
-@pytest.mark.parametrize("name", ["epoch-0002", "step-000010"])  # 7 steps per epoch
+@pytest.mark.parametrize("name", ["epoch-0002", "step-000010"])  # 8 steps per epoch
 def test_a_run_that_was_broken_off_goes_on_to_the_same_numbers(name: str, tmp_path: Path) -> None:
     unbroken = run(tmp_path / "unbroken", views(2))
     with broken_off(lambda _, saved: saved == name):
@@ -211,7 +211,7 @@ def test_views_are_as_many_as_there_is_memory_for(tmp_path: Path) -> None:
     words, trainer = said(tmp_path, {"data.cache_mb": 2}, epochs=16)
     assert isinstance(trainer.train, StoredOutputs)
     assert trainer.train.views == 3
-    assert "3 views of 449 images (of 4: data.cache_mb is 2), 2 MiB" in words
+    assert "3 views of 450 images (of 4: data.cache_mb is 2), 2 MiB" in words
     assert isinstance(trainer.val, StoredOutputs)
     for epoch in range(3):
         trainer.train.set_epoch(epoch)
