@@ -180,7 +180,7 @@ def test_a_probe_cannot_be_an_ensemble(spec: Path, tmp_path: Path) -> None:
 
 def test_the_weights_of_the_best_epochs_are_kept_and_those_a_broken_run_needs_again(tmp_path: Path) -> None:
     log = tmp_path / "metrics.jsonl"
-    keeper = BestKeeper(make_subject(tmp_path).trial(learning_rate=0.0), tmp_path, log, 2)
+    keeper = BestKeeper(make_subject(tmp_path).trial(learning_rate=0.1), tmp_path, log, 2)
 
     def close(epoch: int, score: float) -> list[str]:
         record = EpochRecord(epoch + 1, 1, 0.0, 0.1, 1.0, val_score=score)
