@@ -40,9 +40,9 @@ from finetune.planning.load import settle_plan
 from finetune.probes.head import start_head
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import own_console
-from finetune.transforms.statistics import measure_statistics
 from finetune.transforms.augment import needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
+from finetune.transforms.statistics import measure_statistics
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 FINDER_BUDGET_S = 120.0
