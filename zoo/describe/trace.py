@@ -140,9 +140,11 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        op = func._schema.name.removeprefix("aten::").rstrip("_")
-        if op == "native_batch_norm":  # torch takes 10 ms to find its shape on the meta device
-            output: Any = (torch.empty_like(args[0]), *torch.empty(2, 0, device="meta").unbind())
+        op = func._schema.name.removeprefix("aten::")
+        if op == "relu":  # torch takes 10 ms to infer the shape of this one and the next
+            output: Any = torch.empty_like(args[0])
+        elif op == "native_batch_norm":
+            output = (torch.empty_like(args[0]), *torch.empty(2, 0, device="meta"))
         else:
             output = func(*args, **(kwargs or {}))
         given = _tensors(args)
@@ -152,7 +154,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         macs = 0 if owner is None or count is None else count(*args, **(kwargs or {}), out_val=output) // 2
         sources = tuple(dict.fromkeys(self.makers[id(t)] for t in given if id(t) in self.makers))
         for result in reversed(_tensors(output)):  # the first is the output proper, others are statistics
-            self._record(op, sources, owner, macs, result)
+            self._record(op.rstrip("_"), sources, owner, macs, result)
             macs = 0
         return output
 
