@@ -27,7 +27,7 @@ from finetune.records.run_folder import RunFolder, keep_other, new_folder, unfin
 from finetune.report.outcome import compare_outcome
 from finetune.report.report import make_report, read_report
 from finetune.report.show import show_plan, show_report, show_setup
-from finetune.runtime.console import own_console
+from finetune.runtime.console import make_console
 from finetune.tasks.base import find_task
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
@@ -96,7 +96,7 @@ def run(
     where it was broken off, to the same numbers; `resume` takes the newest unfinished one of the spec.
     Raises: GraftError for everything a user can mend.
     """
-    console = console or own_console()
+    console = console or make_console()
     recipe = read_recipe(spec, data, set)
     folder = _open_folder(recipe, run, resume, root)
     if folder.report.exists():
@@ -143,7 +143,7 @@ def make_plan(
     Another plan that stands there is kept beside it. A plan that the spec names is shown, and not written.
     Raises: GraftError for everything a user can mend.
     """
-    console = console or own_console()
+    console = console or make_console()
     recipe = read_recipe(spec, data, set)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)

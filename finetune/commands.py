@@ -39,7 +39,7 @@ from finetune.monitor.pictures import IMAGES, draw_pictures
 from finetune.planning.load import settle_plan
 from finetune.probes.head import start_head
 from finetune.report.show import show_plan, show_setup
-from finetune.runtime.console import own_console
+from finetune.runtime.console import make_console
 from finetune.transforms.augment import needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
 from finetune.transforms.statistics import measure_statistics
@@ -61,7 +61,7 @@ def check_recipe(
     `plot` is the path of the drawing, by default `runs/<spec>/rates.png`.
     Raises: GraftError for a spec or data that the user has to correct first.
     """
-    console = console or own_console()
+    console = console or make_console()
     recipe = read_recipe(spec, data, set)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
@@ -95,7 +95,7 @@ def show_pictures(run: str | Path, *, console: Console | None = None) -> list[Pa
 
     The pictures are written to `pictures/` in the run's folder. Raises: GraftError without a trained network.
     """
-    console = console or own_console()
+    console = console or make_console()
     finished = load_run(run)
     images = []
     for row in spread_rows(finished.val.targets, IMAGES, seed=0).tolist():
@@ -121,7 +121,7 @@ def show_augment(
     `out` is the path of the PNG, by default `runs/<spec>/augment.png`. No network is built.
     Raises: GraftError for a spec or data that the user has to correct first.
     """
-    console = console or own_console()
+    console = console or make_console()
     recipe = read_recipe(spec, data, set)
     settings = get_section(recipe, FinetuneSettings)
     splits = load_data(recipe)

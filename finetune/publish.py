@@ -21,7 +21,7 @@ from finetune.probes.folds import stratified_sample
 from finetune.records.plan import Plan
 from finetune.records.plan_file import read_plan
 from finetune.records.run_folder import RunFolder
-from finetune.runtime.console import own_console
+from finetune.runtime.console import make_console
 from finetune.tasks.evaluate import logits_of
 from zoo.errors import GraftError
 from zoo.pretrained.card import Card, Score, StageStatistics, write_card
@@ -48,7 +48,7 @@ def pretrain(
 
     Raises: GraftError for everything a user can mend.
     """
-    console = console or own_console()
+    console = console or make_console()
     report = run(spec, data=data, set=set, run=folder, root=root, console=console)
     return ship(report.folder, out, f"make pretrain SPEC={Path(spec).as_posix()} DATA=folder", console)
 

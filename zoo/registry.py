@@ -108,6 +108,7 @@ class Registry:
             if parameter.kind is Parameter.KEYWORD_ONLY and parameter.annotation is parameter.empty:
                 raise ValueError(f"{self.kind} '{name}': parameter '{parameter.name}' has no type")
         self._entries[name] = Entry(self.kind, function)
+        self.__dict__.pop("_adapter", None)  # it knows the entries of its time
         return function
 
     def names(self) -> tuple[str, ...]:
@@ -136,8 +137,12 @@ class Registry:
 
     def read_call(self, value: object) -> Call:
         """Validate one item, `{op: {args}}` or bare `op`. Raises pydantic.ValidationError."""
-        call: Call = TypeAdapter(Annotated[Call, self.item()]).validate_python(value)
+        call: Call = self._adapter.validate_python(value)
         return call
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(Annotated[Call, self.item()])
 
 
 class CallSchema:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from finetune.checks.registry import check
 from finetune.checks.result import Result, judge, skip
 from finetune.checks.subject import Subject
-from finetune.optim.batch_norm import keep_statistics
+from finetune.optim.freeze import keep_running_statistics
 
 IMAGES = 4
 TENSORS, BUDGET_S = 16, 60.0
@@ -33,7 +33,7 @@ def gradient(subject: Subject) -> Result:
     def loss_of() -> Tensor:
         return subject.loss(net, inputs, targets)
 
-    with keep_statistics(net):
+    with keep_running_statistics(net):
         return _compare(net, loss_of)
 
 

@@ -12,7 +12,7 @@ from finetune.checks.result import Result, judge, skip
 from finetune.checks.subject import Subject
 from finetune.data.subset import read_rows
 from finetune.features.taps import HEAD, tap
-from finetune.optim.batch_norm import keep_statistics
+from finetune.optim.freeze import keep_running_statistics
 
 IMAGES = 800
 BATCH = 64
@@ -57,7 +57,7 @@ def _features(subject: Subject, rows: NDArray[np.int64]) -> list[NDArray[np.floa
     preprocess = subject.setup.preprocess.to(subject.device)
     heads, pictures = [], []
     with (
-        keep_statistics(net),
+        keep_running_statistics(net),
         tap(net, subject.setup.anatomy.head, (), (shape.height, shape.width)) as caught,
     ):
         for chunk in np.split(rows, range(BATCH, len(rows), BATCH)):

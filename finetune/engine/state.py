@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from finetune.optim.plateau import Plateau
+from finetune.optim.schedules import Plateau
 
 
 @dataclass

@@ -19,11 +19,11 @@ from finetune.losses.registry import Loss
 from finetune.optim.freeze import covers
 from finetune.optim.optimizers import set_rates
 from finetune.optim.schedules import Schedule
-from finetune.regularization.clip import clip_gradients
+from finetune.regularization.gradients import clip_gradients
 from finetune.regularization.distill import Teacher
-from finetune.regularization.fgsm import adversarial_loss
+from finetune.regularization.perturbation import adversarial_loss
 from finetune.regularization.mixup import Mix
-from finetune.regularization.noise import add_input_noise, weight_noise
+from finetune.regularization.perturbation import add_input_noise, weight_noise
 from finetune.regularization.penalties import Penalty
 from finetune.regularization.resizing import Resizing
 from finetune.runtime.precision import Precision
@@ -145,7 +145,7 @@ class Step:
             with self.precision.context(self.accelerator.device):
                 logits = forward(pixels)
             loss = self.loss(logits.float(), targets)
-            return loss if teacher is None or answers is None else teacher.mix(loss, logits, answers)
+            return loss if teacher is None or answers is None else teacher.blend(loss, logits, answers)
 
         adversarial = self.settings.adversarial
         if adversarial is None or adversarial.fgsm is None:
@@ -155,7 +155,7 @@ class Step:
 
     def _teacher_answers(self, teacher: Teacher, inputs: Tensor) -> Tensor:
         with self.precision.context(self.accelerator.device):
-            return teacher.answer(inputs)
+            return teacher.predict(inputs)
 
     def _update(self, step: int, damping: float) -> None:
         rate_factor = self.schedule.rate(step) * damping

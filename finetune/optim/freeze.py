@@ -1,8 +1,9 @@
-"""Which parameters learn, and what stays as it was loaded."""
+"""Which parameters learn, and what frozen parts keep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,29 +11,44 @@ if TYPE_CHECKING:
 
 
 def freeze(net: nn.Module, trains: Iterable[str]) -> list[str]:
-    """Let only the parameters under the given module paths learn; returns the names that do."""
-    prefixes = tuple(trains)
-    learning = []
+    """Let only the parameters under the given module paths learn; return their names."""
+    paths = tuple(trains)
     for name, parameter in net.named_parameters():
-        parameter.requires_grad_(any(covers(prefix, name) for prefix in prefixes))
-        if parameter.requires_grad:
-            learning.append(name)
-    return learning
+        parameter.requires_grad_(any(covers(path, name) for path in paths))
+    return [name for name, parameter in net.named_parameters() if parameter.requires_grad]
 
 
-def covers(prefix: str, name: str) -> bool:
-    """Whether a module path holds that parameter or module; the empty path holds all."""
-    return not prefix or name == prefix or name.startswith(prefix + ".")
+def covers(path: str, name: str) -> bool:
+    """Return whether a module path contains a parameter or module; the empty path contains all."""
+    return not path or name == path or name.startswith(path + ".")
 
 
 def set_training(net: nn.Module) -> None:
-    """Training mode for what learns; evaluation mode for what is frozen.
+    """Set training mode, but evaluation mode for modules whose own parameters are all frozen.
 
-    A frozen batch norm keeps its stored mean and variance, and a frozen dropout stays off: otherwise
-    a stage that "does not train" would still drift.
+    A frozen batch norm keeps its running statistics, and a frozen stage has no dropout.
     """
     net.train()
     for module in net.modules():
-        own = list(module.parameters())
-        if own and not any(parameter.requires_grad for parameter in own):
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()
+
+
+@contextmanager
+def keep_running_statistics(net: nn.Module) -> Iterator[None]:
+    """In this block, norms in training mode normalise by the batch and do not update running statistics.
+
+    For forward passes that repeat images, or show images that are not training data.
+    """
+    norms = [module for module in net.modules() if getattr(module, "running_mean", None) is not None]
+    momenta = [norm.momentum for norm in norms]
+    counts = [norm.num_batches_tracked.clone() for norm in norms]  # type: ignore[operator]
+    for norm in norms:
+        norm.momentum = 0.0  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for norm, momentum, count in zip(norms, momenta, counts, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)  # type: ignore[operator]

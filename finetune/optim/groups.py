@@ -1,4 +1,4 @@
-"""Parameter groups: which parameters learn, at which rate, and which of them decay."""
+"""Parameter groups: the learning rate and the weight decay of each parameter."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ def param_groups(
     layer_decay: float = 1.0,
     stages: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser: one for each pair of learning rate and decay that occurs.
+    """Return the groups for an optimiser: one for each pair of learning rate and weight decay.
 
-    A parameter's rate is `learning_rate`, times that of the longest path in `rates` that holds it, times
-    `layer_decay` once for every layer above its own (see `layer_depths`). A rate of 0 freezes a parameter,
-    and what is frozen is left out. Biases, the scales of norms (whatever has one dimension) and what the
-    network names in `no_weight_decay()` never decay.
+    A parameter's rate is `learning_rate`, times the factor of the longest path in `rates` that contains it,
+    times `layer_decay` for every layer above its own (see `layer_depths`). A rate of 0 freezes a parameter,
+    and frozen parameters are in no group. `decayed_names` says which weights decay.
 
     Out: groups with `params`, `param_names`, `lr`, `initial_lr` (what schedules multiply) and
     `decoupled_decay`.
-    Raises: GraftError when a path in `rates` holds no parameter, or when nothing is left to learn.
+    Raises: GraftError when a path in `rates` contains no parameter, or when every parameter is frozen.
     """
     rates = rates or {}
     _check_paths(net, rates)
@@ -52,29 +51,32 @@ def param_groups(
         group["params"].append(parameter)
         group["param_names"].append(name)
     if not groups:
-        raise GraftError("nothing is left to train: every parameter is frozen or has a learning rate of 0")
+        raise GraftError("no parameter is left to train: all are frozen or have a learning rate of 0")
     return list(groups.values())
 
 
 def find_rate(name: str, rates: Mapping[str, float]) -> float:
-    """The multiplier of the longest path that holds the parameter; 1 where none does."""
+    """Return the factor of the longest path that contains the parameter, or 1."""
     paths = [path for path in rates if covers(path, name)]
     return rates[max(paths, key=len)] if paths else 1.0
 
 
 def decayed_names(net: nn.Module) -> set[str]:
-    """Names of the weights that regularisers act on: no biases, no norms, nothing in `no_weight_decay()`."""
-    named: Callable[[], Iterable[str]] = getattr(net, "no_weight_decay", tuple)
-    spared = set(named())
-    return {name for name, parameter in net.named_parameters() if parameter.ndim > 1 and name not in spared}
+    """Return the weights that regularisers act on: those with two dimensions or more.
+
+    Biases, the parameters of norms, and what the network names in `no_weight_decay()` are not among them.
+    """
+    no_weight_decay: Callable[[], Iterable[str]] = getattr(net, "no_weight_decay", tuple)
+    exempt = set(no_weight_decay())
+    return {name for name, parameter in net.named_parameters() if parameter.ndim > 1 and name not in exempt}
 
 
 def layer_depths(net: nn.Module, stages: Sequence[str] = ()) -> dict[str, int]:
-    """The depth of every parameter's layer, from 0 at the input upwards.
+    """Return the depth of every parameter's layer, counted from 0 at the input.
 
-    Networks of timm say themselves what a layer is. In others it is a block of a stage (a child of one of
-    the `stages`), and outside the stages a module of its own; modules without a weight matrix, such as
-    norms, belong to the layer before them.
+    Networks of timm define their layers. In others, a layer is a block of a stage (a child of one of the
+    `stages`), and outside the stages a module; modules without a weight matrix, such as norms, belong to the
+    layer before them.
     """
     if hasattr(net, "group_matcher"):
         from timm.models import group_parameters
@@ -94,7 +96,7 @@ def layer_depths(net: nn.Module, stages: Sequence[str] = ()) -> dict[str, int]:
 
 
 def _layer_of(name: str, stages: Sequence[str]) -> str:
-    """The module path of the layer that holds a parameter."""
+    """Return the module path of the layer that contains a parameter."""
     parent = name.rpartition(".")[0]
     stage = max((stage for stage in stages if covers(stage, parent)), key=len, default=None)
     if stage is None:
@@ -108,4 +110,4 @@ def _check_paths(net: nn.Module, rates: Mapping[str, float]) -> None:
     for path in rates:
         if not any(covers(path, name) for name in names):
             children = ", ".join(name for name, child in net.named_children() if list(child.parameters()))
-            raise GraftError(f"stage_rates: {path!r} holds no parameter; expected a path under {children}")
+            raise GraftError(f"stage_rates: {path!r} contains no parameter; expected a path under {children}")

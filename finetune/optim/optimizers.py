@@ -1,4 +1,4 @@
-"""Optimisers by name: each function's keywords are what the spec may say about it.
+"""Optimisers by name; the keyword arguments of a function are its keys in a spec.
 
 Torch is imported when an optimiser is built, not before: specs are read and checked without it.
 """
@@ -24,23 +24,23 @@ OPTIMIZERS = Registry("optimizer")
 
 Groups = list[dict[str, Any]]
 BETAS = [0.9, 0.999]
-# What param_groups and the schedule set.
+# Set by param_groups and the schedule.
 OWN_OPTIONS = ("params", "lr", "weight_decay")
-# adahessian needs second derivatives; kron draws from a generator of its own, which no checkpoint holds.
-UNFIT = ("adahessian", "kron*")
+# adahessian needs second derivatives; kron has a random generator of its own, which is not in the checkpoint.
+UNSUPPORTED = ("adahessian", "kron*")
 
 
 def check_timm_name(name: str) -> str:
-    """The name of an optimiser of timm that runs on any machine, on gradients alone.
+    """Return the name of an optimiser of timm that runs on any machine.
 
-    Raises: ValueError with the nearest name.
+    Raises: ValueError, with the nearest name, for any other.
     """
     from timm.optim import get_optimizer_info, list_optimizers
 
     known = [
         known
-        for known in list_optimizers(exclude_filters=list(UNFIT))
-        if not isinstance(get_optimizer_info(known).opt_class, str)  # needs a library for one kind of GPU
+        for known in list_optimizers(exclude_filters=list(UNSUPPORTED))
+        if not isinstance(get_optimizer_info(known).opt_class, str)  # needs a library for one type of GPU
     ]
     if name.removeprefix("lookahead_") not in known:
         near = nearest(name, known)
@@ -50,7 +50,7 @@ def check_timm_name(name: str) -> str:
 
 
 def check_timm_options(name: str, options: Mapping[str, object]) -> None:
-    """Raises: ValueError when an optimiser of timm does not take an option, or not with that value."""
+    """Raise ValueError when an optimiser of timm does not accept an option or its value."""
     from timm.optim import get_optimizer_class
     from torch import ones
 
@@ -64,8 +64,8 @@ def check_timm_options(name: str, options: Mapping[str, object]) -> None:
     try:
         _create([{"params": [weight], "lr": 1.0}], name, options).step()
     except Exception as error:
-        # timm checks some values itself, and stumbles over others
-        raise ValueError(f"{name} refuses its options: {error}") from error
+        # timm checks some values; others fail in arithmetic
+        raise ValueError(f"{name} does not accept its options: {error}") from error
 
 
 TimmName = Annotated[str, AfterValidator(check_timm_name)]
@@ -73,13 +73,13 @@ TimmName = Annotated[str, AfterValidator(check_timm_name)]
 
 @OPTIMIZERS.register
 def sgd(groups: Groups, *, momentum: Decay = 0.9, nesterov: bool = True) -> Optimizer:
-    """Stochastic gradient descent, with heavy-ball (Polyak 1964) or Nesterov momentum, or with none at 0."""
+    """Stochastic gradient descent with heavy-ball (Polyak 1964) or Nesterov momentum; 0: without."""
     return _create(groups, "sgd", {"momentum": momentum, "nesterov": nesterov and momentum > 0})
 
 
 @OPTIMIZERS.register
 def adagrad(groups: Groups, *, eps: Positive = 1e-10) -> Optimizer:
-    """Rates over the root of the sum of squared gradients. Source: Duchi et al. 2011."""
+    """Divide by the root of the sum of squared gradients. Source: Duchi et al. 2011."""
     return _create(groups, "adagrad", {"eps": eps})
 
 
@@ -92,9 +92,9 @@ def rmsprop(
     nesterov: bool = False,
     eps: Positive = 1e-8,
 ) -> Optimizer:
-    """Rates over the root of a running mean of squared gradients, plain or with either momentum.
+    """Divide by the root of a running mean of squared gradients; with heavy-ball or Nesterov momentum.
 
-    Source: Hinton 2012; with Nesterov momentum, Deep Learning book, algorithm 8.6.
+    Source: Hinton 2012; with Nesterov momentum, Goodfellow et al. 2016, Deep Learning, algorithm 8.6.
     """
     if nesterov:
         from finetune.optim.rmsprop import NesterovRMSprop
@@ -111,7 +111,7 @@ def adam(groups: Groups, *, betas: Pair = BETAS, eps: Positive = 1e-8, amsgrad: 
 
 @OPTIMIZERS.register
 def adamw(groups: Groups, *, betas: Pair = BETAS, eps: Positive = 1e-8, amsgrad: bool = False) -> Optimizer:
-    """Adam by the name it has with decoupled weight decay, which every optimiser here has.
+    """The same as adam, since weight decay is decoupled in every optimiser here.
 
     Source: Loshchilov & Hutter 2017, arXiv:1711.05101.
     """
@@ -120,14 +120,14 @@ def adamw(groups: Groups, *, betas: Pair = BETAS, eps: Positive = 1e-8, amsgrad:
 
 @OPTIMIZERS.register
 def timm(groups: Groups, *, name: TimmName, options: dict[str, Any] = {}) -> Optimizer:  # noqa: B006
-    """Any optimiser of timm's factory by its name there, such as lion or lookahead_lamb, with its options."""
+    """Any optimiser of timm by its name there, such as lion or lookahead_lamb, with its options."""
     return _create(groups, name, options)
 
 
 def build_optimizer(call: Call, groups: Groups) -> Optimizer:
-    """The optimiser that the spec asks for, over the groups of `param_groups`.
+    """Return the optimiser of a spec, over the groups of `param_groups`.
 
-    Each step first shrinks the weights of a group by its learning rate times its `decoupled_decay`.
+    Each step first multiplies the weights of a group by 1 - learning rate · `decoupled_decay`.
     """
     optimizer: Optimizer = OPTIMIZERS[call.op].function(groups, **call.args)
     inner: Optimizer = getattr(optimizer, "_base_optimizer", optimizer)  # timm's Lookahead calls no hooks
@@ -136,7 +136,7 @@ def build_optimizer(call: Call, groups: Groups) -> Optimizer:
 
 
 def set_rates(optimizer: Optimizer, rate: float, momentum: float | None = None) -> None:
-    """Multiply every group's initial learning rate by `rate`; set momentum (Adam's first beta) if given."""
+    """Set learning rates to `rate` times the initial ones, and momentum (Adam's first beta) if given."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * rate
         if momentum is not None and "momentum" in group:
@@ -153,7 +153,7 @@ def _create(groups: Groups, name: str, options: Mapping[str, Any]) -> Optimizer:
 
 
 def _decay_weights(optimizer: Optimizer, args: object, kwargs: object) -> None:
-    """Decoupled weight decay. Source: Loshchilov & Hutter 2017, arXiv:1711.05101."""
+    """Apply decoupled weight decay. Source: Loshchilov & Hutter 2017, arXiv:1711.05101."""
     for group in optimizer.param_groups:
         if group.get("decoupled_decay", 0.0):
             for parameter in group["params"]:

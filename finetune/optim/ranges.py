@@ -1,4 +1,4 @@
-"""Numbers with their bounds, for settings and for the parameters of registered functions."""
+"""Types of bounded numbers, for settings and for the arguments of registered functions."""
 
 from __future__ import annotations
 

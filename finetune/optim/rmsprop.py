@@ -11,13 +11,14 @@ from torch.optim.optimizer import ParamsT
 
 
 class NesterovRMSprop(torch.optim.Optimizer):
-    """Deep Learning book, algorithm 8.6.
+    """RMSProp with Nesterov momentum.
 
-    The algorithm takes its gradient g at the interim point, the weights plus momentum · velocity. As in
-    torch's own Nesterov momentum, the parameters held here are that point, so that `.grad` is the gradient
-    the algorithm wants. With it, the mean of squares becomes decay · mean + (1 - decay) · g², the new
-    velocity is momentum · velocity - lr · g / (root of the mean + eps), and the parameters move by
-    (1 + momentum) · new velocity - momentum · velocity. The eps is ours, against division by 0.
+    The algorithm evaluates its gradient g at the interim point, the weights plus momentum · velocity. As in
+    torch's Nesterov momentum, the parameters stored here are that point, so that `.grad` is g. The mean of
+    squares becomes decay · mean + (1 - decay) · g², the new velocity is
+    momentum · velocity - lr · g / (root of the mean + eps), and the parameters move by
+    (1 + momentum) · new velocity - momentum · velocity. The eps, against division by 0, is added here.
+    Source: Goodfellow et al. 2016, Deep Learning, algorithm 8.6.
     """
 
     def __init__(

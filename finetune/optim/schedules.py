@@ -1,14 +1,15 @@
-"""How the learning rate moves: pure functions of the step, so that a resumed run needs no state.
+"""Learning rate schedules by name; the keyword arguments of a function are its keys in a spec.
 
-Each schedule takes the step and the span it runs over, and gives the factor by which every group's
-learning rate is multiplied. Warm-up goes before all but `one_cycle`, which has its own.
+A schedule is a pure function of the step and of its span. It returns the factor by which every group's
+initial learning rate is multiplied. Warm-up precedes all but `one_cycle`, which has its own.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -22,29 +23,29 @@ Milestones = Annotated[list[Share], Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Span:
-    """What a schedule runs over, in optimiser steps."""
+    """What a schedule extends over, in optimiser steps."""
 
     steps: int
     steps_per_epoch: int
 
     def share(self, step: float) -> float:
-        """The part of the span that lies before `step`, from 0 to 1."""
+        """Return the share of the span before `step`, from 0 to 1."""
         return min(max(step / max(self.steps, 1), 0.0), 1.0)
 
     def epochs(self, step: float) -> float:
-        """`step` in epochs, with its fraction."""
+        """Return `step` in epochs, as a fraction."""
         return step / self.steps_per_epoch
 
 
 @SCHEDULES.register
 def constant(step: int, span: Span) -> float:
-    """The same rate all the way."""
+    """The same rate throughout."""
     return 1.0
 
 
 @SCHEDULES.register
 def linear(step: int, span: Span, *, final: Share = 0.01, until: Factor = 1.0) -> float:
-    """A straight line down to `final` at the share `until` of the run, then constant.
+    """Decrease linearly to `final` at the share `until` of the run, then constant.
 
     Source: Goodfellow et al. 2016, Deep Learning, equation 8.14.
     """
@@ -54,31 +55,31 @@ def linear(step: int, span: Span, *, final: Share = 0.01, until: Factor = 1.0) -
 
 @SCHEDULES.register
 def step(step: int, span: Span, *, milestones: Milestones = [0.5, 0.75], factor: Factor = 0.1) -> float:  # noqa: B006
-    """Multiplied by `factor` at each milestone, given as shares of the run."""
+    """Multiply by `factor` at each milestone; milestones are shares of the run."""
     return factor ** sum(span.share(step) >= milestone for milestone in milestones)
 
 
 @SCHEDULES.register
 def halve(step: int, span: Span, *, every: Positive = 5.0) -> float:
-    """Half as high after every so many epochs."""
+    """Halve after every `every` epochs."""
     return 0.5 ** math.floor(span.epochs(step) / every)
 
 
 @SCHEDULES.register
 def exponential(step: int, span: Span, *, rate: NonNegative = 0.1) -> float:
-    """exp(-rate · epochs)."""
+    """Decrease as exp(-rate · epochs)."""
     return math.exp(-rate * span.epochs(step))
 
 
 @SCHEDULES.register
 def inverse_time(step: int, span: Span, *, rate: NonNegative = 0.1) -> float:
-    """1 / (1 + rate · epochs): the 1/t decay."""
+    """Decrease as 1 / (1 + rate · epochs), the 1/t decay."""
     return 1 / (1 + rate * span.epochs(step))
 
 
 @SCHEDULES.register
 def cosine(step: int, span: Span, *, final: Share = 0.0) -> float:
-    """Half a cosine from 1 down to `final`. Source: Loshchilov & Hutter 2016, arXiv:1608.03983, one cycle."""
+    """Decrease along half a cosine from 1 to `final`. Source: Loshchilov & Hutter 2016, arXiv:1608.03983."""
     return _descend(span.share(step), final)
 
 
@@ -86,7 +87,7 @@ def cosine(step: int, span: Span, *, final: Share = 0.0) -> float:
 def cosine_restarts(
     step: int, span: Span, *, cycles: Count = 3, growth: Positive = 1.0, final: Share = 0.0
 ) -> float:
-    """Cosines from 1 to `final`, each cycle `growth` times as long as the one before.
+    """Repeat `cosine` for a number of cycles, each `growth` times as long as the one before.
 
     Source: Loshchilov & Hutter 2016, arXiv:1608.03983 (SGDR).
     """
@@ -107,9 +108,9 @@ def one_cycle(
     final: Share = 0.001,
     momentum: Pair | None = None,
 ) -> float:
-    """Up from `initial` to 1 in the share `warm_up` of the run, then down to `final`, both by half a cosine.
+    """Increase from `initial` to 1 in the share `warm_up` of the run, then decrease to `final`.
 
-    `momentum: [0.85, 0.95]` moves the optimiser's momentum the other way between these two.
+    `momentum: [0.85, 0.95]` moves the optimiser's momentum between these two, in the opposite direction.
     Source: Smith & Topin 2017, arXiv:1708.07120.
     """
     risen, fallen = _one_cycle_phases(span.share(step), warm_up)
@@ -120,22 +121,19 @@ def one_cycle(
 def plateau(
     step: int, span: Span, *, factor: Factor = 0.1, patience: Count = 3, min_delta: NonNegative = 0.0
 ) -> float:
-    """Multiplied by `factor` when validation has not improved for `patience` epochs; see Plateau."""
+    """Multiply by `factor` after `patience` epochs without a better validation score."""
     return 1.0
 
 
 def one_cycle_momentum(share: float, *, warm_up: float, low: float, high: float) -> float:
-    """Momentum under one_cycle: from `high` down to `low` while the rate rises, and back up.
-
-    In: `share` of the run that is over.
-    """
+    """Return the momentum of one_cycle at a share of the run: from `high` to `low` and back."""
     risen, fallen = _one_cycle_phases(share, warm_up)
     height = _descend(risen, 0.0) if risen < 1 else 1 - _descend(fallen, 0.0)
     return low + (high - low) * height
 
 
 def cycle_ends(steps: int, *, cycles: int, growth: float = 1.0) -> tuple[int, ...]:
-    """The steps at which the cycles of cosine_restarts are over; the last one is `steps`."""
+    """Return the steps at which the cycles of cosine_restarts end; the last one is `steps`."""
     lengths = [growth**cycle for cycle in range(cycles)]
     total = math.fsum(lengths)
     return tuple(round(steps * math.fsum(lengths[: cycle + 1]) / total) for cycle in range(cycles))
@@ -143,7 +141,7 @@ def cycle_ends(steps: int, *, cycles: int, growth: float = 1.0) -> tuple[int, ..
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule over a run of `steps` optimiser steps, the first `warm_up` of them warming up."""
+    """A schedule over a run of `steps` optimiser steps, the first `warm_up` of which are the warm-up."""
 
     call: Call
     steps: int
@@ -152,18 +150,18 @@ class Schedule:
 
     @property
     def span(self) -> Span:
-        """What is left for the schedule itself."""
+        """The steps after the warm-up."""
         return Span(self.steps - self.warm_up, self.steps_per_epoch)
 
     def rate(self, step: int) -> float:
-        """The factor for step `step`, from 0; while warming up, (step + 1) / (warm_up + 1)."""
+        """Return the factor for a step, counted from 0; in the warm-up, (step + 1) / (warm_up + 1)."""
         if step < self.warm_up:
             return (step + 1) / (self.warm_up + 1)
         factor: float = SCHEDULES[self.call.op].function(step - self.warm_up, self.span, **self.call.args)
         return factor
 
     def momentum(self, step: int) -> float | None:
-        """The momentum for step `step`, where the schedule moves it."""
+        """Return the momentum for a step; None where the schedule does not change it."""
         if self.call.op != "one_cycle" or self.call.args["momentum"] is None:
             return None
         low, high = self.call.args["momentum"]
@@ -172,7 +170,7 @@ class Schedule:
         )
 
     def cycle_ends(self) -> tuple[int, ...]:
-        """How many steps are done when each cosine cycle is over, which is when snapshots are taken."""
+        """Return the numbers of steps after which cosine cycles end and snapshots are taken."""
         if self.call.op != "cosine_restarts":
             return (self.steps,)
         args = self.call.args
@@ -181,12 +179,48 @@ class Schedule:
 
 
 def _descend(share: float, final: float) -> float:
-    """Half a cosine: 1 at share 0, `final` at share 1."""
+    """Return half a cosine: 1 at share 0, `final` at share 1."""
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def _one_cycle_phases(share: float, warm_up: float) -> tuple[float, float]:
-    """How much of the rise and of the fall is over, each from 0 to 1."""
+    """Return how much of the increase and of the decrease is done, each from 0 to 1."""
     risen = 1.0 if share >= warm_up else share / warm_up
     fallen = 0.0 if share <= warm_up else (share - warm_up) / (1 - warm_up)
     return risen, fallen
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """The state of the `plateau` schedule; `multiplier` is its present factor.
+
+    Scores are better when higher by more than `min_delta`.
+    """
+
+    patience: int
+    min_delta: float = 0.0
+    factor: float = 0.1
+    best: float = -math.inf
+    waited: int = 0
+    multiplier: float = 1.0
+
+    def observe(self, score: float) -> Plateau:
+        """Return the state after one more epoch; NaN is no improvement."""
+        if score > self.best + self.min_delta:
+            return dataclasses.replace(self, best=score, waited=0)
+        if self.waited + 1 < self.patience:
+            return dataclasses.replace(self, waited=self.waited + 1)
+        return dataclasses.replace(self, waited=0, multiplier=self.multiplier * self.factor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
+        return dataclasses.asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> Plateau:
+        """Return the state of a checkpoint, with the settings of this one."""
+        return dataclasses.replace(self, **{name: state[name] for name in ("best", "waited", "multiplier")})
+
+
+def build_plateau(schedule: Call) -> Plateau | None:
+    """Return the initial state of a `plateau` schedule; None for every other schedule."""
+    return Plateau(**schedule.args) if schedule.op == "plateau" else None

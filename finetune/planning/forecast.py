@@ -21,8 +21,8 @@ from finetune.features.lower import find_lower
 from finetune.optim.freeze import freeze, set_training
 from finetune.records.plan import Plan
 from finetune.regularization.distill import load_teacher
-from finetune.regularization.fgsm import adversarial_loss
-from finetune.regularization.recompute import enable_checkpointing
+from finetune.regularization.gradients import enable_checkpointing
+from finetune.regularization.perturbation import adversarial_loss
 from finetune.regularization.resizing import mean_area
 from finetune.runtime.precision import Precision
 from finetune.strategies import find_strategy
@@ -77,7 +77,7 @@ def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
         seconds = plan.epochs * epoch / speed + (views * len(setup.train) + len(setup.val)) / below
     if settings.distill is not None:
         teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, images.device)
-        seconds += plan.epochs * train / speed_of(lambda: teacher.answer(images), learning=False)
+        seconds += plan.epochs * train / speed_of(lambda: teacher.predict(images), learning=False)
     trainings = float((settings.ensemble and settings.ensemble.bagging) or 1)
     if settings.after_stopping == "retrain":
         trainings += 1

@@ -1,4 +1,4 @@
-"""Distillation: learning from the answers of a network that was trained before.
+"""Distillation: learning from the predictions of a network that was trained before.
 
 Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531.
 """
@@ -27,10 +27,10 @@ from zoo.errors import GraftError
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network, how much its word counts, and how its inputs follow from the student's.
+    """A trained network, the weight of its predictions, and how to convert the student's inputs for it.
 
-    Images are brought to the `size` (height, width) that the teacher was trained on; `scale` (1, C, 1, 1) and
-    `shift`, the same or (1, C, height, width), turn pixels normalised for the student into those it knows.
+    Images are resized to `size`, the (height, width) that the teacher was trained on. `scale` (1, C, 1, 1)
+    and `shift`, the same or (1, C, height, width), turn the student's normalised pixels into the teacher's.
     """
 
     net: nn.Module
@@ -41,30 +41,29 @@ class Teacher:
     temperature: float
 
     @torch.no_grad()
-    def answer(self, inputs: Tensor) -> Tensor:
-        """Logits (N, classes) for the student's normalised inputs (N, C, H, W)."""
-        logits: Tensor = self.net(_resized(inputs, self.size) * self.scale + self.shift)
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Return logits (N, classes) for the student's normalised inputs (N, C, H, W)."""
+        logits: Tensor = self.net(_resize(inputs, self.size) * self.scale + self.shift)
         return logits.float()
 
-    def mix(self, loss: Tensor, logits: Tensor, answers: Tensor) -> Tensor:
-        """The task's loss and the divergence from the teacher's softened answers, by `share`.
+    def blend(self, loss: Tensor, logits: Tensor, teacher_logits: Tensor) -> Tensor:
+        """Return the task's loss plus the divergence from the teacher's predictions, weighted by `share`.
 
-        In: () loss; logits of the student and of the teacher, (N, classes) or, of masks, (N, classes, H, W)
-        each. Out: (). Of masks it is the mean over pixels, as the task's loss is.
-        The square of the temperature keeps the gradient's size (section 2 of the paper).
+        In: () loss; logits of student and teacher, (N, classes) or (N, classes, H, W). Out: (); for masks the
+        mean over pixels. The square of the temperature keeps the scale of the gradient (section 2).
         """
-        heat, answers = self.temperature, _resized(answers, logits.shape[2:])
+        temperature, teacher_logits = self.temperature, _resize(teacher_logits, logits.shape[2:])
         soft = F.kl_div(
-            F.log_softmax(logits.float() / heat, dim=1),
-            F.log_softmax(answers / heat, dim=1),
+            F.log_softmax(logits.float() / temperature, dim=1),
+            F.log_softmax(teacher_logits / temperature, dim=1),
             reduction="none",
             log_target=True,
         )
-        return (1 - self.share) * loss + self.share * heat**2 * soft.sum(1).mean()
+        return (1 - self.share) * loss + self.share * temperature**2 * soft.sum(1).mean()
 
 
-def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Maps (N, C, h, w) at another (height, width); what is of that size, or has none, as it is."""
+def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize maps (N, C, h, w) to (height, width); other tensors are returned as they are."""
     if maps.shape[2:] == tuple(size):
         return maps
     return F.interpolate(maps.float(), size=tuple(size), mode="bilinear", antialias=True)
@@ -73,24 +72,24 @@ def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
 def load_teacher(
     settings: Distill, classes: tuple[str, ...], student: Preprocess, device: torch.device
 ) -> Teacher:
-    """The network of a finished run, ready to answer on `device`.
+    """Load the network of a finished run to `device`.
 
-    Raises: GraftError when the folder holds no trained network, or one of other classes or channels.
+    Raises: GraftError when the folder has no trained network, or one of other classes or channels.
     """
     folder = RunFolder(Path(settings.run).expanduser())
     where = f"finetune.distill.run: {folder.path}"
     if not folder.trained.exists():
-        raise GraftError(f"{where} holds no trained network; expected the folder of a finished run")
+        raise GraftError(f"{where} has no trained network; expected the folder of a finished run")
     labels, spec = read_labels(folder), zoo.read_spec(folder.spec)
     if labels != classes or spec.input.channels != student.channels:
         raise GraftError(
-            f"{where} knows {len(labels)} classes in {spec.input.channels} channels "
+            f"{where} has {len(labels)} classes in {spec.input.channels} channels "
             f"({', '.join(labels[:3])} …); "
             f"expected the {len(classes)} of the data in {student.channels} ({', '.join(classes[:3])} …)"
         )
     if get_section(spec, DataSettings).normalise == "mean_image":
         raise GraftError(
-            f"{where} was trained on images less their mean image, which its folder does not hold\n"
+            f"{where} was trained with data.normalise: mean_image, and its folder has no such image\n"
             "  expected: a teacher with data.normalise weights or training_set"
         )
     bare, training = zoo.build(spec, classes=len(classes)), json.loads(folder.trained.read_text())
@@ -110,7 +109,7 @@ def load_teacher(
         net.to(device).eval().requires_grad_(False),
         size,
         std / own.std,
-        shift if shift.shape[2:] == (1, 1) else _resized(shift, size),  # a mean image is of a size
+        shift if shift.shape[2:] == (1, 1) else _resize(shift, size),  # a mean image
         settings.share,
         settings.temperature,
     )

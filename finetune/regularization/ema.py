@@ -11,15 +11,15 @@ from finetune.config.optim import EMA
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3
 
-# For runs of thousands of steps rather than millions: decay is 0.99 after 500 steps, 0.999 after 10,000.
+# For runs of thousands of steps: the decay is 0.99 after 500 steps and 0.999 after 10,000.
 WARM_UP_POWER = 0.75
 
 
 def build_ema(net: nn.Module, settings: EMA) -> ModelEmaV3:
-    """An average that starts at the network as it is; `.module` is the averaged network.
+    """Return an average that starts at the network's weights; `.module` is the averaged network.
 
-    After each optimiser step call `.update(net, step=n)` with n the number of steps done. While n is 1 it
-    copies the weights, then moves them by 1 - decay; with `warm_up` the decay is at most 1 - n^-0.75.
+    After optimiser step n (from 1) call `.update(net, step=n)`. The first call copies the weights, later ones
+    move the average by 1 - decay; with `warm_up` the decay is at most 1 - n^-0.75.
     """
     from timm.utils import ModelEmaV3
 

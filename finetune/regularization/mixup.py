@@ -1,4 +1,4 @@
-"""Mixup and cutmix: images and their labels, blended in pairs."""
+"""Mixup and CutMix: pairs of images and of their labels are blended."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Mix:
-    """Blends each image of a batch with another one; with both alphas above 0 a batch has either, by chance.
+    """Blends each image of a batch with another one; with both alphas above 0, a random one of the two ways.
 
-    `mixup` and `cutmix` are alphas of Beta(alpha, alpha), from which a batch's share of the first is drawn.
+    `mixup` and `cutmix` are alphas of Beta(alpha, alpha), from which the share of the first image is drawn.
     Source: Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899.
     """
 
@@ -25,11 +25,10 @@ class Mix:
     cutmix: float = 0.0
 
     def __call__(self, images: Tensor, targets: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
-        """Blend a batch; the last image of an odd one stays as it is.
+        """Blend a batch; the last image of a batch of odd size is not changed.
 
-        In: images (N, C, H, W) float; targets (N,) class numbers; `seed`, on which alone the draws depend.
-        Out: images of the same shape; targets (N, classes), each row a distribution. Label smoothing is left
-        to the loss.
+        In: images (N, C, H, W) float; targets (N,) class indices; the draws depend only on `seed`.
+        Out: images of the same shape; targets (N, classes), each row a distribution, without label smoothing.
         """
         mixed = images.clone()
         rows = F.one_hot(targets, self.classes).to(torch.float32)
@@ -40,14 +39,14 @@ class Mix:
 
         blend = Mixup(self.mixup, self.cutmix, label_smoothing=0.0, num_classes=self.classes)
         with _numpy_seeded(seed):
-            # timm blends its argument in place
+            # timm changes the images in place
             _, rows[:even] = blend(mixed[:even], targets[:even])
         return mixed, rows
 
 
 @contextmanager
 def _numpy_seeded(seed: int) -> Iterator[None]:
-    """timm draws from numpy's global generator: seed it for the block, then put it back."""
+    """Seed NumPy's global generator, from which timm draws, and restore its state after the block."""
     state = np.random.get_state()
     np.random.seed(seed % 2**32)
     try:

@@ -1,8 +1,7 @@
-"""Penalties on weights: L2, L1 and their sum, the elastic net, and L2-SP.
+"""Penalties on weights: L2, L1, both together (elastic net), and L2-SP.
 
-L2 and L2-SP are smooth, so that their gradients are added to those of the loss. L1 is not: there each step
-is followed by its proximal step, which brings weights to exactly 0 where a subgradient would only let
-them jitter around it.
+The gradients of L2 and L2-SP are added to those of the loss. L1 is not smooth: each optimiser step is
+followed by a proximal step, which sets weights to exactly 0; with a subgradient they would oscillate.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from finetune.optim.groups import decayed_names
 
 
 def starting_point(net: nn.Module, new: Iterable[str] = ()) -> dict[str, Tensor]:
-    """Copies of the weights as they were pretrained, by name, without those under the `new` module paths."""
+    """Copy the pretrained weights, by name, without those under the `new` module paths."""
     paths = tuple(new)
     return {
         name: parameter.detach().clone()
@@ -30,10 +29,7 @@ def starting_point(net: nn.Module, new: Iterable[str] = ()) -> dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Penalty:
-    """The penalties of a run on the weights of its network; biases and norms are spared.
-
-    `start` holds the pretrained weights, for L2-SP.
-    """
+    """The penalties on the weights of a network, without biases and norms; `start` is for L2-SP."""
 
     weights: Mapping[str, nn.Parameter]
     l1: float = 0.0
@@ -42,18 +38,18 @@ class Penalty:
     start: Mapping[str, Tensor] | None = None
 
     def value(self) -> Tensor:
-        """What the penalties add to the loss. Out: ()."""
+        """Return what the penalties add to the loss, ()."""
         total = torch.zeros(())
         for name, weight in self.weights.items():
             total = total.to(weight) + self.l1 * weight.abs().sum() + self.l2 / 2 * weight.square().sum()
             if self.l2_sp is not None:
-                strength, tie = self._tie(name)
-                total = total + strength / 2 * (weight if tie is None else weight - tie).square().sum()
+                strength, difference = self._l2_sp_term(name, weight)
+                total = total + strength / 2 * difference.square().sum()
         return total
 
     @torch.no_grad()
     def add_gradients(self) -> None:
-        """Add the gradients of L2 and L2-SP to those the loss left; once a step, before clipping."""
+        """Add the gradients of L2 and L2-SP to those of the loss, once per step, before clipping."""
         if not self.l2 and self.l2_sp is None:
             return
         for name, weight in self.weights.items():
@@ -61,12 +57,12 @@ class Penalty:
                 continue
             weight.grad.add_(weight, alpha=self.l2)
             if self.l2_sp is not None:
-                strength, tie = self._tie(name)
-                weight.grad.add_(weight if tie is None else weight - tie, alpha=strength)
+                strength, difference = self._l2_sp_term(name, weight)
+                weight.grad.add_(difference, alpha=strength)
 
     @torch.no_grad()
     def shrink(self, optimizer: torch.optim.Optimizer) -> None:
-        """L1's proximal step, right after the optimiser's: every weight goes rate · l1 towards 0, not beyond.
+        """Apply the proximal step of L1 after an optimiser step: weights move by rate · l1 towards 0.
 
         Source: Daubechies et al. 2004, arXiv:math/0307152 (iterative soft thresholding).
         """
@@ -78,17 +74,17 @@ class Penalty:
                 if id(weight) in penalised:
                     weight.copy_(nn.functional.softshrink(weight, group["lr"] * self.l1))
 
-    def _tie(self, name: str) -> tuple[float, Tensor | None]:
-        """The strength of L2-SP on a weight, and the pretrained value it is tied to."""
+    def _l2_sp_term(self, name: str, weight: Tensor) -> tuple[float, Tensor]:
+        """Return the strength of L2-SP, and the weight's difference from its pretrained value, or from 0."""
         assert self.l2_sp is not None
-        tie = (self.start or {}).get(name)
-        return (self.l2_sp.beta if tie is None else self.l2_sp.alpha), tie
+        start = (self.start or {}).get(name)
+        return (self.l2_sp.beta, weight) if start is None else (self.l2_sp.alpha, weight - start)
 
 
 def build_penalty(
     net: nn.Module, settings: OptimSettings, start: Mapping[str, Tensor] | None = None
 ) -> Penalty:
-    """The penalties that the spec asks for, on the weights of the network that learn."""
+    """Return the penalties of a spec on the weights that learn."""
     decayed = decayed_names(net)
     weights = {
         name: parameter

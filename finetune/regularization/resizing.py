@@ -1,4 +1,4 @@
-"""Progressive resizing: small images first, the network's own size at the end."""
+"""Progressive resizing: training starts with small images and ends with the network's size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from finetune.config.optim import ProgressiveResizing
 from zoo.errors import GraftError
 
 MULTIPLE = 8
-"""Sizes on the way are multiples of this many pixels, so that few different ones are met."""
+"""Sizes below the full one are multiples of this many pixels, so that there are few different ones."""
 
 
 @dataclass(frozen=True)
 class Resizing:
-    """How large images are at a step of a run of `steps`; most of the work is done while they are small.
+    """The size of images at each step of a run of `steps`.
 
     Source: Howard 2018, DAWNBench's fastest ImageNet entry; the schedule is that of MosaicML's Composer.
     """
@@ -26,7 +26,7 @@ class Resizing:
     steps: int
 
     def scale(self, step: int) -> float:
-        """The share of the full height and width that images have at `step`."""
+        """Return the height and width at `step`, as a share of the full ones."""
         done, settings = step / max(self.steps, 1), self.settings
         growing = 1 - settings.delay_fraction - settings.finetune_fraction
         grown = (
@@ -37,11 +37,11 @@ class Resizing:
         return settings.initial_scale + (1 - settings.initial_scale) * min(max(grown, 0.0), 1.0)
 
     def full(self, step: int) -> bool:
-        """Whether images have reached their full size at `step`."""
+        """Return whether images have their full size at `step`."""
         return self.scale(step) >= 1
 
     def __call__(self, images: Tensor, step: int) -> Tensor:
-        """(N, C, H, W) at the size of that step, antialiased."""
+        """Resize images (N, C, H, W) to the size of that step, with antialiasing."""
         size = tuple(scaled(side, self.scale(step)) for side in images.shape[-2:])
         if size == tuple(images.shape[-2:]):
             return images
@@ -49,12 +49,12 @@ class Resizing:
 
 
 def scaled(side: int, scale: float) -> int:
-    """A side of `side` pixels made smaller, to a multiple of `MULTIPLE` where that is still smaller."""
+    """Scale a side of `side` pixels, rounded to a multiple of `MULTIPLE` where that is still smaller."""
     return min(max(round(side * scale / MULTIPLE), 1) * MULTIPLE, side)
 
 
 def mean_area(settings: ProgressiveResizing | None, height: int, width: int) -> float:
-    """The pixels of an image at the mean step of a run, as a share of those at full size."""
+    """Return the mean number of pixels of an image over a run, as a share of those at full size."""
     if settings is None:
         return 1.0
     run = Resizing(settings, steps=100)
@@ -65,9 +65,9 @@ def mean_area(settings: ProgressiveResizing | None, height: int, width: int) -> 
 def build_resizing(
     settings: ProgressiveResizing | None, steps: int, net: nn.Module, shape: zoo.Input, name: str
 ) -> Resizing | None:
-    """The schedule for a network on the processor that takes images of `shape`; None where it is off.
+    """Return the schedule for a network on the CPU that takes images of `shape`; None where it is off.
 
-    Raises: GraftError where the network takes only the size it was declared with.
+    Raises: GraftError when the network takes only images of its declared size.
     """
     if settings is None:
         return None

@@ -1,10 +1,10 @@
-"""The console that a person reads."""
+"""The console of the commands."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
 
-def own_console() -> Console:
-    """Standard output; lines are as long as they are, and `:smile:` in the name of a class stays text."""
+def make_console() -> Console:
+    """Return standard output without line breaks; `:smile:` in the name of a class stays text."""
     return Console(highlight=False, emoji=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Which arithmetic this device runs a network fastest in: measured on the network itself, not looked up."""
+"""The fastest arithmetic and memory layout for a network on a device, measured on the network itself."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 
 WARM_UP, TIMED = 1, 2
 CLEARLY_SLOWER = 1.5
-"""A candidate whose run takes this many times the best time, cold or warm, is not run again."""
+"""A candidate that takes this many times as long as the fastest one is not run again."""
 SHORT_S = 0.05
-"""Seconds below which a cold run says nothing, and running again costs nothing."""
+"""A first run shorter than this many seconds is not compared: it is too short, and running again is cheap."""
 GAIN = 1.2
-"""bfloat16 must be this many times as fast as float32 to be chosen: it costs digits."""
+"""bfloat16 must be this many times as fast as float32 to be chosen, since it has fewer digits."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How a network is run: in float32, or with bfloat16 autocast; channels last in memory, or first.
+    """How a network is run: float32 or bfloat16 autocast; channels last or first in memory.
 
-    `images_per_s` holds what was measured of each way that was tried, by name.
+    `images_per_s` contains the speed of each precision that was measured, by name.
     """
 
     autocast: bool = False
@@ -32,32 +32,32 @@ class Precision:
 
     @property
     def name(self) -> str:
-        """Such as `bfloat16, channels last`."""
+        """For example `bfloat16, channels last`."""
         return f"{self.dtype}, channels {'last' if self.channels_last else 'first'}"
 
     @property
     def dtype(self) -> str:
-        """The type that matrix products are done in: `bfloat16` or `float32`."""
+        """The type of matrix products: `bfloat16` or `float32`."""
         return "bfloat16" if self.autocast else "float32"
 
     def context(self, device: torch.device | str) -> torch.autocast:
-        """The autocast region to run the network in, for a device or a type of device."""
+        """Return the autocast context to run the network in."""
         return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.autocast)
 
     def arrange(self, images: Tensor) -> Tensor:
-        """The same images (N, C, H, W), laid out in memory as this precision wants them; else as it is."""
+        """Return images (N, C, H, W) in the memory layout of this precision; other tensors unchanged."""
         if not self.channels_last or images.ndim != len("NCHW"):
             return images
         return images.contiguous(memory_format=torch.channels_last)
 
 
 EXACT = Precision()
-"""Float32, channels first: what exported networks are compared with."""
+"""Float32, channels first: the reference for exported networks."""
 
 
 @contextmanager
 def arranged(net: nn.Module, precision: Precision) -> Iterator[None]:
-    """Inside the block the weights are laid out for that precision; afterwards as they were before."""
+    """In this block the weights have the memory layout of that precision; afterwards their own again."""
     if not precision.channels_last:
         yield
         return
@@ -73,7 +73,7 @@ def arranged(net: nn.Module, precision: Precision) -> Iterator[None]:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Inside the block every module is in eval mode; afterwards each is in the mode it was in."""
+    """In this block every module is in evaluation mode; afterwards in its own mode again."""
     modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:
@@ -86,12 +86,12 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 def fastest_precision(
     net: nn.Module, example: Tensor, *, backward: bool = False, autocast: bool | None = None
 ) -> Precision:
-    """Run the network on the example in each precision the device offers, and give the fastest.
+    """Run the network on the example in each precision, and return the fastest.
 
-    In: `example`, float32 (N, C, H, W), on the network's device; four images are enough. `backward`
-    times the gradient as well; `autocast` restricts the choice to bfloat16 (True) or float32 (False).
-    The network keeps its weights, modes and gradients. A precision that fails on this device, or whose
-    outputs are not finite where those of float32 are, does not take part.
+    In: `example`, float32 (N, C, H, W), on the network's device; four images are enough. `backward` includes
+    the gradient; `autocast` restricts the choice to bfloat16 (True) or float32 (False). The network keeps its
+    weights, modes and gradients. A precision that fails on this device, or gives outputs that are not finite,
+    is not chosen.
     """
     dtypes = [True, False] if autocast is None else [autocast]
     trial = _Trial(net, example, backward)
@@ -110,21 +110,21 @@ def fastest_precision(
 
 @dataclass
 class _Trial:
-    """Images a second of each precision that works here and is not clearly slow."""
+    """The speed, in images per second, of each precision that works on this device."""
 
     net: nn.Module
     example: Tensor
     backward: bool
     speeds: dict[Precision, float] = field(default_factory=dict)
     cold: float = 0.0
-    """Images a second of the fastest first run: the first one of a precision prepares what the others use."""
+    """Images per second of the fastest first run, which includes preparations of the library."""
 
     @property
     def fastest(self) -> Precision | None:
         return max(self.speeds, key=self.speeds.__getitem__, default=None)
 
     def run(self, precision: Precision) -> None:
-        """Time this precision until it is seen to be clearly slow."""
+        """Time this precision; stop early when it is clearly slower."""
         best = max(self.speeds.values(), default=0.0)
         images = precision.arrange(self.example)
         with arranged(self.net, precision), torch.inference_mode(not self.backward):
@@ -144,12 +144,12 @@ class _Trial:
                         slow = speed * CLEARLY_SLOWER < best
                     if slow:
                         return
-            except (RuntimeError, NotImplementedError):  # this device lacks the type or an operator in it
+            except (RuntimeError, NotImplementedError):  # the device lacks the type, or an operator for it
                 self.speeds.pop(precision, None)
 
 
 def _step(net: nn.Module, images: Tensor, precision: Precision, backward: bool) -> bool:
-    """One pass, to its end on the device. Out: whether all outputs are finite."""
+    """Run one pass to its end on the device; return whether all outputs are finite."""
     with precision.context(images.device):
         out = net(images).float()
     if backward:

@@ -1,7 +1,4 @@
-"""Random numbers that depend on where in the run they are drawn, and on nothing that came before.
-
-A run that was broken off and goes on draws what the unbroken run would have drawn.
-"""
+"""Random seeds that depend only on the place in a run, so that a resumed run draws the same numbers."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ import torch
 
 
 def derive_seed(*place: int | str) -> int:
-    """A seed for one place in the run, such as (seed, epoch, step, "mix"); from 0 to 2⁶³-1."""
+    """Return a seed from 0 to 2⁶³-1 for one place in a run, such as (seed, epoch, step, "mix")."""
     numbers = [zlib.crc32(part.encode()) if isinstance(part, str) else part % 2**64 for part in place]
-    words = [len(place), *numbers]  # SeedSequence takes (1,) and (1, 0) for the same
+    words = [len(place), *numbers]  # SeedSequence treats (1,) and (1, 0) alike
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def make_generator(*place: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of torch seeded for one place in the run."""
+    """Return a torch generator seeded for one place in a run."""
     return torch.Generator(device).manual_seed(derive_seed(*place))

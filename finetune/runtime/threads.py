@@ -1,4 +1,4 @@
-"""How many cores the products of a small problem may use."""
+"""Threads of small matrix products."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 @contextmanager
 def one_core_each() -> Iterator[ThreadPoolExecutor]:
-    """Inside the block NumPy's products run on one core each, and the pool runs several side by side.
+    """In this block each product of NumPy uses one core; the pool it yields runs several at a time.
 
-    Products as small as those of a probe gain little from many cores, and on a machine that does something
-    else as well, threads that wait for each other made them ten times slower.
+    The small products of a probe gain little from several cores, and on a machine with other work, threads
+    that wait for each other make them ten times slower.
     """
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         yield pool

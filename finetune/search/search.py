@@ -19,7 +19,7 @@ from finetune.planning.load import settle_plan
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RUNS, write_json
 from finetune.report.show import show_setup
-from finetune.runtime.console import own_console
+from finetune.runtime.console import make_console
 from finetune.search.best import BEST, write_best
 from finetune.search.importance import measure_importance
 from finetune.search.plot import plot_search
@@ -75,7 +75,7 @@ def search(
     processes may share a search; each ends when all trials have been started. The test split is not used.
     Raises: GraftError for every mistake in the spec, the data or the arguments.
     """
-    console = console or own_console()
+    console = console or make_console()
     recipe = read_recipe(spec, data, set)
     settings = get_section(recipe, SearchSettings)
     folder = Path(run).expanduser() if run is not None else root / recipe.name / "search"

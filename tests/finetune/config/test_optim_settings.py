@@ -16,7 +16,10 @@ from finetune.config.optim import OptimSettings
         ({"optimizer": {"timm": {"name": "fusedadam"}}}, "no optimizer 'fusedadam' in timm"),
         ({"optimizer": {"timm": {"name": "lion", "options": {"beta": 1}}}}, "lion takes no option 'beta'"),
         ({"optimizer": {"timm": {"name": "lion", "options": {"lr": 1}}}}, "lion takes no option 'lr'"),
-        ({"optimizer": {"timm": {"name": "lion", "options": {"betas": "high"}}}}, "lion refuses its options"),
+        (
+            {"optimizer": {"timm": {"name": "lion", "options": {"betas": "high"}}}},
+            "does not accept its options",
+        ),
         ({"optimizer": {"timm": {"name": "lion", "options": {"betas": [0.9, 2]}}}}, "Invalid beta parameter"),
         ({"optimizer": {"sgd": {"momentum": 1.0}}}, "Input should be less than 1"),
         ({"optimizer": {"adam": {"betas": [0.9]}}}, "List should have at least 2 items"),

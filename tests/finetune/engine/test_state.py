@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from finetune.engine.state import TrainState
-from finetune.optim.plateau import Plateau
+from finetune.optim.schedules import Plateau
 
 
 def test_the_best_epoch_is_kept_and_equal_scores_are_told_apart_by_the_loss() -> None:

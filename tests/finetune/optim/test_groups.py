@@ -120,11 +120,11 @@ def test_a_frozen_stage_stays_as_it_was_and_a_slow_one_moves_less() -> None:
 
 def test_a_path_without_parameters_is_refused() -> None:
     with pytest.raises(
-        GraftError, match="'layer9' holds no parameter; expected a path under conv1, bn1, layer1"
+        GraftError, match="'layer9' contains no parameter; expected a path under conv1, bn1, layer1"
     ):
         param_groups(small_net(), learning_rate=0.1, rates={"layer9": 0.1})
 
 
 def test_nothing_to_train_is_refused() -> None:
-    with pytest.raises(GraftError, match="nothing is left to train"):
+    with pytest.raises(GraftError, match="no parameter is left to train"):
         param_groups(small_net().requires_grad_(False), learning_rate=0.1)

