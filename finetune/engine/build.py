@@ -19,15 +19,14 @@ from finetune.experiment.setup import Setup
 from finetune.optim.freeze import freeze
 from finetune.optim.groups import param_groups
 from finetune.optim.optimizers import build_optimizer
-from finetune.optim.schedules import build_plateau
-from finetune.optim.schedules import Schedule
+from finetune.optim.schedules import Schedule, build_plateau
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.regularization.distill import load_teacher
 from finetune.regularization.ema import build_ema
+from finetune.regularization.gradients import enable_checkpointing
 from finetune.regularization.mixup import Mix
 from finetune.regularization.penalties import Penalty, build_penalty, starting_point
-from finetune.regularization.gradients import enable_checkpointing
 from finetune.regularization.resizing import build_resizing
 from zoo.errors import GraftError
 

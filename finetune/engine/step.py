@@ -19,12 +19,11 @@ from finetune.losses.registry import Loss
 from finetune.optim.freeze import covers
 from finetune.optim.optimizers import set_rates
 from finetune.optim.schedules import Schedule
-from finetune.regularization.gradients import clip_gradients
 from finetune.regularization.distill import Teacher
-from finetune.regularization.perturbation import adversarial_loss
+from finetune.regularization.gradients import clip_gradients
 from finetune.regularization.mixup import Mix
-from finetune.regularization.perturbation import add_input_noise, weight_noise
 from finetune.regularization.penalties import Penalty
+from finetune.regularization.perturbation import add_input_noise, adversarial_loss, weight_noise
 from finetune.regularization.resizing import Resizing
 from finetune.runtime.precision import Precision
 from finetune.runtime.seeds import derive_seed, make_generator

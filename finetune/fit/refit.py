@@ -21,8 +21,7 @@ from finetune.engine.state import TrainState
 from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
 from finetune.fit.callbacks import train
-from finetune.optim.schedules import build_plateau
-from finetune.optim.schedules import SCHEDULES, Schedule
+from finetune.optim.schedules import SCHEDULES, Schedule, build_plateau
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import DraftFolder, RunFolder, read_weights, write_weights
