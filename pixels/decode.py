@@ -1,22 +1,29 @@
-"""Bytes or a file to RGB pixels."""
+"""Decode bytes or a file to RGB pixels."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
+import threading
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pixels.colour import as_array, convert_rgb
+from pixels.colour import convert_rgb
 from pixels.errors import ImageError
-from pixels.quiet import quiet_pillow
 
-# Pillow has decoders for many more, some of which start other programs: what is uploaded must not.
+Source: TypeAlias = bytes | str | Path | Image.Image
+
+# Pillow has decoders for many more formats. Some start other programs, which an upload must not do.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 FORMAT_NAMES = "JPEG, PNG, WebP, BMP, GIF or TIFF"
-MAX_PIXELS = 178_956_970  # where Pillow itself refuses: half a GiB once decoded
+MAX_PIXELS = 178_956_970  # Pillow's own limit: half a GiB once decoded
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -31,81 +38,98 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_IGNORE_PILLOW = ("ignore", None, Warning, re.compile("PIL"), 0)
+_lock = threading.Lock()
+_decoding = 0
 
-def decode_rgb(
-    source: bytes | str | Path | Image.Image, *, max_pixels: int = MAX_PIXELS
-) -> NDArray[np.uint8]:
-    """Decode one image as a person sees it: turned upright by its EXIF tag, alpha on white, first frame.
+
+def decode_rgb(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode one image: upright by its EXIF orientation, transparency on white, first frame.
 
     Out: uint8 (height, width, 3), RGB, C-contiguous and writable.
-    Raises: ImageError for what is no image, is truncated or damaged, or has more than `max_pixels`.
+    Raises: ImageError if it is no image, is truncated or damaged, or has more than `max_pixels`.
     """
     name = str(source) if isinstance(source, str | Path) else None
     try:
-        with quiet_pillow():
+        with ignore_pillow_warnings():
             if isinstance(source, Image.Image):
                 return _decode(source, max_pixels)
-            with Image.open(_file(source), formats=FORMATS) as image:
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            with Image.open(file, formats=FORMATS) as image:
                 return _decode(image, max_pixels)
     except ImageError as error:
         raise ImageError(error.reason, name) from None
-    except Exception as error:  # on a damaged file, Pillow's plugins raise whatever their parsing trips over
+    except Exception as error:  # Pillow's plugins raise errors of any class on a damaged file
         raise ImageError(_reason(error, source), name) from error
-
-
-def _file(source: bytes | str | Path) -> io.BytesIO | Path:
-    return io.BytesIO(source) if isinstance(source, bytes) else Path(source)
 
 
 def _decode(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageError(f"too large: {width}x{height} pixels, at most {max_pixels:,} are decoded")
+        raise ImageError(f"too large: {width}x{height} pixels; at most {max_pixels:,} are decoded")
     if width * height == 0:
         raise ImageError(f"empty image: {width}x{height} pixels")
     image.load()
     turn = TURNS.get(_orientation(image))
     rgb = convert_rgb(image)
-    return as_array(rgb if turn is None else rgb.transpose(turn))
+    return np.array(rgb if turn is None else rgb.transpose(turn), np.uint8)
 
 
 def read_orientation(content: bytes) -> int:
-    """The EXIF orientation, 1 to 8, that `decode_rgb` turns an encoded image upright by; 1 for none."""
-    with quiet_pillow(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    """Return the EXIF orientation, 1 to 8, that `decode_rgb` corrects; 1 if there is none."""
+    with ignore_pillow_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         return _orientation(image)
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) where there is none or the metadata is damaged."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # metadata that cannot be read does not make the pixels worse
+    except Exception:  # damaged metadata leaves the pixels as they are
         return 1
 
 
-def _reason(error: Exception, source: bytes | str | Path | Image.Image) -> str:
+def _reason(error: Exception, source: Source) -> str:
     if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
         return f"cannot be read: {error.strerror}"
     if isinstance(error, UnidentifiedImageError):
         return _describe_unidentified(source)
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: {error}"
-    words = str(error) or type(error).__name__
-    if isinstance(error, EOFError) or "truncated" in words.lower():
-        return f"truncated image ({words})"
-    return f"damaged image ({words})"
+    message = str(error) or type(error).__name__
+    truncated = isinstance(error, EOFError) or "truncated" in message.lower()
+    return f"{'truncated' if truncated else 'damaged'} image ({message})"
 
 
-def _describe_unidentified(source: bytes | str | Path | Image.Image) -> str:
+def _describe_unidentified(source: Source) -> str:
+    start = b""
     if isinstance(source, bytes):
         start = source[:12]
     elif isinstance(source, str | Path):
         with Path(source).open("rb") as file:
             start = file.read(12)
-    else:
-        start = b""
     if not start:
         return "empty file"
     if start.startswith(TIFF_STARTS):
-        return "a TIFF file whose bands, depth or compression are not read; save it as 8-bit RGB"
+        return "a TIFF file whose bands, depth or compression are not supported; save it as 8-bit RGB"
     return f"not a {FORMAT_NAMES} image: it starts with {start!r}"
+
+
+@contextlib.contextmanager
+def ignore_pillow_warnings() -> Iterator[None]:
+    """Ignore warnings raised in Pillow (large images, unusual metadata), also in several threads at once.
+
+    `warnings.catch_warnings` replaces a global of the process, so threads must not use it at the same time.
+    """
+    global _decoding  # noqa: PLW0603  the filters belong to the process, so their users are counted
+    filters = cast("list[object]", warnings.filters)
+    with _lock:
+        _decoding += 1
+        if _IGNORE_PILLOW not in filters:
+            filters.insert(0, _IGNORE_PILLOW)
+    try:
+        yield
+    finally:
+        with _lock:
+            _decoding -= 1
+            if _decoding == 0 and _IGNORE_PILLOW in filters:
+                filters.remove(_IGNORE_PILLOW)

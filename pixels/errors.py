@@ -1,10 +1,10 @@
-"""What is said of an image that cannot be used."""
+"""The error of an image that cannot be used."""
 
 from __future__ import annotations
 
 
 class ImageError(ValueError):
-    """An image that cannot be decoded: `reason` says what was found, `name` which one, where known."""
+    """An image that cannot be decoded; `reason` says what was found, `name` which image, if known."""
 
     def __init__(self, reason: str, name: str | None = None) -> None:
         super().__init__(f"{name}: {reason}" if name else reason)
@@ -12,4 +12,4 @@ class ImageError(ValueError):
         self.name = name
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str | None]]:
-        return type(self), (self.reason, self.name)
+        return type(self), (self.reason, self.name)  # errors are pickled between processes

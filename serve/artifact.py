@@ -1,6 +1,6 @@
 """The contract of an exported model: one ONNX file that takes raw pixels and gives named answers.
 
-`docs/artifact.md` states the same for other apps. Reading it needs onnxruntime alone.
+`docs/artifact.md` states the same for other apps.
 """
 
 from __future__ import annotations
@@ -9,43 +9,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import onnxruntime as ort
+import numpy as np
+from numpy.typing import NDArray
+
+from pixels import ImageError
+from serve.tasks import Output, find_task, task_names
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 CONTRACT_VERSION = 1
 FILE_NAME = "model.onnx"
-INPUT_NAME = "image"
-INPUT_DTYPE = "tensor(uint8)"
-INPUT_RANK = 4
+INPUT = Output("image", "tensor(uint8)", 4)
 CHANNELS = 3
-MAX_MASK_CLASSES = 256
 PREFIX = "graft."
-WAY_OUT = "Expected a model.onnx that a Graft run wrote; `python -m serve export RUN` writes it again"
+REMEDY = "Expected a model.onnx written by a Graft run; `python -m serve export RUN` writes it again"
 
 
 class ArtifactError(Exception):
-    """A model file that cannot be used: what was found, what was expected, and the way out."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """The one output of a task's artifact, in onnxruntime's words."""
-
-    name: str
-    dtype: str
-    rank: int
-
-
-OUTPUTS: Mapping[str, Output] = {
-    "classification": Output("probabilities", "tensor(float)", 2),
-    "segmentation": Output("mask", "tensor(uint8)", 3),
-}
+    """A model file that cannot be used: what was found, what was expected, and what to do."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an artifact says about itself; `labels` stand in the order of the classes."""
+    """What a model file says about itself; `labels` in the order of the classes, `created` in UTC."""
 
     task: str
     labels: tuple[str, ...]
@@ -55,36 +44,33 @@ class Metadata:
     weights: Mapping[str, object] = field(default_factory=dict)
     parity: Mapping[str, object] = field(default_factory=dict)
     created: str = ""
-    """UTC, ISO 8601."""
     graft_version: str = ""
     contract: int = CONTRACT_VERSION
 
     def to_map(self) -> dict[str, str]:
-        """The string map that the ONNX file carries."""
-        values: dict[str, str] = {
+        """Return the properties of the ONNX file."""
+        values = {
             "contract": str(self.contract),
             "task": self.task,
-            "labels": json.dumps(self.labels, ensure_ascii=False),
             "spec": self.spec,
             "spec_sha256": self.spec_sha256,
-            "metrics": json.dumps(self.metrics, ensure_ascii=False),
-            "weights": json.dumps(self.weights, ensure_ascii=False),
-            "parity": json.dumps(self.parity, ensure_ascii=False),
             "created": self.created,
             "version": self.graft_version,
         }
+        for key in ("labels", "metrics", "weights", "parity"):
+            values[key] = json.dumps(getattr(self, key), ensure_ascii=False)
         return {PREFIX + key: value for key, value in values.items()}
 
     @classmethod
     def from_map(cls, values: Mapping[str, str]) -> Metadata:
-        """The reverse of `to_map`.
+        """Read the properties of an ONNX file.
 
-        Raises: ArtifactError for a map that Graft did not write, or that a newer contract wrote.
+        Raises: ArtifactError if Graft did not write them, or a newer contract did.
         """
         contract = _read_contract(values)
         task = _read_text(values, "task")
-        if task not in OUTPUTS:
-            _fail_value("task", task, " or ".join(OUTPUTS))
+        if task not in task_names():
+            _fail_value("task", task, " or ".join(task_names()))
         return cls(
             task=task,
             labels=_read_labels(values),
@@ -100,90 +86,62 @@ class Metadata:
 
 
 def find_artifact(path: str | Path) -> Path:
-    """The model file of a path, which may be the folder of a run.
+    """Return the model file of a path, which may be the folder of a run.
 
-    Raises: ArtifactError when there is none.
+    Raises: ArtifactError if there is none.
     """
     path = Path(path)
     found = path / FILE_NAME if path.is_dir() else path
     if found.is_file():
         return found
-    if path.is_dir():
-        raise ArtifactError(f"{path}: no {FILE_NAME} in this folder. {WAY_OUT}")
-    raise ArtifactError(f"{path}: no such file. {WAY_OUT}")
+    missing = f"no {FILE_NAME} in this folder" if path.is_dir() else "no such file"
+    raise ArtifactError(f"{path}: {missing}. {REMEDY}")
 
 
-def open_artifact(
-    path: str | Path, options: ort.SessionOptions | None = None
-) -> tuple[ort.InferenceSession, Metadata]:
-    """Load a model file (or a run's) on the CPU and check it against the contract.
+def check_contract(session: ort.InferenceSession) -> Metadata:
+    """Return the metadata of a loaded model whose input and output are those of the contract.
 
-    Raises: ArtifactError for a missing, damaged or foreign file, and for one of a newer contract.
+    Raises: ArtifactError if they are not.
     """
-    path = find_artifact(path)
-    options = options or ort.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised; onnxruntime would print it too
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a class of its own for each kind of damage
-        raise ArtifactError(f"{path}: not a readable ONNX file ({_reason(error)}). {WAY_OUT}") from error
-    try:
-        return session, check_session(session)
-    except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from None
-    except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or JSON without end
-        raise ArtifactError(f"{path}: its metadata is damaged ({error}). {WAY_OUT}") from error
-
-
-def _reason(error: Exception) -> str:
-    """What onnxruntime says, without its codes and the path that the message has already."""
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    return first_line.split(" : ")[-1].rpartition(" failed:")[2].rstrip(".")
-
-
-def read_metadata(path: str | Path) -> Metadata:
-    """What a model file says about itself, without preparing it for inference.
-
-    Raises: ArtifactError as `open_artifact` does.
-    """
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return open_artifact(path, options)[1]
-
-
-def check_session(session: ort.InferenceSession) -> Metadata:
-    """The metadata of a loaded model whose input and output are those of the contract.
-
-    Raises: ArtifactError when they are not.
-    """
-    metadata = Metadata.from_map(session.get_modelmeta().custom_metadata_map)
-    output = OUTPUTS[metadata.task]
-    _check_tensors("input", session.get_inputs(), Output(INPUT_NAME, INPUT_DTYPE, INPUT_RANK))
-    _check_tensors("output", session.get_outputs(), output)
-    columns = session.get_outputs()[0].shape[-1]
-    if metadata.task == "classification" and isinstance(columns, int) and columns != len(metadata.labels):
-        raise ArtifactError(f"{len(metadata.labels)} labels stand for {columns} classes. {WAY_OUT}")
+        metadata = Metadata.from_map(session.get_modelmeta().custom_metadata_map)
+    except (ValueError, RecursionError) as error:  # not UTF-8, huge numbers, or JSON nested too deeply
+        raise ArtifactError(f"its metadata is damaged ({error}). {REMEDY}") from error
+    task = find_task(metadata.task)
+    _check_tensor("input", session.get_inputs(), INPUT)
+    _check_tensor("output", session.get_outputs(), task.output)
+    if fault := task.check_shape(session.get_outputs()[0].shape, metadata.labels):
+        raise ArtifactError(f"{fault}. {REMEDY}")
     return metadata
 
 
-def _check_tensors(kind: str, found: Sequence[ort.NodeArg], expected: Output) -> None:
-    if [(arg.name, arg.type, len(arg.shape)) for arg in found] != [
+def check_pixels(images: NDArray[np.uint8], axes: str) -> None:
+    """Raises: ImageError unless the array is uint8 with these axes, the last of them RGB."""
+    fits = images.ndim == len(axes.split(",")) and images.shape[-1] == CHANNELS
+    if not (fits and images.dtype == np.uint8 and images.size > 0):
+        raise ImageError(f"expected pixels as uint8 ({axes}), found {images.dtype} {images.shape}")
+
+
+def _check_tensor(kind: str, actual: Sequence[ort.NodeArg], expected: Output) -> None:
+    if [(arg.name, arg.type, len(arg.shape)) for arg in actual] != [
         (expected.name, expected.dtype, expected.rank)
     ]:
-        seen = ", ".join(f"{arg.name} {arg.type} {arg.shape}" for arg in found) or "none"
-        wanted = f"{expected.name} {expected.dtype} of rank {expected.rank}"
-        raise ArtifactError(f"the {kind} is {seen}, where the contract says {wanted}. {WAY_OUT}")
+        found = ", ".join(f"{arg.name} {arg.type} {arg.shape}" for arg in actual) or "missing"
+        raise ArtifactError(
+            f"the {kind} is {found}; the contract requires "
+            f"{expected.name} {expected.dtype} of rank {expected.rank}. {REMEDY}"
+        )
 
 
 def _read_contract(values: Mapping[str, str]) -> int:
     text = values.get(PREFIX + "contract")
     if text is None:
-        raise ArtifactError(f"an ONNX file, but not one of Graft's: it has no {PREFIX}contract. {WAY_OUT}")
+        raise ArtifactError(f"an ONNX file that Graft did not write: it has no {PREFIX}contract. {REMEDY}")
     if not text.isdecimal() or int(text) < 1:
         _fail_value("contract", text, "a whole number from 1")
     if int(text) > CONTRACT_VERSION:
         raise ArtifactError(
-            f"written for contract {text}, this Graft reads contracts up to {CONTRACT_VERSION}. "
+            f"written for contract {text}; this version of Graft reads contracts up to {CONTRACT_VERSION}. "
             "Install a newer Graft, or export the run again with this one"
         )
     return int(text)
@@ -191,7 +149,7 @@ def _read_contract(values: Mapping[str, str]) -> int:
 
 def _read_text(values: Mapping[str, str], key: str) -> str:
     if PREFIX + key not in values:
-        raise ArtifactError(f"its metadata has no {PREFIX}{key}. {WAY_OUT}")
+        raise ArtifactError(f"its metadata has no {PREFIX}{key}. {REMEDY}")
     return values[PREFIX + key]
 
 
@@ -203,22 +161,20 @@ def _read_labels(values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _read_object(values: Mapping[str, str], key: str) -> dict[str, object]:
-    if PREFIX + key not in values:
-        return {}
-    read = _read_json(values, key)
-    if not isinstance(read, dict):
+    value = _read_json(values, key) if PREFIX + key in values else {}
+    if not isinstance(value, dict):
         _fail_value(key, values[PREFIX + key], "a JSON object")
-    return read
+    return value
 
 
 def _read_json(values: Mapping[str, str], key: str) -> object:
     text = _read_text(values, key)
     try:
-        read: object = json.loads(text)
+        value: object = json.loads(text)
     except json.JSONDecodeError:
         _fail_value(key, text, "JSON")
-    return read
+    return value
 
 
 def _fail_value(key: str, found: str, expected: str) -> NoReturn:
-    raise ArtifactError(f"{PREFIX}{key} is {found[:80]!r}, expected {expected}. {WAY_OUT}")
+    raise ArtifactError(f"{PREFIX}{key} is {found[:80]!r}; expected {expected}. {REMEDY}")

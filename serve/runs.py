@@ -1,4 +1,4 @@
-"""The exported models under a folder of runs: `runs/<spec>/<id>/model.onnx`, newest first."""
+"""Find the exported models in a folder of runs: `runs/<spec>/<id>/model.onnx`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from serve.artifact import FILE_NAME, ArtifactError, Metadata, read_metadata
-from serve.infer import Predictor
+from serve.artifact import FILE_NAME, ArtifactError, Metadata
+from serve.model import read_metadata
+from serve.predictor import Predictor
+from serve.tasks import find_task
 
-SCORES = {"classification": ("accuracy", "accuracy"), "segmentation": ("mean_iou", "mean IoU")}
 MODELS_IN_MEMORY = 4
 
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """One model that can answer; `name` is `<spec>/<id>`, unique under its folder of runs."""
+    """One model file; `name` is `<spec>/<id>`, unique in its folder of runs."""
 
     name: str
     path: Path
@@ -27,40 +28,40 @@ class ExportedRun:
     def title(self) -> str:
         """One line to choose it by: spec, score, local date."""
         when = self.written.astimezone().strftime("%Y-%m-%d %H:%M")
-        score = score_text(self.metadata).rpartition(" ")[2]
-        return " · ".join(part for part in (self.metadata.spec or self.name, score, when) if part)
+        score = format_score(self.metadata).rpartition(" ")[2]
+        return " · ".join(filter(None, (self.metadata.spec or self.name, score, when)))
 
 
 @dataclass(frozen=True)
 class FoundRuns:
-    """What lies under a folder of runs; `unreadable` holds a message for each file that is no model."""
+    """The models of a folder of runs, newest first, and a message for each file that could not be read."""
 
     models: tuple[ExportedRun, ...]
     unreadable: tuple[str, ...]
 
 
 def find_runs(runs: str | Path) -> FoundRuns:
-    """Look for exported models; a folder that is not there holds none."""
+    """Return the models in a folder of runs; none if the folder does not exist."""
     models, unreadable = [], []
     for path in Path(runs).glob(f"*/*/{FILE_NAME}"):
         try:
             models.append(_read_run(path, path.stat().st_mtime_ns))
         except (ArtifactError, OSError) as error:
             unreadable.append(str(error))
-    newest_first = sorted(models, key=lambda model: (model.written, model.name), reverse=True)
-    return FoundRuns(tuple(newest_first), tuple(sorted(unreadable)))
+    models.sort(key=lambda model: (model.written, model.name), reverse=True)
+    return FoundRuns(tuple(models), tuple(sorted(unreadable)))
 
 
 def open_run(run: ExportedRun) -> Predictor:
-    """Its Predictor; the last few stay in memory."""
+    """Return the run's Predictor; the last few stay in memory."""
     return _open(run.path, run.path.stat().st_mtime_ns)
 
 
-def score_text(metadata: Metadata) -> str:
-    """The score of a model's task in words; empty when the file does not say."""
-    key, words = SCORES[metadata.task]
+def format_score(metadata: Metadata) -> str:
+    """Return the task's score with its title; empty if the file does not say."""
+    key, title = find_task(metadata.task).score
     value = metadata.metrics.get(key)
-    return f"{words} {value:.1%}" if isinstance(value, int | float) else ""
+    return f"{title} {value:.1%}" if isinstance(value, int | float) else ""
 
 
 @lru_cache(maxsize=1024)

@@ -99,7 +99,7 @@ def show_report(report: Mapping[str, object], folder: RunFolder, console: Consol
     assert isinstance(exports, dict)
     for written in exports.values():
         path = escape(str(folder.path / written["file"]))
-        console.print(f"[bold]{path}[/bold]: {escape(written['says'])}")
+        console.print(f"[bold]{path}[/bold]: {escape(written['summary'])}")
 
 
 def in_words(name: str) -> str:

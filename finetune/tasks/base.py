@@ -20,6 +20,7 @@ from finetune.data.masked_dataset import MaskedDataset
 from finetune.data.masks import IGNORED, load_masked_splits, read_masked_splits
 from finetune.losses.registry import LOSSES, Loss, LossContext, build_loss
 from finetune.metrics.registry import build_metrics
+from finetune.tasks.answer import class_margin, class_probabilities, pixel_classes, pixel_margin
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Task:
     load: Callable[[DataSettings, int], Splits]
     read: Callable[[Mapping[str, Any], DataSettings], Splits]
     dataset: type[ImageDataset]
+    answer: Callable[[Tensor, Tensor], Tensor]
+    """Logits and the uint8 images (N, H, W, 3) they came from to the output of the exported file."""
+    margin: Callable[[Tensor, Tensor], Tensor]
+    """From the same two: by how much the best class leads, for each answer. The export check uses it."""
     probes: bool
     """Whether a linear classifier of pooled features can answer; without it neither probe is a strategy."""
     ignore_index: int | None = None
@@ -81,6 +86,8 @@ TASKS: Mapping[str, Task] = {
         load=load_splits,
         read=read_splits,
         dataset=ImageDataset,
+        answer=class_probabilities,
+        margin=class_margin,
         probes=True,
     ),
     "segmentation": Task(
@@ -91,6 +98,8 @@ TASKS: Mapping[str, Task] = {
         load=load_masked_splits,
         read=read_masked_splits,
         dataset=MaskedDataset,
+        answer=pixel_classes,
+        margin=pixel_margin,
         probes=False,
         refuses=("mixup", "cutmix", "progressive_resizing", "test_time", "rand_augment", "trivial_augment"),
     ),

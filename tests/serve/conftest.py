@@ -1,4 +1,4 @@
-"""A real classifier of handwritten digits, trained and exported once for all tests."""
+"""A classifier of handwritten digits and a small segmenter, exported once for all tests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 from call_kit import Call
-from digits_kit import DIGITS, ONNX_WEB, DigitsModel, digit_images, train
+from digits_kit import DIGITS, ONNX_WEB, DigitsModel, MaskModel, digit_images, smooth_images, train
 from numpy.typing import NDArray
+from torch import nn
 
 from finetune.transforms.preprocess import Preprocess
-from serve.__main__ import main
+from serve.__main__ import app
 from serve.artifact import Metadata
 from serve.export import export_onnx
 
@@ -54,6 +55,19 @@ def digits_model(tmp_path_factory: pytest.TempPathFactory) -> DigitsModel:
         net, preprocess, DIGITS, folder / "model.onnx", metadata=metadata, images=images[1500:1600]
     )
     return DigitsModel(runs, folder, net, preprocess, parity, accuracy)
+
+
+@pytest.fixture(scope="session")
+def mask_model(tmp_path_factory: pytest.TempPathFactory) -> MaskModel:
+    net = nn.Conv2d(3, 3, 1)
+    with torch.no_grad():  # the class of a pixel is its brightest channel
+        net.weight.copy_(torch.eye(3)[:, :, None, None])
+        net.bias.zero_()
+    model = MaskModel(
+        tmp_path_factory.mktemp("mask") / "segmenter.onnx", net, Preprocess(height=32, width=48)
+    )
+    export_onnx(net, model.preprocess, model.labels, model.path, images=smooth_images(), task="segmentation")
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +110,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def run(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["serve", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            main()
+            app()
         out, err = capsys.readouterr()
         return int(ended.value.code or 0), out, err
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from digits_kit import DigitsModel
+from digits_kit import DigitsModel, MaskModel
 from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
-from torch import nn
 
-from finetune.transforms.preprocess import Preprocess
-from serve.app import MAX_FILES, create_app, load_models
-from serve.export import export_onnx
-from serve.infer import Predictor
+from serve.app import create_app, load_models
+from serve.predictor import Predictor
+from serve.routers.native import MAX_FILES
 
 Upload = tuple[str, tuple[str, bytes, str]]
 
@@ -33,24 +29,8 @@ def upload(image: NDArray[np.uint8] | bytes, name: str = "digit.png", field: str
 
 
 @pytest.fixture(scope="module")
-def mask_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("mask") / "segmenter.onnx"
-    images = [np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)]
-    export_onnx(
-        nn.Conv2d(3, 3, 1).eval(),
-        Preprocess(height=16, width=16),
-        ("sky", "sea", "land"),
-        path,
-        images=images,
-        task="segmentation",
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def client(digits_model: DigitsModel, mask_model: Path) -> Iterator[TestClient]:
-    models = load_models([digits_model.folder, mask_model, digits_model.path])
+def client(digits_model: DigitsModel, mask_model: MaskModel) -> Iterator[TestClient]:
+    models = load_models([digits_model.folder, mask_model.path, digits_model.path])
     with TestClient(create_app(models, max_upload_mb=1)) as client:
         yield client
 
@@ -100,16 +80,16 @@ def test_only_broken_files_are_an_error(client: TestClient) -> None:
     assert response.json()["error"].startswith("notes.txt: not a JPEG, PNG")
 
 
-def test_mask_is_a_png_of_the_images_size(client: TestClient, mask_model: Path) -> None:
+def test_mask_is_a_png_of_the_images_size(client: TestClient, mask_model: MaskModel) -> None:
     image = np.random.default_rng(1).integers(0, 256, (25, 18, 3), dtype=np.uint8)
-    response = client.post("/mask", files=[upload(image, field="file")], data={"model": "segmenter"})
+    response = client.post("/output", files=[upload(image, field="file")], data={"model": "segmenter"})
     assert response.headers["content-type"] == "image/png"
     mask = np.asarray(Image.open(io.BytesIO(response.content)))
-    assert (mask == Predictor(mask_model).mask(image)).all()
+    assert (mask == Predictor(mask_model.path).output(image)).all()
     shares = client.post("/predict", files=[upload(image)], data={"model": "segmenter"}).json()
     best = shares["results"][0]["answers"][0]
-    number = ("sky", "sea", "land").index(best["label"])
-    assert best["probability"] == pytest.approx((mask == number).mean(), abs=1e-6)  # float32
+    number = mask_model.labels.index(best["label"])
+    assert best["share"] == pytest.approx((mask == number).mean(), abs=1e-6)  # float32
 
 
 @pytest.mark.parametrize(
@@ -125,13 +105,7 @@ def test_mask_is_a_png_of_the_images_size(client: TestClient, mask_model: Path) 
         ("/predict", [], {"top": "3"}, (422, "files: Field required")),
         ("/predict", [upload(b"x")] * (MAX_FILES + 1), {}, (422, "files: List should have at most 32 items")),
         ("/predict", [upload(b"x" * 2**20)], {}, (413, "upload too large: at most 1 MiB in one request")),
-        (
-            "/mask",
-            [upload(b"x", field="file")],
-            {},
-            (400, "classification model: it has no mask"),
-        ),
-        ("/mask", [upload(b"x", "x.png", "file")], {"model": "segmenter"}, (422, "x.png: not a JPEG, PNG")),
+        ("/output", [upload(b"x", "x.png", "file")], {"model": "segmenter"}, (422, "x.png: not a JPEG, PNG")),
     ],
 )
 def test_mistakes_are_json_errors(
@@ -140,6 +114,19 @@ def test_mistakes_are_json_errors(
     response = client.post(path, files=files, data=data)
     assert response.status_code == expected[0]
     assert response.json()["error"].startswith(expected[1])
+
+
+def test_probabilities_are_json(
+    client: TestClient, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
+) -> None:
+    response = client.post("/output", files=[upload(digits[0][0], field="file")])
+    assert response.json() == Predictor(digits_model.path).output(digits[0][0]).tolist()
+
+
+def test_a_forgotten_at_sign_is_explained(client: TestClient) -> None:
+    response = client.post("/predict", data={"files": "cat.jpg"}, files={"other": b"x"})
+    assert response.status_code == 422
+    assert "expected a file; with curl: -F files=@image.jpg" in response.json()["error"]
 
 
 def test_unknown_addresses_are_json_errors(client: TestClient) -> None:

@@ -9,7 +9,8 @@ import onnx
 import pytest
 from digits_kit import DigitsModel
 
-from serve.artifact import ArtifactError, Metadata, find_artifact, open_artifact, read_metadata
+from serve.artifact import ArtifactError, Metadata, find_artifact
+from serve.model import open_session, read_metadata
 
 METADATA = Metadata(
     task="classification",
@@ -51,7 +52,7 @@ def test_metadata_of_a_file(digits_model: DigitsModel) -> None:
 
 
 def test_artifact_states_the_contract(digits_model: DigitsModel) -> None:
-    session, _ = open_artifact(digits_model.path)
+    session = open_session(str(digits_model.path))
     (image,), (output,) = session.get_inputs(), session.get_outputs()
     assert (image.name, image.type) == ("image", "tensor(uint8)")
     assert image.shape == ["batch", "height", "width", 3]
@@ -65,12 +66,12 @@ def test_folder_of_a_run_stands_for_its_model(digits_model: DigitsModel) -> None
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"nowhere\.onnx: no such file\. Expected a model\.onnx"):
-        open_artifact(tmp_path / "nowhere.onnx")
+        read_metadata(tmp_path / "nowhere.onnx")
 
 
 def test_folder_without_model(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"no model\.onnx in this folder.*python -m serve export RUN"):
-        open_artifact(tmp_path)
+        read_metadata(tmp_path)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 0.5, 0.99])
@@ -79,7 +80,7 @@ def test_damaged_file(tmp_path: Path, digits_model: DigitsModel, keep: float) ->
     path = tmp_path / "half.onnx"
     path.write_bytes(whole[: keep if isinstance(keep, int) else int(len(whole) * keep)])
     with pytest.raises(ArtifactError, match=re.escape(f"{path}: ")) as raised:
-        open_artifact(path)
+        read_metadata(path)
     assert "python -m serve export RUN" in str(raised.value)
 
 
@@ -89,7 +90,7 @@ def test_damaged_file_prints_nothing(
     path = tmp_path / "half.onnx"
     path.write_bytes(digits_model.path.read_bytes()[:5000])
     with pytest.raises(ArtifactError):
-        open_artifact(path)
+        read_metadata(path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -104,30 +105,33 @@ def test_foreign_onnx_file(tmp_path: Path) -> None:
     model = onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 20)])
     path = tmp_path / "foreign.onnx"
     onnx.save(model, path)
-    with pytest.raises(ArtifactError, match=r"foreign\.onnx: an ONNX file, but not one of Graft's"):
-        open_artifact(path)
+    with pytest.raises(ArtifactError, match=r"foreign\.onnx: an ONNX file that Graft did not write"):
+        read_metadata(path)
 
     onnx.helper.set_model_props(model, METADATA.to_map())
     onnx.save(model, path)
-    expected = r"the input is x tensor\(float\) \[1, 3, 8, 8\], where the contract says image tensor\(uint8\)"
+    expected = r"the input is x tensor\(float\) \[1, 3, 8, 8\]; the contract requires image tensor\(uint8\)"
     with pytest.raises(ArtifactError, match=expected):
-        open_artifact(path)
+        read_metadata(path)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"contract": "2"}, "for contract 2, this Graft reads contracts up to 1. Install a newer Graft"),
-        ({"contract": "one"}, "graft.contract is 'one', expected a whole number from 1"),
-        ({"contract": "0"}, "graft.contract is '0', expected a whole number from 1"),
-        ({"task": "juggling"}, "graft.task is 'juggling', expected classification or segmentation"),
-        ({"task": "segmentation"}, "where the contract says mask tensor(uint8) of rank 3"),
+        (
+            {"contract": "2"},
+            "for contract 2; this version of Graft reads contracts up to 1. Install a newer Graft",
+        ),
+        ({"contract": "one"}, "graft.contract is 'one'; expected a whole number from 1"),
+        ({"contract": "0"}, "graft.contract is '0'; expected a whole number from 1"),
+        ({"task": "juggling"}, "graft.task is 'juggling'; expected classification or segmentation"),
+        ({"task": "segmentation"}, "the contract requires mask tensor(uint8) of rank 3"),
         ({"task": None}, "its metadata has no graft.task"),
-        ({"labels": "[1, 2]"}, "graft.labels is '[1, 2]', expected a JSON list of names"),
-        ({"labels": "[]"}, "graft.labels is '[]', expected a JSON list of names"),
-        ({"labels": "cat, dog"}, "graft.labels is 'cat, dog', expected JSON"),
-        ({"metrics": "[]"}, "graft.metrics is '[]', expected a JSON object"),
-        ({"labels": '["a", "b"]'}, "2 labels stand for 10 classes"),
+        ({"labels": "[1, 2]"}, "graft.labels is '[1, 2]'; expected a JSON list of names"),
+        ({"labels": "[]"}, "graft.labels is '[]'; expected a JSON list of names"),
+        ({"labels": "cat, dog"}, "graft.labels is 'cat, dog'; expected JSON"),
+        ({"metrics": "[]"}, "graft.metrics is '[]'; expected a JSON object"),
+        ({"labels": '["a", "b"]'}, "2 labels for 10 classes"),
         ({"contract": "9" * 5000}, "its metadata is damaged"),
         ({"metrics": "[" * 100_000}, "its metadata is damaged"),
     ],
@@ -137,7 +141,7 @@ def test_metadata_that_is_refused(
 ) -> None:
     path = write_with(tmp_path / "changed.onnx", digits_model.path, **changes)
     with pytest.raises(ArtifactError) as raised:
-        open_artifact(path)
+        read_metadata(path)
     assert str(raised.value).startswith(f"{path}: ")
     assert message in str(raised.value)
 
@@ -157,4 +161,4 @@ def test_metadata_that_is_no_text_is_refused(tmp_path: Path, digits_model: Digit
     path = tmp_path / "bytes.onnx"
     path.write_bytes(content.replace(b"digits_tiny", b"digits\xfftiny"))
     with pytest.raises(ArtifactError, match=r"bytes\.onnx: "):
-        open_artifact(path)
+        read_metadata(path)

@@ -13,8 +13,13 @@ from torch import nn
 import zoo
 from finetune.api import load_run, run
 from finetune.models.views import Views, crops, with_views
+<<<<<<< HEAD
 from finetune.transforms.defaults import flip_warning
 from serve.infer import Predictor
+=======
+from finetune.transforms.sides import warn_flips
+from serve import Predictor
+>>>>>>> 5e5a271 (Serving is laid out by what it does: contract, model, codec, predictor, routers, demo, export; a task is one object on each side)
 
 QUICK: dict[str, object] = {
     **{"data.val": 0.3, "data.test": 0.6, "finetune.epochs": 1, "finetune.precision": "float32"},
@@ -70,7 +75,7 @@ def test_a_run_with_views_measures_and_exports_them(tmp_path: Path) -> None:
     with torch.inference_mode():
         expected = finished.net(finished.preprocess(torch.from_numpy(pixels)[None])).softmax(1)[0].numpy()
         bare = finished.net.net(finished.preprocess(torch.from_numpy(pixels)[None])).softmax(1)[0].numpy()
-    answered = Predictor(done.onnx).probabilities(pixels[None])[0]
+    answered = Predictor(done.onnx).output(pixels)
     assert np.allclose(answered, expected, atol=1e-4)
     assert not np.allclose(answered, bare, atol=1e-3)
     assert any("finetune.test_time" in str(said) for said in done.report["warnings"])  # type: ignore[attr-defined]

@@ -66,7 +66,7 @@ def test_a_unet_learns_to_find_discs(discs: Path, tmp_path: Path) -> None:
     assert set(json.loads((report.folder / "report.json").read_text())["classes"]) == {"ground", "disc"}
     finished = load_run(report.folder)
     image, truth = finished.val.images[0].read(), finished.val.masks[0].read()
-    mask = Predictor(report.onnx).mask(image)
+    mask = Predictor(report.onnx).output(image)
     assert mask.shape == truth.shape
     assert (mask == truth).mean() > 0.8
 

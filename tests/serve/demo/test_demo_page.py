@@ -60,7 +60,7 @@ def test_page_from_first_visit_to_answers(
     expect(page.get_by_text("a test's own training")).to_be_visible()
     expect(page.get_by_text("Apache-2.0")).to_be_visible()
     expect(page.get_by_text("equal to the trained network on 100 images")).to_be_visible()
-    expect(page.get_by_text("Left out:")).to_contain_text("not a readable ONNX file")
+    expect(page.get_by_text("Skipped:")).to_contain_text("not a readable ONNX file")
     expect(page.get_by_text("make finetune")).to_be_hidden()
 
     predictor = Predictor(digits_model.path)

@@ -15,8 +15,7 @@ from PIL import Image
 
 from pixels import ImageError
 from serve import Predictor
-from serve.artifact import ArtifactError
-from serve.infer import MAX_BATCH, batch_by_size, pixel_shares, rank, usable_cores
+from serve.model import MAX_BATCH, usable_cores
 
 Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -76,11 +75,11 @@ def test_no_pictures_no_answers(predictor: Predictor) -> None:
     assert predictor([]) == []
 
 
-def test_probabilities_of_a_batch(predictor: Predictor, digits: Digits) -> None:
-    rows = predictor.probabilities(digits[0][:5])
+def test_output_of_a_batch(predictor: Predictor, digits: Digits) -> None:
+    rows = predictor.model(digits[0][:5])
     assert rows.shape == (5, 10)
     assert rows.dtype == np.float32
-    assert rank(predictor.labels, rows[2])[0][0] == predictor(digits[0][2])[0][0]
+    assert predictor.task.answer(rows[2], predictor.labels)[0] == predictor(digits[0][2])[0]
 
 
 def test_not_contiguous_pixels(predictor: Predictor, digits: Digits) -> None:
@@ -99,13 +98,13 @@ def test_not_contiguous_pixels(predictor: Predictor, digits: Digits) -> None:
     ],
 )
 def test_array_that_is_no_picture(predictor: Predictor, pixels: NDArray[np.uint8], found: str) -> None:
-    with pytest.raises(ImageError, match=r"expected pixels as uint8 \(height, width, 3\), got " + found):
+    with pytest.raises(ImageError, match=r"expected pixels as uint8 \(height, width, 3\), found " + found):
         predictor(pixels)
 
 
 def test_batch_of_another_shape(predictor: Predictor) -> None:
     with pytest.raises(ImageError, match=r"expected pixels as uint8 \(batch, height, width, 3\)"):
-        predictor.probabilities(np.zeros((4, 4, 3), np.uint8))
+        predictor.model(np.zeros((4, 4, 3), np.uint8))
 
 
 def test_file_that_is_no_picture(tmp_path: Path, predictor: Predictor) -> None:
@@ -115,29 +114,10 @@ def test_file_that_is_no_picture(tmp_path: Path, predictor: Predictor) -> None:
         predictor(path)
 
 
-def test_classifier_has_no_mask(predictor: Predictor, digits: Digits) -> None:
-    with pytest.raises(ArtifactError, match="a classification model; ask it with predictor"):
-        predictor.mask(digits[0][0])
-
-
 def test_number_of_threads_does_not_change_the_answer(digits_model: DigitsModel, digits: Digits) -> None:
     one, two = (Predictor(digits_model.path, threads=threads)(digits[0][0]) for threads in (1, 2))
     assert dict(one) == pytest.approx(dict(two), abs=1e-6)  # sums in another order
     assert usable_cores() >= 1
-
-
-def test_batches_are_bounded_and_cover_every_picture() -> None:
-    images = [np.full((2 + index % 2, 2, 3), index, np.uint8) for index in range(9)]
-    batches = list(batch_by_size(images, limit=2))
-    assert [len(batch) for _, batch in batches] == [2, 2, 1, 2, 2]
-    assert sorted(place for places, _ in batches for place in places) == list(range(9))
-    for places, batch in batches:
-        assert all((one == images[place]).all() for place, one in zip(places, batch, strict=True))
-
-
-def test_shares_of_pixels() -> None:
-    masks = np.array([[[0, 0], [2, 0]], [[1, 1], [1, 1]]], np.uint8)
-    assert pixel_shares(masks, 3).tolist() == [[0.75, 0, 0.25], [0, 1, 0]]
 
 
 def test_prediction_imports_no_torch(tmp_path: Path, digits_model: DigitsModel, digits: Digits) -> None:
@@ -157,13 +137,13 @@ def test_more_pictures_than_a_batch_keep_their_order(predictor: Predictor, digit
     assert predictor(images)[MAX_BATCH:] == predictor(images[MAX_BATCH:])
 
 
-def test_a_picture_that_memory_does_not_hold_is_told(
+def test_lack_of_memory_is_an_image_error(
     predictor: Predictor, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full:
         def run(self, *_: object) -> None:
             raise RuntimeError("Failed to allocate memory for requested buffer\nat some place")
 
-    monkeypatch.setattr(predictor, "_session", Full())
-    with pytest.raises(ImageError, match=r"no answer for 1 of 32x32 pixels.*Failed to allocate memory"):
+    monkeypatch.setattr(predictor.model, "_session", Full())
+    with pytest.raises(ImageError, match=r"failed on 1 image.* of 32x32 pixels.*Failed to allocate memory"):
         predictor(digits[0][0])

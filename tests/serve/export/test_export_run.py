@@ -17,12 +17,12 @@ from rich.console import Console
 
 import finetune
 from finetune.api import FinishedRun, load_run
-from serve import parity
-from serve.artifact import read_metadata
-from serve.export import describe_run
+from serve.export.run import describe_run
+from serve.model import read_metadata
+from serve.tasks import comparison
 from zoo.errors import GraftError
 
-SPEC = Path(__file__).parents[2] / "specs" / "lenet5.yaml"
+SPEC = Path(__file__).parents[3] / "specs" / "lenet5.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_export_again_from_the_command_line(folder: Path, call: Call) -> None:
     (folder / "model.onnx").unlink()
     code, out, _ = call("export", folder)
     assert code == 0
-    assert out.startswith(f"{folder / 'model.onnx'}: 25 validation images answered as by")
+    assert out.startswith(f"{folder / 'model.onnx'}: checked on 25 validation images")
     after = read_metadata(folder)
     assert (after.labels, after.spec_sha256, after.metrics) == (
         before.labels,
@@ -115,7 +115,7 @@ def test_a_failed_check_keeps_what_was_trained(
         (run / name).unlink()
     settings = json.loads((tmp_path / "all" / "settings.json").read_text())
     with monkeypatch.context() as broken:
-        broken.setattr(parity, "MAX_PROBABILITY_DIFFERENCE", -1.0)
+        broken.setattr(comparison, "MAX_PROBABILITY_DIFFERENCE", -1.0)
         with pytest.raises(GraftError, match="serve export RUN --opset 18"):
             finetune.run(SPEC, data="images", set=settings, run=run, console=Console(quiet=True))
     report = json.loads((run / "report.json").read_text())

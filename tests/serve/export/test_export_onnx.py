@@ -13,49 +13,32 @@ import pytest
 import timm
 import torch
 import torchvision
-from digits_kit import DIGITS, DigitsModel, digit_images
-from numpy.typing import NDArray
+from digits_kit import DIGITS, DigitsModel, MaskModel, digit_images, smooth_images
 from torch import Tensor, nn
 
+from finetune.tasks.base import find_task
 from finetune.transforms.preprocess import Preprocess
 from serve import Predictor
-from serve.artifact import read_metadata
-from serve.export import ExportError, check_graph, export_onnx, spread
-from serve.graphs import Classifier, fit_nearest
+from serve.export import ExportError, export_onnx, onnx_file
+from serve.export.graphs import ExportGraph, check_graph, evaluation_mode
+from serve.export.onnx_file import check_parity
+from serve.export.run import spread
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-def smooth_images(*sizes: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """Pictures as smooth as photographs, uint8 (height, width, 3)."""
-    random = np.random.default_rng(0)
-    coarse = torch.from_numpy(random.integers(0, 256, (len(sizes), 3, 6, 6)).astype(np.float32))
-    return [
-        nn.functional.interpolate(coarse[i : i + 1], size=size, mode="bicubic")[0]
-        .clamp(0, 255)
-        .byte()
-        .permute(1, 2, 0)
-        .numpy()
-        for i, size in enumerate(sizes)
-    ]
+class Scale(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * self.factor
 
 
-MIXED_SIZES = ((64, 64), (50, 80), (131, 77), (9, 9), (300, 200))
-
-
-class LeNet5(nn.Sequential):
-    """One grey channel inside."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Conv2d(1, 6, 5, padding=2),
-            nn.Tanh(),
-            nn.AvgPool2d(2),
-            nn.Conv2d(6, 16, 5),
-            nn.Tanh(),
-            nn.AvgPool2d(2),
-        )
-        self.append(nn.Flatten()).append(nn.Linear(400, 120)).append(nn.Tanh()).append(nn.Linear(120, 10))
+class Reverse(nn.Module):
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits.flip(1)
 
 
 class StageProbe(nn.Module):
@@ -82,18 +65,13 @@ class StageProbe(nn.Module):
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Preprocess]] = {
-    "lenet5": (LeNet5, Preprocess(height=28, width=28, channels=1, resize="pad")),
     "convnext": (
         lambda: timm.create_model("convnext_atto", num_classes=5, depths=(1, 1, 1, 1)),
         Preprocess(height=64, width=64, resize="crop", **IMAGENET),
     ),
-    "densenet": (
-        lambda: torchvision.models.DenseNet(8, (2, 2), 16, num_classes=5),
-        Preprocess(height=64, width=64, **IMAGENET),
-    ),
     "vit": (
         lambda: timm.create_model("vit_tiny_patch16_224", num_classes=5, img_size=64, depth=2),
-        Preprocess(height=64, width=64),
+        Preprocess(height=64, width=64, resize="pad"),
     ),
     "stage_probe": (StageProbe, Preprocess(height=64, width=48)),
 }
@@ -104,7 +82,7 @@ def test_file_answers_as_the_network(tmp_path: Path, name: str, capfd: pytest.Ca
     make, preprocess = NETWORKS[name]
     torch.manual_seed(0)
     net = make().eval()
-    images = smooth_images(*MIXED_SIZES)
+    images = smooth_images()
     classes = net(preprocess(torch.from_numpy(images[0][None]))).shape[1]
     labels = tuple(f"class {i}" for i in range(classes))
     parity = export_onnx(net, preprocess, labels, tmp_path / "net.onnx", images=images)
@@ -117,90 +95,65 @@ def test_file_answers_as_the_network(tmp_path: Path, name: str, capfd: pytest.Ca
     for image in smooth_images((41, 33), (200, 10)):  # sizes that the export never saw
         with torch.no_grad():
             expected = torch.softmax(net(preprocess(torch.from_numpy(image[None]))), 1).numpy()
-        np.testing.assert_allclose(predictor.probabilities(image[None]), expected, atol=5e-6)
+        np.testing.assert_allclose(predictor.model(image[None]), expected, atol=5e-6)
 
 
-def test_segmentation_answers_at_the_size_of_the_image(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
-    preprocess = Preprocess(height=32, width=48)
-    images = smooth_images(*MIXED_SIZES)
-    labels = ("sky", "sea", "land", "boat")
-    path = tmp_path / "mask.onnx"
-    parity = export_onnx(net, preprocess, labels, path, images=images, task="segmentation")
-    assert parity.top1_differences == 0
-    predictor = Predictor(path)
-    for image in images:
-        mask = predictor.mask(image)
+def test_segmentation_answers_at_the_size_of_the_image(mask_model: MaskModel) -> None:
+    predictor = Predictor(mask_model.path)
+    for image in smooth_images((33, 70), (100, 51)):
+        mask = predictor.output(image)
         assert (mask.shape, mask.dtype) == (image.shape[:2], np.uint8)
         with torch.no_grad():
-            small = net(preprocess(torch.from_numpy(image[None]))).argmax(1)
+            small = mask_model.net(mask_model.preprocess(torch.from_numpy(image[None]))).argmax(1)
         expected = nn.functional.interpolate(small[:, None].float(), size=mask.shape, mode="nearest-exact")
-        # single pixels on an edge may fall to the other side: nearest-exact finds its places in float32
+        # single pixels on an edge may fall to the other side: nearest-exact finds its positions in float32
         assert (mask != expected[0, 0].numpy()).mean() < 0.02
-    answer = predictor(images[0])
+    answer = predictor(image)
     assert sum(share for _, share in answer) == pytest.approx(1)
     assert answer == sorted(answer, key=lambda pair: -pair[1])
-    with pytest.raises(Exception, match="a segmentation model; ask it with"):
-        predictor.probabilities(images[0][None])
 
 
-def test_nearest_fit_is_exact_where_sizes_divide() -> None:
-    small = torch.arange(6, dtype=torch.uint8).reshape(1, 2, 3)
-    large = fit_nearest(small, torch.zeros(1, 4, 9, 3))
-    assert torch.equal(large, small.repeat_interleave(2, 1).repeat_interleave(3, 2))
-    assert torch.equal(fit_nearest(large, torch.zeros(1, 2, 3, 3)), small)
-
-
-class OtherwiseInOnnx(nn.Module):
-    """Behaves differently once it is traced, as a faulty operator would."""
-
-    def __init__(self, net: nn.Module, wrong: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.net = net
-        self.wrong = wrong
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.net(x)
-        return self.wrong(logits) if torch.compiler.is_exporting() else logits
+def failure_of_check(net: nn.Module, model: DigitsModel | MaskModel, task: str, count: int) -> str:
+    """The message of the parity check of a model file against another network."""
+    graph = ExportGraph(model.preprocess, net.eval(), find_task(task))
+    labels = DIGITS if task == "classification" else ("sky", "sea", "land")
+    images = list(digit_images()[0][:count]) if task == "classification" else smooth_images((20, 20))
+    named = [(f"image {i}", image) for i, image in enumerate(images)]
+    with torch.no_grad(), pytest.raises(ExportError) as raised:
+        check_parity(onnx.load(model.path), graph, labels, named)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("last", "message"),
     [
-        (lambda logits: logits * 1.01, r"image \d+: off by \d\.\de-0[1-4]"),
-        (lambda logits: logits.flip(1), r"off by .*, '\d' became '\d'"),
+        (Scale(1.01), r"image \d+: off by \d\.\de-0[1-4]"),
+        (Reverse(), r"off by .*, '\d' became '\d'"),
     ],
     ids=["a little", "other classes"],
 )
-def test_another_answer_fails_and_leaves_no_file(
-    tmp_path: Path, digits_model: DigitsModel, wrong: Callable[[Tensor], Tensor], message: str
+def test_another_answer_fails(digits_model: DigitsModel, last: nn.Module, message: str) -> None:
+    error = failure_of_check(nn.Sequential(digits_model.net, last), digits_model, "classification", 20)
+    assert re.search(message, error)
+    assert re.search(r"differently from the network on \d+ of 20 images", error)
+
+
+def test_a_mask_that_differs_fails(mask_model: MaskModel) -> None:
+    error = failure_of_check(nn.Sequential(mask_model.net, Reverse()), mask_model, "segmentation", 1)
+    assert re.search(r"image 0: .*\d+ of 400 pixels have another class", error)
+
+
+def test_a_failed_check_leaves_no_file(
+    tmp_path: Path, digits_model: DigitsModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net = OtherwiseInOnnx(digits_model.net, wrong).eval()
-    path = tmp_path / "wrong.onnx"
-    path.write_text("what stood there before")
-    named = [(f"image {i}", image) for i, image in enumerate(digit_images()[0][:20])]
-    with pytest.raises(ExportError, match=message) as raised:
-        export_onnx(net, digits_model.preprocess, DIGITS, path, images=named)
-    assert re.search(r"otherwise than the network on \d+ of 20 images", str(raised.value))
-    assert "No file was written" in str(raised.value)
-    assert [file.name for file in tmp_path.iterdir()] == ["wrong.onnx"]
-    assert path.read_text() == "what stood there before"
-
-
-def test_a_mask_that_differs_fails(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    net = OtherwiseInOnnx(nn.Conv2d(3, 4, 1), lambda logits: logits.flip(1)).eval()
-    images = smooth_images((20, 20))
-    with pytest.raises(ExportError, match=r"image 0: .*\d+ of 400 pixels have another class"):
-        export_onnx(
-            net,
-            Preprocess(height=16, width=16),
-            ("a", "b", "c", "d"),
-            tmp_path / "wrong.onnx",
-            images=images,
-            task="segmentation",
-        )
+    path = tmp_path / "kept.onnx"
+    path.write_text("the file before")
+    monkeypatch.setattr(onnx_file, "trace", lambda *_: onnx.load(digits_model.path))
+    net = nn.Sequential(digits_model.net, Reverse())
+    with pytest.raises(ExportError, match="No file was written"):
+        export_onnx(net, digits_model.preprocess, DIGITS, path, images=digit_images()[0][:5])
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.onnx"]
+    assert path.read_text() == "the file before"
 
 
 class ReadsItsInput(nn.Module):
@@ -220,7 +173,7 @@ MANY = tuple(map(str, range(257)))
 @pytest.mark.parametrize(
     ("net", "labels", "options", "message"),
     [
-        (nn.Flatten(), AB, {}, "answers 192 classes; expected 2, one a label"),
+        (nn.Flatten(), AB, {}, "answers 192 classes; expected 2, one per label"),
         (nn.Conv2d(3, 2, 8).double(), AB, {}, "holds torch.float64; expected float32"),
         (ReadsItsInput(), ("a", "b", "c"), {}, "cannot be written as ONNX: "),
         (
@@ -229,12 +182,17 @@ MANY = tuple(map(str, range(257)))
             {"task": "juggling"},
             "task 'juggling' cannot be exported; expected one of: ",
         ),
-        (nn.Conv2d(3, 257, 1), MANY, {"task": "segmentation"}, "a mask of uint8 tells at most 256"),
+        (
+            nn.Conv2d(3, 257, 1),
+            MANY,
+            {"task": "segmentation"},
+            "257 classes; segmentation allows at most 256",
+        ),
         (
             nn.Conv2d(3, 2, 1),
             AB,
             {"task": "segmentation", "preprocess": CROP},
-            "input.resize is 'crop'; a mask that covers the whole image needs 'squash'",
+            "input.resize is 'crop'; segmentation answers for the whole image, which needs 'squash'",
         ),
     ],
 )
@@ -251,7 +209,7 @@ def test_network_over_two_gibibytes() -> None:
     with torch.device("meta"):
         net = nn.Linear(2**15, 2**15 + 1)
     with pytest.raises(ExportError, match=r"takes 4\.0 GiB; one ONNX file holds less than 2 GiB"):
-        check_graph(Classifier(SQUARE, net), "classification", ("a", "b"))
+        check_graph(ExportGraph(SQUARE, net, find_task("classification")), ("a", "b"))
 
 
 def test_no_images_to_compare(tmp_path: Path, digits_model: DigitsModel) -> None:
@@ -259,11 +217,13 @@ def test_no_images_to_compare(tmp_path: Path, digits_model: DigitsModel) -> None
         export_onnx(digits_model.net, digits_model.preprocess, DIGITS, tmp_path / "no.onnx", images=[])
 
 
-def test_network_is_given_back_as_it_was(tmp_path: Path, digits: tuple[NDArray[np.uint8], object]) -> None:
+def test_network_is_given_back_as_it_was() -> None:
     net = nn.Sequential(nn.Conv2d(3, 10, 8), nn.BatchNorm2d(10), nn.Flatten())
     net.to(memory_format=torch.channels_last)[1].eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    export_onnx(net, SQUARE, DIGITS, tmp_path / "net.onnx", images=digits[0][:3])
+    with evaluation_mode(ExportGraph(SQUARE, net, find_task("classification"))) as graph:
+        assert not any(module.training for module in graph.modules())
+        graph(torch.from_numpy(digit_images()[0][:3]))
     assert [module.training for module in net] == [True, False, True]
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(parameter.requires_grad for parameter in net.parameters())
@@ -279,15 +239,6 @@ def test_file_is_one_valid_file_without_notes(digits_model: DigitsModel) -> None
     content = digits_model.path.read_bytes()
     assert b".py" not in content  # the exporter's stack traces name this machine's files
     assert b"torch" not in content
-
-
-def test_other_opset(
-    tmp_path: Path, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
-) -> None:
-    path = tmp_path / "model.onnx"
-    export_onnx(digits_model.net, digits_model.preprocess, DIGITS, path, images=digits[0][:2], opset=18)
-    assert onnx.load(path).opset_import[0].version == 18
-    assert read_metadata(path).labels == DIGITS
 
 
 def test_images_for_the_check_are_spread_over_the_split() -> None:

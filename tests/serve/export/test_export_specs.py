@@ -1,4 +1,4 @@
-"""Every small network of the zoo becomes a checked file, found by globbing."""
+"""Every small network of the zoo becomes a checked file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from serve import Predictor
 from serve.export import export_onnx
 from zoo.builder.network import build_network
 
-ROOT = Path(__file__).parents[2]
-SMALL = 3_000_000
+ROOT = Path(__file__).parents[3]
+SMALL = 500_000
 CLASSES = ("one", "two", "three")
 
 
 def small_specs() -> list[Path]:
-    """Declared specs of fewer than SMALL parameters."""
+    """Return the specs with fewer than SMALL parameters; those for pretraining have the same networks."""
     found = []
     for path in sorted((ROOT / "specs").rglob("*.yaml")):
         spec = zoo.read_spec(path)
-        if spec.layers is None:
+        if spec.layers is None or path.parent.name == "pretrain":
             continue
         net = build_network(spec).net
         if sum(parameter.numel() for parameter in net.parameters()) < SMALL:
@@ -35,7 +35,7 @@ SPECS = small_specs()
 
 
 def test_there_are_small_specs() -> None:
-    assert {"lenet5", "resnet20", "resnet_small", "mobilenet_small", "unet"} <= {path.stem for path in SPECS}
+    assert {"lenet5", "resnet20", "mobilenet_small", "unet"} <= {path.stem for path in SPECS}
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -49,7 +49,5 @@ def test_small_spec_exports(path: Path, tmp_path: Path) -> None:
     parity = export_onnx(net, preprocess, CLASSES, tmp_path / "model.onnx", task=spec.task, images=images)
     assert parity.images == len(images)
     predictor = Predictor(tmp_path / "model.onnx")
-    if spec.task == "segmentation":
-        assert predictor.mask(images[0]).shape == images[0].shape[:2]
-    else:
-        assert {label for label, _ in predictor(images[0])} == set(CLASSES)
+    assert {label for label, _ in predictor(images[0])} == set(CLASSES)
+    assert predictor.output(images[0]).shape == (images[0].shape[:2] if predictor.task.per_pixel else (3,))

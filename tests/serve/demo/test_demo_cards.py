@@ -10,25 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from digits_kit import DigitsModel, save_png
+from digits_kit import DigitsModel, MaskModel, save_png, smooth_images
 from numpy.typing import NDArray
-from torch import nn
 
-from finetune.transforms.preprocess import Preprocess
 from serve.artifact import Metadata
-from serve.cards import (
+from serve.demo.cards import (
     answer_card,
-    class_colours,
     empty_page,
     error_card,
     facts_card,
-    paint_mask,
     stack_cards,
 )
-from serve.export import export_onnx
-from serve.infer import Predictor
-from serve.runs import find_runs, open_run, score_text
+from serve.predictor import Predictor
+from serve.runs import find_runs, format_score, open_run
 
 ABOUT = Metadata("classification", ("<cat>", "dog"), "cats", "ab" * 32, metrics={"accuracy": 0.915})
 
@@ -75,9 +69,9 @@ def test_file_written_again_is_read_again(runs: Path, digits: tuple[NDArray[np.u
 
 
 def test_score_in_words() -> None:
-    assert score_text(ABOUT) == "accuracy 91.5%"
-    assert score_text(replace(ABOUT, metrics={})) == ""
-    assert score_text(replace(ABOUT, task="segmentation", metrics={"mean_iou": 0.5})) == "mean IoU 50.0%"
+    assert format_score(ABOUT) == "accuracy 91.5%"
+    assert format_score(replace(ABOUT, metrics={})) == ""
+    assert format_score(replace(ABOUT, task="segmentation", metrics={"mean_iou": 0.5})) == "mean IoU 50.0%"
 
 
 def test_names_are_escaped() -> None:
@@ -106,20 +100,10 @@ def test_facts_of_a_model() -> None:
     assert "and 988 more" in many
 
 
-def test_mask_is_painted_in_the_bars_colours() -> None:
-    picture = np.zeros((1, 3, 3), np.uint8)
-    painted = paint_mask(picture, np.array([[0, 1, 2]], np.uint8))
-    colours = class_colours(("sky", "sea", "land"))
-    for place, label in enumerate(("sky", "sea", "land")):
-        wanted = [int(part) // 2 for part in re.findall(r"\d+", colours[label])]
-        assert painted[0, place].tolist() == wanted
-    assert len(set(class_colours(tuple(map(str, range(50)))).values())) == 50
-
-
 def test_uploads_become_cards(
     tmp_path: Path, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
 ) -> None:
-    from serve.demo import answer_file
+    from serve.demo.page import answer_file
 
     predictor = Predictor(digits_model.path)
     card = answer_file(predictor, save_png(tmp_path / "a&b.png", digits[0][0]))
@@ -135,14 +119,10 @@ def test_uploads_become_cards(
     assert "Answers appear here." in stack_cards([])
 
 
-def test_segmentation_card_shows_the_mask(tmp_path: Path) -> None:
-    from serve.demo import answer_file
+def test_segmentation_card_shows_the_mask(tmp_path: Path, mask_model: MaskModel) -> None:
+    from serve.demo.page import answer_file
 
-    torch.manual_seed(0)
-    labels = ("sky", "sea", "land")
-    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    path = tmp_path / "mask.onnx"
-    preprocess = Preprocess(height=16, width=16)
-    export_onnx(nn.Conv2d(3, 3, 1).eval(), preprocess, labels, path, images=[image], task="segmentation")
-    card = answer_file(Predictor(path), save_png(tmp_path / "view.png", image))
-    assert all(f"background:{colour}" in card for colour in class_colours(labels).values())
+    predictor = Predictor(mask_model.path)
+    card = answer_file(predictor, save_png(tmp_path / "view.png", smooth_images((20, 30))[0]))
+    colours = predictor.task.colours(predictor.labels).values()
+    assert all(f"background:{colour}" in card for colour in colours)

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serve.parity import Expected, Parity, describe_failure, margin, measure_parity
+from serve.export.parity import Expected, describe_failure, measure_parity
+from serve.tasks import find_task
+from serve.tasks.comparison import Parity
+
+
+def lead(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much the best class leads in each row."""
+    best = np.sort(rows, axis=1)
+    return best[:, -1] - best[:, -2]
+
 
 LABELS = ("cat", "dog", "cow")
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -16,19 +25,19 @@ PICTURE = np.zeros((2, 2, 3), np.uint8)
 
 def measure(found: list[float], expected: list[float]) -> tuple[Parity, list[str]]:
     rows = np.array([expected], np.float32)
-    parity, bad = measure_parity(
+    parity, faults = measure_parity(
         artifact=lambda batch: np.array([found] * len(batch), np.float32),
-        network=lambda batch: Expected(rows.repeat(len(batch), 0), margin(rows, 1).repeat(len(batch), 0)),
+        network=lambda batch: Expected(rows.repeat(len(batch), 0), lead(rows).repeat(len(batch), 0)),
         images=[("a.jpg", PICTURE)],
-        task="classification",
+        task=find_task("classification"),
         labels=LABELS,
     )
-    return parity, [str(difference) for difference in bad]
+    return parity, [str(difference) for difference in faults]
 
 
 def test_equal_answers_pass() -> None:
-    parity, bad = measure([0.5, 0.3, 0.2], [0.5, 0.3, 0.2])
-    assert bad == []
+    parity, faults = measure([0.5, 0.3, 0.2], [0.5, 0.3, 0.2])
+    assert faults == []
     assert (parity.images, parity.compared, parity.max_probability_difference) == (1, 1, 0)
 
 
@@ -38,11 +47,11 @@ def test_probability_off_by_more_than_a_ten_thousandth_fails() -> None:
 
 
 def test_other_best_class_counts_only_where_the_best_was_clear() -> None:
-    parity, bad = measure([0.45004, 0.45005, 0.1], [0.45005, 0.45004, 0.1])
-    assert (parity.compared, parity.top1_differences, bad) == (0, 0, [])
-    parity, bad = measure([0.449, 0.451, 0.1], [0.451, 0.449, 0.1])
+    parity, faults = measure([0.45004, 0.45005, 0.1], [0.45005, 0.45004, 0.1])
+    assert (parity.compared, parity.top1_differences, faults) == (0, 0, [])
+    parity, faults = measure([0.449, 0.451, 0.1], [0.451, 0.449, 0.1])
     assert (parity.compared, parity.top1_differences) == (1, 1)
-    assert bad == ["a.jpg: off by 2.0e-03, 'cat' became 'dog'"]
+    assert faults == ["a.jpg: off by 2.0e-03, 'cat' became 'dog'"]
 
 
 @pytest.mark.parametrize("place", [0, 2])
@@ -50,16 +59,9 @@ def test_nan_fails_on_either_side(place: int) -> None:
     good = [0.5, 0.3, 0.2]
     broken = [value if i != place else float("nan") for i, value in enumerate(good)]
     for found, expected in ((broken, good), (good, broken), (broken, broken)):
-        parity, bad = measure(found, expected)
-        assert len(bad) == 1
+        parity, faults = measure(found, expected)
+        assert len(faults) == 1
         assert np.isnan(parity.max_probability_difference)
-
-
-def test_margin_is_between_the_two_best() -> None:
-    values: NDArray[np.float32] = np.array([[0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3]], np.float32)
-    assert margin(values, 1).tolist() == pytest.approx([0.2, 0])
-    assert margin(values.T, 0).tolist() == pytest.approx([0.2, 0])
-    assert margin(np.ones((4, 1), np.float32), 1).tolist() == [1, 1, 1, 1]
 
 
 def test_report_is_json_with_its_limits() -> None:
@@ -70,28 +72,50 @@ def test_report_is_json_with_its_limits() -> None:
 
 def test_masks_have_no_probabilities_to_compare() -> None:
     mask = np.zeros((1, 4, 6), np.uint8)
-    parity, bad = measure_parity(
+    parity, faults = measure_parity(
         artifact=lambda batch: mask,
         network=lambda batch: Expected(mask, np.ones(mask.shape, np.float32)),
         images=[("a.jpg", PICTURE)],
-        task="segmentation",
+        task=find_task("segmentation"),
         labels=LABELS,
     )
-    assert bad == []
+    assert faults == []
     assert parity.to_dict()["max_probability_difference"] is None
-    assert "probabilities" not in str(parity) and "the same class in every pixel" in str(parity)
+    assert "probabilities" not in find_task("segmentation").summary(parity)
 
 
 def test_failure_names_some_images_and_counts_the_rest() -> None:
     rows = np.array([[0.9, 0.1, 0.0]], np.float32)
-    parity, bad = measure_parity(
+    parity, faults = measure_parity(
         artifact=lambda batch: rows[:, ::-1].repeat(len(batch), 0),
-        network=lambda batch: Expected(rows.repeat(len(batch), 0), margin(rows, 1).repeat(len(batch), 0)),
+        network=lambda batch: Expected(rows.repeat(len(batch), 0), lead(rows).repeat(len(batch), 0)),
         images=((f"{i}.jpg", PICTURE) for i in range(70)),
-        task="classification",
+        task=find_task("classification"),
         labels=LABELS,
     )
-    text = describe_failure(parity, bad)
-    assert text.splitlines()[0] == "the exported model answers otherwise than the network on 70 of 70 images"
+    text = describe_failure(parity, faults)
+    assert (
+        text.splitlines()[0] == "the exported model answers differently from the network on 70 of 70 images"
+    )
     assert "  0.jpg: off by 9.0e-01, 'cat' became 'cow'" in text
     assert text.splitlines()[-1] == "  … and 65 more"
+
+
+def test_large_images_are_compared_one_by_one() -> None:
+    sizes: list[int] = []
+
+    def artifact(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        sizes.append(batch.size)
+        return np.array([[0.9, 0.1, 0.0]] * len(batch), np.float32)
+
+    rows = np.array([[0.9, 0.1, 0.0]], np.float32)
+    large = np.zeros((3024, 4032, 3), np.uint8)
+    parity, faults = measure_parity(
+        artifact=artifact,
+        network=lambda batch: Expected(rows.repeat(len(batch), 0), lead(rows).repeat(len(batch), 0)),
+        images=[("a.jpg", large), ("b.jpg", large), ("c.jpg", PICTURE)],
+        task=find_task("classification"),
+        labels=LABELS,
+    )
+    assert (parity.images, faults) == (3, [])
+    assert sizes[0] == sizes[1] == large.size

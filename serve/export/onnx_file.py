@@ -1,0 +1,156 @@
+"""Trace a network to ONNX, check the file against the network, and write it whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import finetune.tasks.base
+from serve.artifact import INPUT, Metadata, check_contract
+from serve.export.graphs import EXAMPLE_SHAPE, ExportError, ExportGraph, check_graph, evaluation_mode
+from serve.export.parity import NamedImage, describe_failure, measure_parity
+from serve.model import open_session
+from serve.tasks import find_task, task_names
+from serve.tasks.comparison import Parity
+
+Images: TypeAlias = Iterable[NamedImage | NDArray[np.uint8]]
+
+
+def export_onnx(
+    net: nn.Module,
+    preprocess: nn.Module,
+    labels: tuple[str, ...],
+    path: str | Path,
+    *,
+    images: Images,
+    task: str = "classification",
+    metadata: Metadata | None = None,
+    opset: int = 20,
+) -> Parity:
+    """Write `preprocess`, `net` and the task's last step as one ONNX file.
+
+    In: `net` takes what `preprocess` makes of uint8 (N, H, W, 3), and returns logits; `images` are real ones,
+    uint8 (H, W, 3), with or without a name. On failure nothing is written, and an existing file is kept.
+    Raises: ExportError if the file would answer differently from the network on one of `images`.
+    """
+    if task not in task_names():
+        raise ExportError(f"task {task!r} cannot be exported; expected one of: {', '.join(task_names())}")
+    named = _name_images(images)
+    first = next(named, None)
+    if first is None:
+        raise ExportError("no image to check the export on; expected at least one validation image")
+    with evaluation_mode(ExportGraph(preprocess, net, finetune.tasks.base.find_task(task))) as graph:
+        check_graph(graph, labels)
+        model = trace(graph, find_task(task).output.name, opset)
+        parity = check_parity(model, graph, labels, itertools.chain([first], named))
+    base = metadata or Metadata(task, labels, spec="", spec_sha256="")
+    write_model(model, replace(base, task=task, labels=labels, parity=parity.to_dict()), Path(path))
+    return parity
+
+
+def _name_images(images: Images) -> Iterator[NamedImage]:
+    for index, image in enumerate(images):
+        yield image if isinstance(image, tuple) else (f"image {index}", image)
+
+
+def trace(graph: ExportGraph, output: str, opset: int) -> onnx.ModelProto:
+    """Return the graph as ONNX, for any batch, height and width.
+
+    Raises: ExportError if the network does something that ONNX cannot express.
+    """
+    try:
+        with _silence_exporter():
+            program = torch.onnx.export(
+                graph,
+                (torch.zeros(EXAMPLE_SHAPE, dtype=torch.uint8),),
+                input_names=[INPUT.name],
+                output_names=[output],
+                dynamic_shapes=({0: "batch", 1: "height", 2: "width"},),
+                opset_version=opset,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter wraps every failure in its own, partly private classes
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ExportError(f"the network cannot be written as ONNX: {reason}") from error
+    assert program is not None
+    model = program.model_proto
+    _strip_notes(model)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the exporter wrote an invalid ONNX file: {error}") from error
+    return model
+
+
+def check_parity(
+    model: onnx.ModelProto, graph: ExportGraph, labels: tuple[str, ...], images: Iterable[NamedImage]
+) -> Parity:
+    """Return the result of the parity check. Raises: ExportError if the answers differ."""
+    session = open_session(model.SerializeToString())
+    parity, faults = measure_parity(
+        artifact=lambda batch: cast(NDArray[np.generic], session.run(None, {INPUT.name: batch})[0]),
+        network=lambda batch: graph.expected(torch.from_numpy(batch)),
+        images=images,
+        task=find_task(graph.task.name),
+        labels=labels,
+    )
+    if faults:
+        raise ExportError(
+            f"{describe_failure(parity, faults)}\nNo file was written. For a trained run, try another opset: "
+            "`python -m serve export RUN --opset 18`"
+        )
+    return parity
+
+
+def write_model(model: onnx.ModelProto, metadata: Metadata, path: Path) -> None:
+    """Write the file with its metadata, and open it as another app would before it gets its name."""
+    model.producer_name, model.producer_version = "graft", metadata.graft_version
+    onnx.helper.set_model_props(model, metadata.to_map())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(model.SerializeToString())
+        check_contract(open_session(str(temporary)))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _strip_notes(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes: stack traces with this machine's paths, half the size of a small file."""
+    for part in [model.graph, *model.functions]:
+        del part.metadata_props[:]
+        for item in [*part.node, *part.value_info]:
+            del item.metadata_props[:]
+            item.doc_string = ""
+    for value in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
+        del value.metadata_props[:]
+        value.doc_string = ""
+
+
+@contextlib.contextmanager
+def _silence_exporter() -> Iterator[None]:
+    """Suppress the exporter's warnings, log lines and progress, which are about its own internals."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

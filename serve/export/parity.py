@@ -1,0 +1,75 @@
+"""The parity check: does the exported file answer as the network does?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.model import batch_by_size
+from serve.tasks import Task
+from serve.tasks.comparison import CLEAR_MARGIN, MAX_PROBABILITY_DIFFERENCE, Difference, Parity
+
+SHOWN = 5
+
+Pixels: TypeAlias = NDArray[np.uint8]
+NamedImage: TypeAlias = tuple[str, Pixels]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the network answers for a batch.
+
+    `outputs` is what the file should give; `margins` is by how much the best class leads, in probability:
+    (batch,), or (batch, height, width) of a task that answers for each pixel.
+    """
+
+    outputs: NDArray[Any]
+    margins: NDArray[np.float32]
+
+
+def measure_parity(
+    artifact: Callable[[Pixels], NDArray[Any]],
+    network: Callable[[Pixels], Expected],
+    images: Iterable[NamedImage],
+    task: Task,
+    labels: Sequence[str],
+) -> tuple[Parity, list[Difference]]:
+    """Compare the file with the network on every image, in batches of equal size.
+
+    In: two functions of uint8 (batch, height, width, 3). Out: the result, and each difference too large.
+    """
+    start = time.perf_counter()
+    differences: list[Difference] = []
+    names: list[str] = []
+
+    def pixels() -> Iterator[Pixels]:
+        for name, image in images:
+            names.append(name)
+            yield image
+
+    for positions, batch in batch_by_size(pixels()):
+        actual, expected = artifact(batch), network(batch)
+        differences += [
+            task.compare(names[position], actual[i], expected.outputs[i], expected.margins[i], labels)
+            for i, position in enumerate(positions)
+        ]
+    parity = Parity.of(differences, time.perf_counter() - start)
+    return parity, [difference for difference in differences if not difference.allowed]
+
+
+def describe_failure(parity: Parity, faults: Sequence[Difference]) -> str:
+    """Name the images for which the file answers differently, and by how much."""
+    lines = [
+        f"the exported model answers differently from the network on {len(faults)} of {parity.images} images",
+        f"(allowed: probabilities within {MAX_PROBABILITY_DIFFERENCE:g}, and another best class only where "
+        f"the two best are within {CLEAR_MARGIN:g}):",
+        *(f"  {fault}" for fault in faults[:SHOWN]),
+    ]
+    if len(faults) > SHOWN:
+        lines.append(f"  … and {len(faults) - SHOWN} more")
+    return "\n".join(lines)

@@ -1,0 +1,149 @@
+"""Run a model file: arrays in, arrays out. The one place that opens an onnxruntime session."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from pixels import ImageError
+from serve.artifact import (
+    CHANNELS,
+    INPUT,
+    REMEDY,
+    ArtifactError,
+    Metadata,
+    check_contract,
+    check_pixels,
+    find_artifact,
+)
+from serve.tasks import Task, find_task
+
+PROVIDERS = ("CPUExecutionProvider",)
+MAX_BATCH = 32
+MAX_BATCH_PIXELS = 2**22
+"""A batch holds at most so many pixels, unless one image alone has more; they take about 60 bytes each."""
+
+
+class Model:
+    """A model file, ready to run. Safe to call from several threads.
+
+    `path` is a model.onnx or the folder of a run; `threads` is how many threads one call may use, by default
+    one for every core that this process may run on.
+
+    Raises: ArtifactError if the file is missing, damaged or not written by Graft.
+    """
+
+    def __init__(
+        self, path: str | Path, threads: int | None = None, providers: Sequence[str] = PROVIDERS
+    ) -> None:
+        self.path = find_artifact(path)
+        self._session, self.metadata = _open_file(self.path, session_options(threads), providers)
+        self.task: Task = find_task(self.metadata.task)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the output for a batch: of a classification model float32 (batch, classes), each row summing
+        to 1; of a segmentation model uint8 (batch, height, width), numbers that index the labels.
+
+        In: uint8 (batch, height, width, 3), RGB.
+        Raises: ImageError for an array of another shape or type, or one too large for the memory.
+        """
+        check_pixels(images, "batch, height, width, 3")
+        try:
+            output = self._session.run(None, {INPUT.name: np.ascontiguousarray(images)})[0]
+        except Exception as error:  # onnxruntime raises a different class for each kind of failure
+            count, height, width = images.shape[:3]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ImageError(
+                f"the model failed on {count} image(s) of {width}x{height} pixels, perhaps out of memory "
+                f"({reason})"
+            ) from error
+        return cast(NDArray[Any], output)
+
+
+def read_metadata(path: str | Path) -> Metadata:
+    """Return what a model file says about itself, without preparing it for inference.
+
+    Raises: ArtifactError if the file is missing, damaged or not written by Graft.
+    """
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _open_file(find_artifact(path), options, PROVIDERS)[1]
+
+
+def open_session(model: str | bytes, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
+    """Open an ONNX file, or its bytes, as `Model` does, without checking it."""
+    return ort.InferenceSession(model, options or session_options(), providers=list(PROVIDERS))
+
+
+def _open_file(
+    path: Path, options: ort.SessionOptions, providers: Sequence[str]
+) -> tuple[ort.InferenceSession, Metadata]:
+    options.log_severity_level = 4  # errors are raised; onnxruntime would print them as well
+    try:
+        session = ort.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # onnxruntime raises a different class for each kind of damage
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line.split(" : ")[-1].rpartition(" failed:")[2].rstrip(".")
+        raise ArtifactError(f"{path}: not a readable ONNX file ({reason}). {REMEDY}") from error
+    try:
+        return session, check_contract(session)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error.__cause__
+
+
+def session_options(threads: int | None = None) -> ort.SessionOptions:
+    """Return onnxruntime's options for one image or a small batch at a time on the CPU."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    # The arena would keep the memory of the largest image for good; without it, the speed is the same.
+    options.enable_cpu_mem_arena = False
+    # Waiting threads would spin otherwise, which slows down other work on a small machine or a server.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on, which a container or taskset may limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def batch_by_size(
+    images: Iterable[NDArray[np.uint8]], max_images: int = MAX_BATCH, max_pixels: int = MAX_BATCH_PIXELS
+) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
+    """Yield batches of images of equal size: their positions, and uint8 (batch, height, width, 3).
+
+    `images` are read as they are needed; at most `max_images` of them, or `max_pixels`, are held at a time.
+    """
+    held: list[tuple[int, NDArray[np.uint8]]] = []
+    pixels = 0
+    for item in enumerate(images):
+        size = item[1].size // CHANNELS
+        if held and (len(held) == max_images or pixels + size > max_pixels):
+            yield from _stack_by_size(held)
+            held, pixels = [], 0
+        held.append(item)
+        pixels += size
+    yield from _stack_by_size(held)
+
+
+def _stack_by_size(
+    images: list[tuple[int, NDArray[np.uint8]]],
+) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
+    groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = defaultdict(list)
+    for position, image in images:
+        groups[image.shape].append((position, image))
+    for group in groups.values():
+        arrays = [image for _, image in group]
+        yield [position for position, _ in group], arrays[0][None] if len(arrays) == 1 else np.stack(arrays)

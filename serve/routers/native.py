@@ -1,0 +1,128 @@
+"""Graft's own HTTP endpoints: images in, named answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from threading import BoundedSemaphore
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from pixels import ImageError
+from serve.codec import MAX_UPLOAD_PIXELS, encode_output, read_image
+from serve.model import usable_cores
+from serve.predictor import Predictor
+
+MAX_FILES = 32
+
+Models = Mapping[str, Predictor]
+
+
+class ModelSummary(BaseModel):
+    """One model in `GET /models`."""
+
+    name: str
+    task: str
+    classes: int
+    metrics: dict[str, Any]
+    created: str
+
+
+class FileResult(BaseModel):
+    """The answers for one uploaded file, best first, or the error."""
+
+    file: str
+    answers: list[dict[str, Any]] = []
+    error: str | None = None
+
+
+class Prediction(BaseModel):
+    """What `POST /predict` returns."""
+
+    model: str
+    task: str
+    results: list[FileResult]
+
+
+def native_router(models: Models) -> APIRouter:
+    """Return the endpoints for loaded models, the first of which answers if a request names none."""
+    router = APIRouter()
+    slots = BoundedSemaphore(usable_cores())  # more images at a time would take memory and be no faster
+
+    @router.get("/health")
+    def health() -> dict[str, object]:
+        """The server is running; how many models are loaded."""
+        return {"status": "ok", "models": len(models)}
+
+    @router.get("/models")
+    def list_models() -> list[ModelSummary]:
+        """The loaded models."""
+        return [summarise_model(name, predictor) for name, predictor in models.items()]
+
+    @router.get("/models/{name}")
+    def show_model(name: str) -> dict[str, object]:
+        """All metadata of one model."""
+        return {"name": name, **asdict(_find_model(models, name)[1].metadata)}
+
+    @router.post("/predict")
+    def predict(
+        files: Annotated[list[UploadFile], File(max_length=MAX_FILES)],
+        model: Annotated[str | None, Form()] = None,
+        top: Annotated[int, Form(ge=1)] = 5,
+    ) -> Prediction:
+        """The `top` best classes of each file; a file that is no image gets its own error."""
+        name, predictor = _find_model(models, model)
+        results = []
+        for file in files:
+            with slots:
+                results.append(_answer_file(predictor, file, top))
+        if all(result.error for result in results):
+            raise HTTPException(422, "; ".join(f"{result.file}: {result.error}" for result in results))
+        return Prediction(model=name, task=predictor.metadata.task, results=results)
+
+    @router.post("/output", response_class=Response)
+    def output(file: UploadFile, model: Annotated[str | None, Form()] = None) -> Response:
+        """The model's own output for one image: probabilities as JSON, a mask as a grey PNG of its size."""
+        _, predictor = _find_model(models, model)
+        try:
+            with slots:
+                content, media_type = encode_output(predictor.output(_read_upload(file)))
+        except ImageError as error:
+            raise HTTPException(422, f"{file.filename}: {error.reason}") from error
+        return Response(content, media_type=media_type)
+
+    return router
+
+
+def summarise_model(name: str, predictor: Predictor) -> ModelSummary:
+    """Return a model's line of `GET /models`."""
+    about = predictor.metadata
+    metrics = dict(about.metrics)
+    return ModelSummary(
+        name=name, task=about.task, classes=len(about.labels), metrics=metrics, created=about.created
+    )
+
+
+def _find_model(models: Models, name: str | None) -> tuple[str, Predictor]:
+    if name is None:
+        return next(iter(models.items()))
+    if name not in models:
+        raise HTTPException(404, f"no model {name!r}; expected one of: {', '.join(models)}")
+    return name, models[name]
+
+
+def _answer_file(predictor: Predictor, file: UploadFile, top: int) -> FileResult:
+    name = file.filename or "upload"
+    try:
+        answer = predictor(_read_upload(file))
+    except ImageError as error:
+        return FileResult(file=name, error=error.reason)
+    return FileResult(file=name, answers=predictor.task.to_json(answer[:top]))
+
+
+def _read_upload(file: UploadFile) -> NDArray[np.uint8]:
+    return read_image(file.file.read(), max_pixels=MAX_UPLOAD_PIXELS)

@@ -1,0 +1,53 @@
+"""Classification: one probability per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.tasks.base import Output, Task
+from serve.tasks.comparison import CLEAR_MARGIN, Difference, Parity
+
+
+class Classification(Task):
+    """The output is float32 (batch, classes); each row sums to 1."""
+
+    name = "classification"
+    output = Output("probabilities", "tensor(float)", 2)
+    score = ("accuracy", "accuracy")
+    value_name = "probability"
+
+    def values(self, output: NDArray[Any], _classes: int) -> NDArray[np.floating[Any]]:
+        """Return the probabilities."""
+        return output
+
+    def check_shape(self, shape: Sequence[int | str | None], labels: Sequence[str]) -> str:
+        """There must be one column per label."""
+        columns = shape[-1]
+        fits = not isinstance(columns, int) or columns == len(labels)
+        return "" if fits else f"{len(labels)} labels for {columns} classes"
+
+    def compare(
+        self,
+        name: str,
+        actual: NDArray[Any],
+        expected: NDArray[Any],
+        margin: NDArray[Any],
+        labels: Sequence[str],
+    ) -> Difference:
+        """Compare every probability, and the best class where it is clear."""
+        clear = bool(margin > CLEAR_MARGIN)
+        before, after = labels[int(expected.argmax())], labels[int(actual.argmax())]
+        fault = f"{before!r} became {after!r}" if clear and before != after else ""
+        return Difference(name, clear, float(np.abs(actual - expected).max()), fault)
+
+    def summary(self, parity: Parity) -> str:
+        """Give the number of equal classes and the largest difference."""
+        same = parity.compared - parity.top1_differences
+        return (
+            f"checked on {parity.images} validation images: the same class for {same} of {parity.compared} "
+            f"clear answers, probabilities within {parity.max_probability_difference:.1e}"
+        )

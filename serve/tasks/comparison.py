@@ -1,0 +1,68 @@
+"""The numbers of a parity check: how the answers of a model file differ from those of its network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+MAX_PROBABILITY_DIFFERENCE = 1e-4
+CLEAR_MARGIN = 1e-3
+"""The best class must be the same where the two best probabilities differ by more than this."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the file's answer for one image differs from the network's.
+
+    `clear`: the network's answer has a best class by more than the margin. `probability`: the largest
+    difference of a probability; None if the output holds none. `fault`: what is different where it must not
+    be, empty if nothing is.
+    """
+
+    name: str
+    clear: bool
+    probability: float | None
+    fault: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the difference is small enough; a NaN is not."""
+        small = self.probability is None or self.probability <= MAX_PROBABILITY_DIFFERENCE
+        return small and not self.fault
+
+    def __str__(self) -> str:
+        off = "" if self.probability is None else f"off by {self.probability:.1e}"
+        return f"{self.name}: {', '.join(filter(None, (off, self.fault)))}"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The result of a parity check on `images` images.
+
+    `compared` of them have a clear best class, and `top1_differences` of these have another one in the file.
+    `max_probability_difference` is None if the output holds no probabilities.
+    """
+
+    images: int
+    compared: int
+    max_probability_difference: float | None
+    top1_differences: int
+    seconds: float
+
+    @classmethod
+    def of(cls, differences: Sequence[Difference], seconds: float) -> Parity:
+        """Sum up the differences of all images."""
+        off = [one.probability for one in differences if one.probability is not None]
+        return cls(
+            images=len(differences),
+            compared=sum(one.clear for one in differences),
+            max_probability_difference=float(np.max(off)) if off else None,  # NaN if one of them is
+            top1_differences=sum(bool(one.fault) for one in differences),
+            seconds=round(seconds, 3),
+        )
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return the numbers with the limits that were applied, for the metadata and report.json."""
+        return asdict(self) | {"limit": MAX_PROBABILITY_DIFFERENCE, "margin": CLEAR_MARGIN}

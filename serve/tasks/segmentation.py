@@ -1,0 +1,65 @@
+"""Segmentation: the class of every pixel."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.tasks.base import Output, Task
+from serve.tasks.comparison import CLEAR_MARGIN, Difference, Parity
+
+GOLDEN_RATIO = 0.618034  # steps of this size round the colour circle keep neighbouring classes apart
+
+
+class Segmentation(Task):
+    """The output is a mask, uint8 (batch, height, width), the class number of each pixel of the image."""
+
+    name = "segmentation"
+    output = Output("mask", "tensor(uint8)", 3)
+    score = ("mean_iou", "mean IoU")
+    value_name = "share"
+    max_classes = 256
+    per_pixel = True
+
+    def values(self, output: NDArray[Any], classes: int) -> NDArray[np.floating[Any]]:
+        """Return each class's share of the pixels."""
+        return np.bincount(output.ravel(), minlength=classes) / np.float64(output.size)
+
+    def compare(
+        self,
+        name: str,
+        actual: NDArray[Any],
+        expected: NDArray[Any],
+        margin: NDArray[Any],
+        _labels: Sequence[str],
+    ) -> Difference:
+        """Compare the class of every pixel where it is clear."""
+        clear = margin > CLEAR_MARGIN
+        wrong = int(((actual != expected) & clear).sum())
+        fault = f"{wrong} of {actual.size} pixels have another class" if wrong else ""
+        if not np.isfinite(margin).all():
+            fault = "the network's probabilities are not finite"
+        return Difference(name, bool(clear.any()), None, fault)
+
+    def summary(self, parity: Parity) -> str:
+        """Give the number of images; a mask holds no probabilities."""
+        return f"checked on {parity.images} validation images: the same class for every clear pixel"
+
+    def draw(self, picture: NDArray[np.uint8], output: NDArray[Any]) -> NDArray[np.uint8]:
+        """Blend each class's colour half and half with the picture."""
+        palette = np.array([_rgb(number) for number in range(256)], np.uint8)
+        blend: NDArray[np.uint8] = ((picture.astype(np.uint16) + palette[output]) // 2).astype(np.uint8)
+        return blend
+
+    def colours(self, labels: Sequence[str]) -> Mapping[str, str]:
+        """Return the CSS colour of each class."""
+        return {label: "rgb({},{},{})".format(*_rgb(number)) for number, label in enumerate(labels)}
+
+
+def _rgb(number: int) -> tuple[int, int, int]:
+    red, green, blue = colorsys.hsv_to_rgb(number * GOLDEN_RATIO % 1, 0.65, 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
