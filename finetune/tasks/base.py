@@ -24,6 +24,7 @@ from finetune.tasks.answer import class_margin, class_probabilities, pixel_class
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torchmetrics import MetricCollection
 
 

@@ -67,7 +67,7 @@ def check_graph(graph: ExportGraph, labels: tuple[str, ...]) -> None:
     name = graph.task.name
     task = serve.tasks.find_task(name)
     rule = getattr(graph.preprocess, "rule", "squash")
-    if task.per_pixel and rule != "squash":
+    if task.dense and rule != "squash":
         raise ExportError(
             f"input.resize is {rule!r}; {name} answers for the whole image, which needs 'squash'"
         )

@@ -29,7 +29,7 @@ class Task(ABC):
     """One kind of answer that a model file can give.
 
     `score` is the metric to show and its title; `value_name` is the key of an answer's values in JSON.
-    `per_pixel`: the output has the size of the image, so preprocessing must keep the whole image.
+    `dense`: the output has a value for every pixel, so preprocessing must keep the whole image.
     """
 
     name: ClassVar[str]
@@ -37,7 +37,7 @@ class Task(ABC):
     score: ClassVar[tuple[str, str]]
     value_name: ClassVar[str]
     max_classes: ClassVar[int | None] = None
-    per_pixel: ClassVar[bool] = False
+    dense: ClassVar[bool] = False
 
     @abstractmethod
     def values(self, output: NDArray[Any], classes: int) -> NDArray[np.floating[Any]]:
@@ -86,11 +86,12 @@ class Task(ABC):
 _TASKS: dict[str, Task] = {}
 
 
-def register_task(task: Task) -> None:
-    """Add a task. Raises: ValueError if its name is taken."""
-    if task.name in _TASKS:
-        raise ValueError(f"task {task.name!r} is already registered")
-    _TASKS[task.name] = task
+def register(kind: type[Task]) -> type[Task]:
+    """Register a task under its name; a class decorator. Raises: ValueError if the name is taken."""
+    if kind.name in _TASKS:
+        raise ValueError(f"task {kind.name!r} is already registered")
+    _TASKS[kind.name] = kind()
+    return kind
 
 
 def find_task(name: str) -> Task:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.tasks.base import Output, Task
+from serve.tasks.base import Output, Task, register
 from serve.tasks.comparison import CLEAR_MARGIN, Difference, Parity
 
 
+@register
 class Classification(Task):
     """The output is float32 (batch, classes); each row sums to 1."""
 

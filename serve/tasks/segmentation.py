@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.tasks.base import Output, Task
+from serve.tasks.base import Output, Task, register
 from serve.tasks.comparison import CLEAR_MARGIN, Difference, Parity
 
 GOLDEN_RATIO = 0.618034  # steps of this size round the colour circle keep neighbouring classes apart
 
 
+@register
 class Segmentation(Task):
     """The output is a mask, uint8 (batch, height, width), the class number of each pixel of the image."""
 
@@ -23,7 +24,7 @@ class Segmentation(Task):
     score = ("mean_iou", "mean IoU")
     value_name = "share"
     max_classes = 256
-    per_pixel = True
+    dense = True
 
     def values(self, output: NDArray[Any], classes: int) -> NDArray[np.floating[Any]]:
         """Return each class's share of the pixels."""

@@ -13,13 +13,8 @@ from torch import nn
 import zoo
 from finetune.api import load_run, run
 from finetune.models.views import Views, crops, with_views
-<<<<<<< HEAD
 from finetune.transforms.defaults import flip_warning
-from serve.infer import Predictor
-=======
-from finetune.transforms.sides import warn_flips
 from serve import Predictor
->>>>>>> 5e5a271 (Serving is laid out by what it does: contract, model, codec, predictor, routers, demo, export; a task is one object on each side)
 
 QUICK: dict[str, object] = {
     **{"data.val": 0.3, "data.test": 0.6, "finetune.epochs": 1, "finetune.precision": "float32"},

@@ -50,4 +50,4 @@ def test_small_spec_exports(path: Path, tmp_path: Path) -> None:
     assert parity.images == len(images)
     predictor = Predictor(tmp_path / "model.onnx")
     assert {label for label, _ in predictor(images[0])} == set(CLASSES)
-    assert predictor.output(images[0]).shape == (images[0].shape[:2] if predictor.task.per_pixel else (3,))
+    assert predictor.output(images[0]).shape == (images[0].shape[:2] if predictor.task.dense else (3,))

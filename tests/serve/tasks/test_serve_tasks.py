@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from serve.tasks import find_task, register_task, task_names
+from serve.tasks import Segmentation, find_task, register, task_names
 
 LABELS = ("sky", "sea", "land")
 
@@ -42,5 +42,5 @@ def test_infinite_margins_of_a_mask_are_a_fault() -> None:
 
 def test_a_name_is_registered_once() -> None:
     with pytest.raises(ValueError, match="'segmentation' is already registered"):
-        register_task(find_task("segmentation"))
+        register(Segmentation)
     assert task_names() == ("classification", "segmentation")
