@@ -1,4 +1,4 @@
-"""Files of weights made by the tests themselves, and a server on this machine that they come from."""
+"""Small files of weights for tests, and a server on this machine to download them from."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ layers:
 
 
 class Small(nn.Sequential):
-    """The network that SMALL declares, made by hand."""
+    """The network that SMALL declares."""
 
     def __init__(self, classes: int = 4) -> None:
         super().__init__()
@@ -71,14 +71,14 @@ def sha256(path: Path) -> str:
 
 
 def use_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
-    """Make `folder` the place where downloads lie."""
+    """Make `folder` the folder of downloads."""
     folder.mkdir(exist_ok=True)
     monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
     return folder
 
 
 def forbid_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every attempt to open a connection or to resolve a name fail the test."""
+    """Fail the test at every attempt to open a connection or to resolve a name."""
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError(f"the network was asked: {args}")
@@ -89,10 +89,10 @@ def forbid_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Server:
-    """A server of a folder's files: its address, and what was asked of it."""
+    """A server of a folder's files: its address, and the requests that it got."""
 
     url: str
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -100,12 +100,12 @@ def serving(
     folder: Path, handler: type[SimpleHTTPRequestHandler] = SimpleHTTPRequestHandler
 ) -> Iterator[Server]:
     """Serve a folder on 127.0.0.1 while the block runs."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Noting(handler):  # type: ignore[misc, valid-type]
         def parse_request(self) -> bool:
             known: bool = super().parse_request()
-            asked.append(f"{self.command} {self.path}")
+            requests.append(f"{self.command} {self.path}")
             return known
 
         def log_message(self, *args: Any) -> None:  # noqa: ANN401
@@ -115,7 +115,7 @@ def serving(
     thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.server_port}", asked)
+        yield Server(f"http://127.0.0.1:{server.server_port}", requests)
     finally:
         server.shutdown()
         thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -74,32 +75,25 @@ def match_tensors(tensors: Mapping[str, Tensor], net: nn.Module, rules: Rules) -
     """Match the tensors of a file to those of a network. Raises WeightsError if renamed names collide."""
     found, targets = rename_keys(tensors, rules.rename), loadable_tensors(net)
     swapped = swapped_norms(found, targets, net) if rules.norms_by_choice else frozenset()
-    keys: dict[str, list[str]] = {}
+    keys: defaultdict[str, list[str]] = defaultdict(list)
     for key, target in targets.items():
         kind = "skipped" if _parent(key) in swapped else _classify(key, found.get(key), target, rules)
-        keys.setdefault(kind, []).append(key)
-    by_kind = {kind: tuple(found_keys) for kind, found_keys in keys.items()}
-    fresh, reshaped = by_kind.get("fresh", ()), by_kind.get("reshaped", ())
-    new_head = any(is_named(key, (rules.head,)) for key in fresh)
-    left = [key for key in found if key not in targets]
-    extra = [key for key in left if _parent(key) not in swapped]
-    extra = [key for key in extra if not (new_head and is_named(key, (rules.head,)))]
-    copied = [key for key in (*by_kind.get("loaded", ()), *reshaped) if key in found]
+        keys[kind].append(key)
+    new_head = any(is_named(key, (rules.head,)) for key in keys["fresh"])
+    for key in (key for key in found if key not in targets):
+        if _parent(key) in swapped:
+            keys["skipped"].append(key)
+        elif not (new_head and is_named(key, (rules.head,))):
+            keys["unexpected" if is_named(key, rules.allow_unexpected) else "unexpected key"].append(key)
+    copied = [key for key in (*keys["loaded"], *keys["reshaped"]) if key in found]
+    audited = {kind: tuple(keys[kind]) for kind in ("fresh", "missing", "unexpected", "reshaped", "skipped")}
     return Match(
         copies={key: found[key].reshape(targets[key].shape) for key in copied},
-        audit=Audit(
-            loaded=tuple(copied),
-            fresh=fresh,
-            missing=by_kind.get("missing", ()),
-            unexpected=tuple(key for key in extra if is_named(key, rules.allow_unexpected)),
-            reshaped=reshaped,
-            skipped=(*by_kind.get("skipped", ()), *(key for key in left if _parent(key) in swapped)),
-        ),
-        missing_keys=by_kind.get("missing key", ()),
-        unexpected_keys=tuple(key for key in extra if not is_named(key, rules.allow_unexpected)),
+        audit=Audit(loaded=tuple(copied), **audited),
+        missing_keys=tuple(keys["missing key"]),
+        unexpected_keys=tuple(keys["unexpected key"]),
         mismatched_keys=tuple(
-            f"{key} {_size(found[key])}, not {_size(targets[key])}"
-            for key in by_kind.get("mismatched key", ())
+            f"{key} {_size(found[key])}, not {_size(targets[key])}" for key in keys["mismatched key"]
         ),
     )
 

@@ -1,4 +1,4 @@
-"""`list`: the whole zoo with its sizes, every spec held against its facts, and mistakes told."""
+"""`list`: all specs with their sizes; every spec is checked against its facts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def listing() -> Listing:
 def run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> tuple[int, str]:
-    """Run `python -m zoo list` in this process, which has torch already; give its exit status and output."""
+    """Run `python -m zoo list` in this process; return exit status and output."""
     monkeypatch.setattr(sys, "argv", ["zoo", "list", *arguments])
     with pytest.raises(SystemExit) as caught:
         command.main()
@@ -45,12 +45,12 @@ def folder_of(tmp_path: Path, *facts: int) -> str:
     return str(tmp_path)
 
 
-def test_all_specs_hold_their_facts(listing: Listing) -> None:
+def test_no_fact_of_the_zoo_is_violated(listing: Listing) -> None:
     assert listing.errors == ()
     assert listing.mistakes == ()
 
 
-def test_all_specs_are_listed_and_recipes_are_not(listing: Listing) -> None:
+def test_specs_are_listed_and_recipes_are_not(listing: Listing) -> None:
     files = {path for path in ROOT.glob("specs/**/*.yaml") if path.parent.name != "pretrain"}
     assert {listed.path for listed in listing.specs} == files
     assert len(files) > 20
@@ -87,7 +87,7 @@ def test_published_sizes(name: str, params: int, year: int, listing: Listing) ->
     assert (listed.params, listed.year, listed.has_facts) == (params, year, True)
 
 
-def test_the_document_holds_the_table(listing: Listing) -> None:
+def test_the_document_has_the_table(listing: Listing) -> None:
     assert as_markdown(listing) in (ROOT / "docs" / "zoo.md").read_text()
 
 
@@ -104,7 +104,7 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     ]
 
 
-def test_available_weights_are_told_and_those_to_fetch_in_brackets(
+def test_weights_that_are_not_available_are_in_brackets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here.pth").write_bytes(b"weights")
@@ -117,7 +117,7 @@ def test_available_weights_are_told_and_those_to_fetch_in_brackets(
     assert "python -m zoo pull SPEC" in printed
 
 
-def test_violated_fact_is_told(
+def test_a_violated_fact_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status, printed = run(capsys, monkeypatch, folder_of(tmp_path, 386, 387))
@@ -131,7 +131,7 @@ def test_violated_fact_is_told(
     assert "".join(told.split()) in "".join(printed.split())  # a long path is folded
 
 
-def test_violated_fact_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_violated_fact_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(force_terminal=True, width=200, color_system="standard")
     monkeypatch.setattr("zoo.describe.listing.make_console", lambda: console)
     with console.capture() as captured:
@@ -142,7 +142,7 @@ def test_violated_fact_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "params: expected 1, found 386" in red[1]
 
 
-def test_broken_spec_is_told_and_the_others_are_listed(
+def test_a_broken_spec_is_reported_and_the_others_are_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of(tmp_path, 386)

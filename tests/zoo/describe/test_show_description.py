@@ -1,4 +1,4 @@
-"""`python -m zoo describe`: tables for people, JSON and Markdown for the rest."""
+"""`python -m zoo describe`: a table, JSON or Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    """Run `python -m zoo` in this process, which has torch already; give what it prints."""
+    """Run `python -m zoo` in this process; return its output."""
     monkeypatch.setattr(sys, "argv", ["zoo", *arguments])
     with pytest.raises(SystemExit) as caught:
         command.main()
@@ -27,7 +27,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
     return captured.out
 
 
-def test_json_holds_every_number(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_has_every_number(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     printed = run(capsys, monkeypatch, "describe", "resnet18", "--format", "json", "--set", "classes=7")
     data = json.loads(printed)
     assert data["params"] == sum(layer["params"] for layer in data["layers"]) == 11_689_512 - 993 * 513
@@ -70,7 +70,7 @@ def test_table_of_100_columns_cuts_nothing_off(
     assert f"{description.stages[-1]}: stage {len(description.stages)} of" in printed
 
 
-def test_table_says_what_was_changed(
+def test_the_table_has_the_changes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change = "choices.norm=group_norm"
@@ -94,7 +94,7 @@ def test_markdown_is_a_table_of_all_layers(
     assert "| fc3 | linear (head) | 84 to 10 | 10 | 850 | 840 |" in table
 
 
-def test_facts_that_do_not_hold_are_told() -> None:
+def test_violated_facts() -> None:
     spec = zoo.read_spec("lenet5")
     assert violated_facts(describe(spec)) == []
     wrong = zoo.read_spec(
@@ -116,7 +116,7 @@ def test_facts_that_do_not_hold_are_told() -> None:
     ]
 
 
-def test_facts_of_a_module_are_those_of_all_below_it() -> None:
+def test_facts_of_a_module_include_its_children() -> None:
     spec = zoo.read_spec("resnet18", {"facts.params_of": {"layer1": 147_968, "layer1.1": 73_984}})
     assert violated_facts(describe(spec)) == []
 

@@ -1,4 +1,4 @@
-"""Cards: what is said of weights, beside them."""
+"""Cards: the descriptions of weights next to their files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_card_is_read_as_it_was_written(weights: Path) -> None:
+def test_a_card_is_written_and_read(weights: Path) -> None:
     assert card_path(weights).name == "small.card.yaml"
     assert find_card(weights) == card(sha256(weights))
     assert [path.name for path in weights.parent.glob(".*")] == []
@@ -64,7 +64,7 @@ def test_a_file_without_a_card_has_none(tmp_path: Path) -> None:
     assert find_card(tmp_path / "other.safetensors") is None
 
 
-def test_a_card_with_mistakes_tells_them_all(weights: Path) -> None:
+def test_all_mistakes_in_a_card_are_reported(weights: Path) -> None:
     path = card_path(weights)
     text = path.read_text().replace("params: 196", "parms: 196").replace("top1: 0.5812", "top1: 58.12")
     path.write_text(text)
@@ -75,7 +75,7 @@ def test_a_card_with_mistakes_tells_them_all(weights: Path) -> None:
     assert "score.top1: found the number 58.12" in str(caught.value)
 
 
-def test_a_card_gives_the_weights_their_facts(weights: Path) -> None:
+def test_weights_are_described_by_their_card(weights: Path) -> None:
     spec = zoo.read_spec(small_spec(weights.parent, "mine: {file: small.safetensors}"))
     _, origin = zoo.load(spec, weights="mine")
     assert origin is not None
@@ -85,7 +85,7 @@ def test_a_card_gives_the_weights_their_facts(weights: Path) -> None:
     assert card_of(spec, "mine") == card(sha256(weights))
 
 
-def test_the_hash_on_the_card_is_held(weights: Path) -> None:
+def test_the_file_must_have_the_hash_of_its_card(weights: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
@@ -93,7 +93,7 @@ def test_the_hash_on_the_card_is_held(weights: Path) -> None:
         zoo.load(small_spec(weights.parent, "mine: {file: small.safetensors}"), weights="mine")
 
 
-def test_an_activation_other_than_the_card_s_warns(weights: Path) -> None:
+def test_an_activation_that_differs_from_the_card_warns(weights: Path) -> None:
     path = small_spec(weights.parent, "mine: {file: small.safetensors}")
     path.write_text(path.read_text().replace("act: relu", "act: gelu"))
     _, origin = zoo.load(path, weights="mine")
@@ -101,7 +101,7 @@ def test_an_activation_other_than_the_card_s_warns(weights: Path) -> None:
     assert "choices.act is gelu, but these weights were trained with relu" in origin.audit.warnings[0]
 
 
-def test_weights_in_the_box_are_found_by_name_from_anywhere(
+def test_shipped_weights_are_found_from_any_folder(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box, elsewhere = tmp_path / "box", tmp_path / "elsewhere"
@@ -117,7 +117,7 @@ def test_weights_in_the_box_are_found_by_name_from_anywhere(
     assert origin.sha256 == sha256(box / "small.safetensors")
 
 
-def test_a_card_is_shown_with_everything_on_it(weights: Path) -> None:
+def test_every_field_of_a_card_is_shown(weights: Path) -> None:
     shown = words(render_card(card()))
     for part in (
         "small",
@@ -137,7 +137,7 @@ def test_a_card_is_shown_with_everything_on_it(weights: Path) -> None:
     assert row.split()[1:-1] == ["conv", "2", "1.000", "0.500", "1"]
 
 
-def test_weights_without_a_card_are_shown_by_what_their_publisher_tells(weights: Path) -> None:
+def test_weights_without_a_card_are_shown_as_their_publisher_describes_them(weights: Path) -> None:
     spec = zoo.read_spec(
         small_spec(
             weights.parent,
@@ -155,7 +155,7 @@ def test_weights_without_a_card_are_shown_by_what_their_publisher_tells(weights:
     assert "no weights are declared" in words(render_weights(zoo.read_spec("lenet5")))
 
 
-def test_a_card_is_not_shown_of_a_damaged_or_missing_file(weights: Path) -> None:
+def test_the_card_of_a_damaged_or_missing_file_is_not_shown(weights: Path) -> None:
     spec = zoo.read_spec(small_spec(weights.parent, "mine: {file: small.safetensors}"))
     weights.write_bytes(weights.read_bytes()[:-1])
     shown = " ".join(words(render_weights(spec)).replace("│", "").split())

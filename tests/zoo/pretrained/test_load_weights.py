@@ -1,4 +1,4 @@
-"""Weights into networks: what is loaded is what was saved, and what is not is told."""
+"""Load weights into networks: which tensors are loaded, and what is reported about the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def saved(folder: Path, state: object, name: str = "small.pth", *, zipped: bool 
     return path
 
 
-def answers(net: torch.nn.Module) -> Tensor:
+def outputs(net: torch.nn.Module) -> Tensor:
     with torch.no_grad():
         return net.eval()(IMAGES)
 
@@ -42,13 +42,13 @@ def answers(net: torch.nn.Module) -> Tensor:
     ("name", "zipped"),
     [("small.pth", True), ("small.pt", False), ("small.safetensors", True), ("small", True)],
 )
-def test_a_file_in_any_format_gives_the_same_answers(tmp_path: Path, name: str, zipped: bool) -> None:
+def test_every_format_gives_the_same_outputs(tmp_path: Path, name: str, zipped: bool) -> None:
     state = small_state()
     saved(tmp_path, state, name, zipped=zipped)
     net, origin = zoo.load(small_spec(tmp_path, f"mine: {{file: {name}}}"), weights="mine")
     original = Small()
     original.load_state_dict(state)
-    assert torch.equal(answers(net), answers(original))
+    assert torch.equal(outputs(net), outputs(original))
     assert origin is not None
     assert origin.sha256 == sha256(tmp_path / name)
     assert set(origin.audit.loaded) == set(state)
@@ -64,7 +64,7 @@ def test_a_file_in_any_format_gives_the_same_answers(tmp_path: Path, name: str, 
         ("model", "_orig_mod.module."),
     ],
 )
-def test_a_checkpoint_is_opened_and_its_wrappers_taken_off(tmp_path: Path, key: str, wrappers: str) -> None:
+def test_weights_nested_in_a_checkpoint_are_found(tmp_path: Path, key: str, wrappers: str) -> None:
     state = {f"{wrappers}{name}": tensor for name, tensor in small_state().items()}
     saved(tmp_path, {"epoch": 3, key: state})
     net, _ = zoo.load(small_spec(tmp_path, "mine: {file: small.pth}"), weights="mine")
@@ -79,7 +79,7 @@ def test_half_precision_becomes_float32(tmp_path: Path) -> None:
     assert torch.equal(net.state_dict()["conv.weight"], halves["conv.weight"].float())
 
 
-def test_other_classes_keep_the_trunk_and_leave_the_head_to_the_seed(tmp_path: Path) -> None:
+def test_with_other_classes_only_the_head_is_not_loaded(tmp_path: Path) -> None:
     state = small_state()
     saved(tmp_path, state)
     spec = small_spec(tmp_path, "mine: {file: small.pth, classes: 4}")
@@ -90,24 +90,24 @@ def test_other_classes_keep_the_trunk_and_leave_the_head_to_the_seed(tmp_path: P
     assert origin.classes == 4
     assert torch.equal(net.state_dict()["conv.weight"], state["conv.weight"])
     assert torch.equal(net.state_dict()["fc.weight"], fresh.state_dict()["fc.weight"])
-    assert answers(net).shape == (2, 7)
+    assert outputs(net).shape == (2, 7)
 
 
-def test_a_file_without_a_head_leaves_it_fresh(tmp_path: Path) -> None:
+def test_a_head_that_the_file_lacks_keeps_its_initial_values(tmp_path: Path) -> None:
     saved(tmp_path, {name: t for name, t in small_state().items() if not name.startswith("fc")})
     _, origin = zoo.load(small_spec(tmp_path, "mine: {file: small.pth}"), weights="mine")
     assert origin is not None
     assert origin.audit.fresh == ("fc.weight", "fc.bias")
 
 
-def test_counters_that_old_files_lack_do_not_matter(tmp_path: Path) -> None:
+def test_batch_counters_may_be_missing(tmp_path: Path) -> None:
     saved(tmp_path, {name: t for name, t in small_state().items() if "num_batches" not in name})
     _, origin = zoo.load(small_spec(tmp_path, "mine: {file: small.pth}"), weights="mine")
     assert origin is not None
     assert origin.audit.missing == ()
 
 
-def test_rename_reshape_and_what_is_allowed_by_name(tmp_path: Path) -> None:
+def test_rename_reshape_and_allowed_keys(tmp_path: Path) -> None:
     state = small_state()
     state["body.0.weight"] = state.pop("conv.weight").reshape(6, 27)
     state["helper.weight"] = torch.ones(2)
@@ -125,14 +125,14 @@ def test_rename_reshape_and_what_is_allowed_by_name(tmp_path: Path) -> None:
     assert torch.equal(net.state_dict()["conv.weight"].reshape(6, 27), state["body.0.weight"])
 
 
-def test_renaming_two_tensors_to_one_name_is_refused(tmp_path: Path) -> None:
+def test_renaming_two_tensors_to_one_name_is_an_error(tmp_path: Path) -> None:
     saved(tmp_path, small_state())
     spec = small_spec(tmp_path, "mine: {file: small.pth, rename: {fc: conv}}")
     with pytest.raises(WeightsError, match=r"same name: conv\.weight"):
         zoo.load(spec, weights="mine")
 
 
-def test_a_file_for_another_network_names_what_does_not_fit(tmp_path: Path) -> None:
+def test_a_file_for_another_network_is_an_error_with_the_keys(tmp_path: Path) -> None:
     state = small_state() | {"layer9.weight": torch.ones(3)}
     state["conv.weight"] = torch.ones(8, 3, 3, 3)
     del state["norm.bias"]
@@ -151,7 +151,7 @@ def test_a_file_for_another_network_names_what_does_not_fit(tmp_path: Path) -> N
     assert not isinstance(caught.value, zoo.WeightsUnavailableError)
 
 
-def test_an_unknown_name_is_told_before_anything_is_built(tmp_path: Path) -> None:
+def test_an_unknown_name_is_an_error(tmp_path: Path) -> None:
     spec = small_spec(tmp_path, "imagenet: {torchvision: ResNet18_Weights.IMAGENET1K_V1}")
     for ask in (zoo.load, zoo.build):
         with pytest.raises(WeightsError, match=r"unknown weights 'imagnet'\n.*did you mean 'imagenet'"):
@@ -168,7 +168,7 @@ def test_an_unknown_name_is_told_before_anything_is_built(tmp_path: Path) -> Non
         ("url: 'https://example.org/x.pth'", "no sha256"),
     ],
 )
-def test_weights_that_no_publisher_has_are_told_with_the_nearest(
+def test_weights_unknown_to_their_publisher_are_an_error_with_the_nearest_name(
     tmp_path: Path, entry: str, message: str
 ) -> None:
     with pytest.raises(WeightsError, match=message) as caught:
@@ -176,7 +176,7 @@ def test_weights_that_no_publisher_has_are_told_with_the_nearest(
     assert not isinstance(caught.value, zoo.WeightsUnavailableError)
 
 
-def test_old_densenet_names_come_as_a_download_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_densenet_keys_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         original = torchvision.models.densenet121(num_classes=10)
@@ -219,7 +219,7 @@ def test_old_densenet_names_come_as_a_download_does(tmp_path: Path, monkeypatch:
     assert origin.origin.startswith("torchvision DenseNet121_Weights.IMAGENET1K_V1, https://")
 
 
-def test_torch_s_random_numbers_are_left_alone(tmp_path: Path) -> None:
+def test_loading_does_not_change_the_random_state(tmp_path: Path) -> None:
     saved(tmp_path, small_state())
     spec = small_spec(tmp_path, "mine: {file: small.pth}")
     before = torch.random.get_rng_state()
@@ -227,7 +227,7 @@ def test_torch_s_random_numbers_are_left_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_file_is_found_from_a_run_folder_too(tmp_path: Path) -> None:
+def test_a_file_is_found_from_a_copy_of_the_spec(tmp_path: Path) -> None:
     saved(tmp_path, small_state())
     spec = zoo.read_spec(small_spec(tmp_path, "mine: {file: small.pth}"))
     elsewhere = tmp_path / "runs" / "one"
@@ -236,7 +236,7 @@ def test_a_file_is_found_from_a_run_folder_too(tmp_path: Path) -> None:
     assert zoo.available_weights(zoo.read_spec(elsewhere / "spec.yaml")) == ("mine",)
 
 
-def test_weights_tell_the_input_unless_the_spec_does(tmp_path: Path) -> None:
+def test_trained_input_leaves_out_what_the_spec_sets(tmp_path: Path) -> None:
     entry = "mine: {file: x.pth, input: {height: 32, width: 32, resize: pad, mean: [0.1, 0.2, 0.3]}}"
     spec = zoo.read_spec(small_spec(tmp_path, entry))
     trained = zoo.trained_input(spec, "mine")
@@ -246,14 +246,14 @@ def test_weights_tell_the_input_unless_the_spec_does(tmp_path: Path) -> None:
     assert zoo.trained_input(spec, "mine").resize is None
 
 
-def test_torchvision_and_timm_tell_their_input() -> None:
+def test_trained_input_of_torchvision_and_timm() -> None:
     spec = zoo.read_spec("resnet18", {"weights.timm": {"timm": "resnet18.a1_in1k"}})
     theirs = zoo.trained_input(spec, "imagenet1k_v1")
     assert (theirs.resize, theirs.mean, theirs.std) == ("crop", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert zoo.trained_input(spec, "timm").std == [0.229, 0.224, 0.225]
 
 
-def test_a_spec_s_entries_say_what_they_are(tmp_path: Path) -> None:
+def test_an_entry_has_one_source(tmp_path: Path) -> None:
     document = yaml.safe_load(SMALL.format(weights="  a: {file: x.pth, url: y}"))
     path = tmp_path / "two.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")

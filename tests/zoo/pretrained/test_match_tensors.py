@@ -1,4 +1,4 @@
-"""Every entry of weights that a spec of the zoo declares fits its network, held on the meta device."""
+"""Every entry of weights that a spec of the zoo declares fits its network, checked on the meta device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.spec.inherit import SPECS
 
 
 def read_header(path: Path) -> Mapping[str, zoo.WeightsEntry]:
-    """Give what a spec of layers declares; those of other libraries' networks are held elsewhere."""
+    """Return the weights of a spec with layers; those of other libraries' networks are tested elsewhere."""
     return {} if "model: {" in path.read_text() else zoo.read_spec(path).weights
 
 
@@ -35,7 +35,7 @@ BUILT_LATER = {"fcn8s", "fcn16s", "fcn32s"}  # parts that VGG16 has not
 
 
 def published(spec: zoo.Spec, name: str) -> tuple[nn.Module, dict[str, Tensor]]:
-    """Give the publisher's network and its tensors under the names that the published file has."""
+    """Return the publisher's network and its tensors under the names in the published file."""
     source = find_source(spec, name)
     assert source.reference is not None
     reference = source.reference()
@@ -57,7 +57,7 @@ def test_there_are_entries_to_test() -> None:
 
 
 @pytest.mark.parametrize(("stem", "name"), CASES)
-def test_what_is_published_fits(stem: str, name: str) -> None:
+def test_published_weights_fit(stem: str, name: str) -> None:
     spec = zoo.read_spec(stem, CHANGES.get(name, {}))
     net = build_network(spec).net
     _, tensors = published(spec, name)
@@ -82,14 +82,14 @@ def test_other_classes_leave_every_head_fresh(stem: str, name: str) -> None:
     assert heads == ({"fc"} if stem == "resnet18" else {"classifier.4", "aux_classifier.4"})
 
 
-def test_weights_for_a_norm_that_was_not_chosen_are_refused() -> None:
+def test_weights_for_another_norm_do_not_fit() -> None:
     spec = zoo.read_spec("vgg11")
     net = build_network(spec).net
     _, tensors = published(spec, "imagenet1k_bn_v1")
     assert not match_tensors(tensors, net, rules_for(spec, net, "imagenet1k_bn_v1", 1000)).fits
 
 
-def test_a_reference_leaves_torch_s_random_numbers_alone() -> None:
+def test_a_reference_does_not_change_the_random_state() -> None:
     before = torch.random.get_rng_state()
     published(zoo.read_spec("resnet18"), "imagenet1k_v1")
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""`python -m zoo pull`: weights fetched ahead."""
+"""`python -m zoo pull`: weights downloaded in advance."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
-def test_pull_fetches_every_entry_once(
+def test_pull_downloads_every_entry_once(
     tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(published) as server:
@@ -47,20 +47,20 @@ def test_pull_fetches_every_entry_once(
         assert run(monkeypatch, str(spec)) == 0
         first = capsys.readouterr().out.splitlines()
         assert run(monkeypatch, str(spec)) == 0
-        assert server.asked == ["GET /one.pth", "GET /two.pth"]
+        assert server.requests == ["GET /one.pth", "GET /two.pth"]
     digest = sha256(published / "one.pth")
     home = tmp_path / "cache" / f"one-{digest[:8]}.pth"
     assert first[0] == f"one: downloaded: {home} (0.0 MB, sha256 {digest})"
     assert "two: already here" in capsys.readouterr().out
 
 
-def test_pull_fetches_one_entry(tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_downloads_one_entry(tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(published) as server:
         assert run(monkeypatch, str(spec_of(tmp_path, published, server.url)), "--weights", "two") == 0
-        assert server.asked == ["GET /two.pth"]
+        assert server.requests == ["GET /two.pth"]
 
 
-def test_pull_puts_a_damaged_file_right(tmp_path: Path, published: Path) -> None:
+def test_pull_replaces_a_damaged_file(tmp_path: Path, published: Path) -> None:
     with serving(published) as server:
         spec = read_spec(spec_of(tmp_path, published, server.url))
         file = next(pull(spec, ("one",))).file
@@ -70,14 +70,14 @@ def test_pull_puts_a_damaged_file_right(tmp_path: Path, published: Path) -> None
     assert sha256(file) == again.sha256 == sha256(published / "one.pth")
 
 
-def test_pull_without_a_network_says_so_and_exits_2(
+def test_pull_without_a_network_exits_with_2(
     tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, str(spec_of(tmp_path, published, "http://127.0.0.1:9"))) == 2
     assert "these weights are not on this machine" in capsys.readouterr().err
 
 
-def test_pull_refuses_a_damaged_file_that_comes_from_nowhere(
+def test_pull_refuses_a_damaged_local_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save(small_state(), tmp_path / "small.pth")
@@ -86,7 +86,7 @@ def test_pull_refuses_a_damaged_file_that_comes_from_nowhere(
     assert "damaged, or not the file" in capsys.readouterr().err
 
 
-def test_pull_of_nothing_is_told(
+def test_pull_without_declared_weights_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "lenet5") == 2

@@ -1,4 +1,4 @@
-"""Files that cannot be trusted: each fault has its own message, and no code runs."""
+"""Files of weights that are damaged or not safe: each has its own message, and no code runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make(folder: Path, name: str) -> Path:
 
 
 def fault_of(folder: Path, monkeypatch: pytest.MonkeyPatch, path: Path, known: str = "") -> str:
-    """Load a file as a spec's weights; give what is said of it."""
+    """Load a file as a spec's weights; return the error message."""
     use_folder(monkeypatch, folder / "cache")
     digest = f", sha256: '{known}'" if known else ""  # unquoted, one that begins with 0b reads as a number
     entry = f"mine: {{file: {path.name}{digest}}}"
@@ -43,7 +43,7 @@ def fault_of(folder: Path, monkeypatch: pytest.MonkeyPatch, path: Path, known: s
 
 
 @pytest.mark.parametrize("name", [ZIPPED, LEGACY, SAFE])
-def test_a_wrong_hash_tells_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_wrong_hash_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = make(tmp_path, name)
     found, size = sha256(path), path.stat().st_size
     assert fault_of(tmp_path, monkeypatch, path, "0123456789abcdef") == (
@@ -64,7 +64,7 @@ def test_one_flipped_bit_is_a_wrong_hash(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 @pytest.mark.parametrize("name", [ZIPPED, LEGACY, SAFE])
-def test_a_truncated_file_is_called_so(
+def test_a_truncated_file_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, share: float
 ) -> None:
     path = make(tmp_path, name)
@@ -93,7 +93,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not trace.exists()
 
 
-def test_a_whole_network_pickled_is_code_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickled_network_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "net.pth"
     torch.save(torch.nn.Linear(2, 2), path)
     assert "a pickle that would run code (torch.nn.modules" in fault_of(tmp_path, monkeypatch, path)
@@ -114,7 +114,7 @@ def test_code_in_a_plain_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.M
         (b"PK\x03\x04 and nothing that a zip has", "truncated"),
     ],
 )
-def test_what_is_no_file_of_weights_is_called_so(
+def test_other_files_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
 ) -> None:
     path = tmp_path / "small.pth"
@@ -123,7 +123,7 @@ def test_what_is_no_file_of_weights_is_called_so(
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3, "loss": 0.5}, [1, 2], torch.ones(2)])
-def test_a_checkpoint_without_tensors_by_name_is_called_so(
+def test_a_checkpoint_without_named_tensors_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
 ) -> None:
     path = tmp_path / "small.pth"
@@ -131,7 +131,7 @@ def test_a_checkpoint_without_tensors_by_name_is_called_so(
     assert "contains no named tensors" in fault_of(tmp_path, monkeypatch, path)
 
 
-def test_damaged_pickles_never_raise_anything_else(tmp_path: Path) -> None:
+def test_damaged_pickles_raise_only_weights_errors(tmp_path: Path) -> None:
     content = make(tmp_path, LEGACY).read_bytes()
     generator = torch.Generator().manual_seed(0)
     path, read, refused = tmp_path / "damaged.pth", 0, 0

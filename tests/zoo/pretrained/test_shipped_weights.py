@@ -1,4 +1,4 @@
-"""The weights in the box: what their cards say is so, and specs start from them without a network."""
+"""The weights that Graft ships: their cards are correct, and specs load them without a network."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def card(request: pytest.FixtureRequest) -> Card:
     return read_card(path)
 
 
-def test_there_are_weights_in_the_box() -> None:
+def test_there_are_shipped_weights() -> None:
     assert {path.name for path in CARDS} >= {"resnet_small.card.yaml", "resnet_tiny.card.yaml"}
 
 
-def test_the_file_is_the_cards(card: Card) -> None:
+def test_the_file_has_the_hash_and_dtype_of_its_card(card: Card) -> None:
     path = SHIPPED / f"{card.name}.safetensors"
     assert sha256_of(path) == card.sha256
     assert path.stat().st_size <= LARGEST_MIB * 2**20
@@ -72,7 +72,7 @@ def test_describe_prints_the_card(card: Card) -> None:
 
 
 @NEEDS_IMAGES
-def test_the_accuracy_is_the_cards(card: Card) -> None:
+def test_the_accuracy_is_that_of_the_card(card: Card) -> None:
     rows = pq.read_table(sorted(Path(os.environ[IMAGES]).glob("val*.parquet"))[0])
     spec = zoo.read_spec(card.spec)
     net, _ = zoo.load(spec, weights="default", seed=0)

@@ -1,4 +1,4 @@
-"""Choices that take the meaning from pretrained weights warn, and name what was not loaded."""
+"""Choices that make pretrained weights meaningless give warnings with what was not loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zoo.Spec:
 
 
 @pytest.mark.parametrize("norm", ["group_norm", "layer_norm", "instance_norm", "none", "weight_norm"])
-def test_another_norm_starts_fresh_and_is_named(spec: zoo.Spec, norm: str) -> None:
+def test_another_norm_is_not_loaded_and_warns(spec: zoo.Spec, norm: str) -> None:
     swapped = zoo.override(spec, {"choices.norm": norm})
     net, origin = zoo.load(swapped, weights="mine", seed=3)
     assert origin is not None
@@ -38,14 +38,14 @@ def test_another_norm_starts_fresh_and_is_named(spec: zoo.Spec, norm: str) -> No
     assert all(torch.equal(value, fresh[name]) for name, value in own.items())
 
 
-def test_weight_norm_holds_the_weights_that_were_loaded(spec: zoo.Spec) -> None:
+def test_weight_norm_of_loaded_weights(spec: zoo.Spec) -> None:
     net, _ = zoo.load(zoo.override(spec, {"choices.norm": "weight_norm"}), weights="mine")
     lengths = net.state_dict()["conv.parametrizations.weight.original0"]
     # Rounding of float32.
     assert torch.allclose(lengths.flatten(), small_state()["conv.weight"].flatten(1).norm(dim=1), rtol=1e-6)
 
 
-def test_a_batch_norm_where_the_weights_had_another_starts_fresh(tmp_path: Path, spec: zoo.Spec) -> None:
+def test_a_batch_norm_in_place_of_another_norm_is_not_loaded(tmp_path: Path, spec: zoo.Spec) -> None:
     grouped = {
         name: t for name, t in small_state().items() if "running" not in name and "batches" not in name
     }
@@ -56,7 +56,7 @@ def test_a_batch_norm_where_the_weights_had_another_starts_fresh(tmp_path: Path,
     assert "choices.norm is batch_norm" in origin.audit.warnings[0]
 
 
-def test_a_batch_norm_where_the_weights_had_none_starts_fresh(tmp_path: Path, spec: zoo.Spec) -> None:
+def test_a_batch_norm_in_place_of_no_norm_is_not_loaded(tmp_path: Path, spec: zoo.Spec) -> None:
     torch.save({name: t for name, t in small_state().items() if "norm" not in name}, tmp_path / "small.pth")
     _, origin = zoo.load(spec, weights="mine")
     assert origin is not None
@@ -72,7 +72,7 @@ def test_another_activation_warns(spec: zoo.Spec) -> None:
     )
 
 
-def test_the_activation_is_that_of_the_publisher_s_network(
+def test_the_activation_is_compared_with_the_published_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torchvision.models import resnet18
@@ -89,19 +89,19 @@ def test_the_activation_is_that_of_the_publisher_s_network(
     assert "choices.act is silu, but these weights were trained with relu" in origin.audit.warnings[0]
 
 
-def test_no_swap_no_warning(spec: zoo.Spec) -> None:
+def test_without_a_swap_there_is_no_warning(spec: zoo.Spec) -> None:
     _, origin = zoo.load(spec, weights="mine")
     assert origin is not None
     assert origin.audit.warnings == ()
     assert origin.audit.skipped == ()
 
 
-def test_build_warns_in_python_s_own_way(spec: zoo.Spec) -> None:
+def test_build_gives_python_warnings(spec: zoo.Spec) -> None:
     with pytest.warns(UserWarning, match="small, weights mine: choices.norm is group_norm"):
         zoo.build(zoo.override(spec, {"choices.norm": "group_norm"}), weights="mine")
 
 
-def test_norms_of_another_network_are_no_swap(tmp_path: Path, spec: zoo.Spec) -> None:
+def test_norms_with_other_names_are_not_a_swap(tmp_path: Path, spec: zoo.Spec) -> None:
     state = {name.replace("norm", "bn"): tensor for name, tensor in small_state().items()}
     torch.save(state, tmp_path / "small.pth")
     with pytest.raises(zoo.WeightsError, match=r"not in the network: bn\.weight"):

@@ -1,4 +1,4 @@
-"""Weights on a hub: its own cache is used, hashes are checked, files put by hand are found."""
+"""Weights on a hub: they are kept in its cache, hashes are checked, files put there by hand are found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Hub(SimpleHTTPRequestHandler):
-    """Answers as a hub does for one file of one repository."""
+    """A hub with one file in one repository."""
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -45,7 +45,7 @@ class Hub(SimpleHTTPRequestHandler):
 
 
 def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Do what HF_ENDPOINT does, which the library reads when it is imported."""
+    """Set the hub's address; the library reads HF_ENDPOINT only when it is imported."""
     monkeypatch.setattr(constants, "ENDPOINT", url)
     template = url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -67,7 +67,7 @@ def spec(tmp_path: Path) -> zoo.Spec:
     return zoo.read_spec(small_spec(tmp_path, "mine: {hub: owner/net}", "gone: {hub: owner/net/other.bin}"))
 
 
-def test_a_file_comes_into_the_hub_s_cache_and_stays(
+def test_a_file_is_downloaded_into_the_hub_s_cache(
     tmp_path: Path, hub: Server, spec: zoo.Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, origin = zoo.load(spec, weights="mine")
@@ -81,9 +81,7 @@ def test_a_file_comes_into_the_hub_s_cache_and_stays(
     zoo.load(spec, weights="mine")
 
 
-def test_a_file_damaged_in_the_cache_is_told_and_pulled_anew(
-    tmp_path: Path, hub: Server, spec: zoo.Spec
-) -> None:
+def test_a_file_damaged_in_the_cache_is_downloaded_again(tmp_path: Path, hub: Server, spec: zoo.Spec) -> None:
     zoo.load(spec, weights="mine")
     blob = tmp_path / "hub" / "models--owner--net" / "blobs" / SHA256
     blob.write_bytes(CONTENT[:-1] + b"x")
@@ -93,7 +91,7 @@ def test_a_file_damaged_in_the_cache_is_told_and_pulled_anew(
     zoo.load(spec, weights="mine")
 
 
-def test_a_damaged_file_put_by_hand_gives_way_to_the_one_pulled(hub: Server, tmp_path: Path) -> None:
+def test_a_damaged_file_put_there_by_hand_is_replaced(hub: Server, tmp_path: Path) -> None:
     spec = zoo.read_spec(small_spec(tmp_path, f"mine: {{hub: owner/net, sha256: {SHA256}}}"))
     by_hand = tmp_path / "cache" / "owner--net" / "model.safetensors"
     by_hand.parent.mkdir(parents=True)
@@ -105,14 +103,14 @@ def test_a_damaged_file_put_by_hand_gives_way_to_the_one_pulled(hub: Server, tmp
     assert not by_hand.exists()
 
 
-def test_a_hash_of_the_spec_s_own_is_held(hub: Server, tmp_path: Path) -> None:
+def test_the_hash_in_the_spec_is_checked(hub: Server, tmp_path: Path) -> None:
     spec = zoo.read_spec(small_spec(tmp_path, "mine: {hub: owner/net, sha256: 0123abcd}"))
     with pytest.raises(zoo.WeightsError, match="damaged, or not the file that was published") as caught:
         zoo.load(spec, weights="mine")
     assert not isinstance(caught.value, zoo.WeightsUnavailableError)
 
 
-def test_a_file_that_the_hub_has_not_is_told(hub: Server, spec: zoo.Spec) -> None:
+def test_a_file_that_the_hub_does_not_have_is_unavailable(hub: Server, spec: zoo.Spec) -> None:
     with pytest.raises(zoo.WeightsUnavailableError, match=r"other\.bin: these weights are not .* 404"):
         zoo.load(spec, weights="gone")
 
@@ -133,7 +131,7 @@ def test_offline_the_error_names_file_and_folder(
     )
 
 
-def test_put_where_the_error_says_it_loads(
+def test_a_file_put_where_the_error_says_loads(
     tmp_path: Path, spec: zoo.Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = use_folder(monkeypatch, tmp_path / "cache") / "owner--net"

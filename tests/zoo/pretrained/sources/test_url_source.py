@@ -1,4 +1,4 @@
-"""Where weights are looked for, how they come, and what is said when they cannot."""
+"""Weights from URLs and files: where they are looked for, how they are downloaded, and the errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def by_url(folder: Path, url: str, known: str) -> zoo.Spec:
     return zoo.read_spec(small_spec(folder, f"mine: {{url: '{url}', sha256: '{known}'}}"))
 
 
-def test_a_download_comes_once_and_then_nothing_touches_the_network(
+def test_a_file_is_downloaded_once(
     tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = sha256(published)
@@ -53,7 +53,7 @@ def test_a_download_comes_once_and_then_nothing_touches_the_network(
         spec = by_url(tmp_path, f"{server.url}/small.pth", known)
         assert zoo.available_weights(spec) == ()
         net = zoo.build(spec, weights="mine")
-        assert server.asked == ["GET /small.pth"]
+        assert server.requests == ["GET /small.pth"]
     assert names(cache) == [f"small-{known[:8]}.pth"]
     forbid_network(monkeypatch)
     assert zoo.available_weights(spec) == ("mine",)
@@ -62,7 +62,7 @@ def test_a_download_comes_once_and_then_nothing_touches_the_network(
 
 
 @pytest.mark.parametrize("damage", ["another file", "half of it"])
-def test_what_comes_with_a_wrong_hash_is_thrown_away(
+def test_a_download_with_a_wrong_hash_is_not_kept(
     tmp_path: Path, published: Path, cache: Path, damage: str
 ) -> None:
     known = sha256(published)
@@ -86,7 +86,7 @@ def test_a_connection_that_breaks_off_is_tried_once_more(
         spec = by_url(tmp_path, f"{server.url}/small.pth", known)
         with pytest.raises(zoo.WeightsUnavailableError) as caught:
             zoo.build(spec, weights="mine")
-        assert server.asked == ["GET /small.pth"] * 2
+        assert server.requests == ["GET /small.pth"] * 2
     assert f"IncompleteRead({size // 2} bytes read" in str(caught.value)
     assert names(cache) == []
 
@@ -118,7 +118,7 @@ def test_offline_the_error_names_file_hash_and_folder(
     )
 
 
-def test_put_where_the_error_says_it_loads(
+def test_a_file_put_where_the_error_says_loads(
     tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = sha256(published)
@@ -129,7 +129,7 @@ def test_put_where_the_error_says_it_loads(
     assert torch.equal(net.state_dict()["conv.weight"], weights["conv.weight"])
 
 
-def test_a_server_that_never_answers_is_left_soon(
+def test_a_server_that_does_not_answer_times_out(
     tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = Event()
@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_named(
         zoo.build(by_url(tmp_path, "http://127.0.0.1:9/small.pth", sha256(published)), weights="mine")
 
 
-def test_torch_hub_s_own_folder_is_where_earlier_downloads_are_found(
+def test_downloads_of_torch_hub_are_found(
     tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GRAFT_WEIGHTS", raising=False)
@@ -169,7 +169,7 @@ def test_torch_hub_s_own_folder_is_where_earlier_downloads_are_found(
     assert zoo.available_weights(zoo.read_spec("resnet18")) == ("imagenet1k_v1",)
 
 
-def test_a_local_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_local_file_is_named(tmp_path: Path) -> None:
     spec = zoo.read_spec(small_spec(tmp_path, f"mine: {{file: gone.pth, sha256: {'ab' * 32}}}"))
     with pytest.raises(zoo.WeightsUnavailableError) as caught:
         zoo.build(spec, weights="mine")
@@ -179,6 +179,6 @@ def test_a_local_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_entries_that_no_publisher_has_are_not_to_hand(tmp_path: Path) -> None:
+def test_unknown_entries_are_not_available(tmp_path: Path) -> None:
     spec = small_spec(tmp_path, "a: {torchvision: Nonsense.V1}", "b: {timm: nonsense}", "c: {hub: nonsense}")
     assert zoo.available_weights(zoo.read_spec(spec)) == ()
