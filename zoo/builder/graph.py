@@ -1,4 +1,4 @@
-"""A group of layers with wires: children run in order, values kept for those that take them later."""
+"""A group of layers with wires: children run in order, and values are kept for later ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Step:
-    """One child: its name; which values it takes (None: the one just made), and where its own is kept.
+    """One child: its name, the ids of its inputs (None: the latest value), and the id of its output.
 
-    `keep` is for this group's later children, `tap` for those of other groups. `wired`: the child needs
-    the taps itself.
+    The output is kept for later children of this group (`keep`) or of others (`tap`). A child that is
+    `wired` needs the taps itself.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Step:
 
 
 class Graph(nn.Module):
-    """Runs its steps; as a call of nn.Sequential otherwise. Taps pass from group to group in one dict."""
+    """Runs its children as its steps say. Taps pass from group to group in one dict."""
 
     def __init__(self, children: Mapping[str, nn.Module], steps: Iterable[Step], wiring: Wiring) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Graph(nn.Module):
         self._wiring = wiring
 
     def extra_repr(self) -> str:
-        """The wires, such as `add(a, c)`; nothing where every child takes what the one before it gives."""
+        """Return the wires, such as `add(a, c)`, of children with other inputs than the latest value."""
         wiring = self._wiring
         wires = [wiring.input] if wiring.keep_input or wiring.tap_input else []
         for step in self._steps:
@@ -46,7 +46,7 @@ class Graph(nn.Module):
         return ", ".join([*wires, f"result={wiring.result}"] if wiring.result else wires)
 
     def forward(self, x: Tensor, taps: dict[str, Tensor] | None = None) -> Any:  # noqa: ANN401
-        """Give the value of `result`. A root makes its own taps."""
+        """Return the value of `result`. The root creates the taps."""
         taps = {} if taps is None else taps
         kept: dict[str, Tensor] = {}
         wiring = self._wiring
@@ -73,9 +73,9 @@ class Graph(nn.Module):
 
 @dataclass(frozen=True)
 class Wiring:
-    """A group's own input and result: the id of its input and who else needs it; the id of its result.
+    """The id of a group's input, whether it is kept or tapped, and the id of the result.
 
-    `result` None stands for the last child's value.
+    `result` is None for the output of the last child.
     """
 
     input: str

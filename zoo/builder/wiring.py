@@ -1,4 +1,4 @@
-"""Which values stay within their group, and which pass from group to group as taps."""
+"""Find which values stay within their group, and which pass from group to group as taps."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from zoo.spec.tree import INPUT, Group, Item
 
 @dataclass(frozen=True)
 class Routes:
-    """Ids taken within their own group, ids taken by another, and the groups that taps pass through."""
+    """Ids of values that are used in their own group or in others, and the groups that taps pass through."""
 
     kept: frozenset[str]
     tapped: frozenset[str]
     wired: frozenset[str]
 
     def is_chain(self, group: Group) -> bool:
-        """Say whether each child takes the value just made, and nobody else takes any."""
+        """Return whether every child has the latest value as its input, and no value is used elsewhere."""
         before = group.path + INPUT
         if before in self.kept or before in self.tapped:
             return False
@@ -30,7 +30,7 @@ class Routes:
         return group.result == before
 
     def of(self, group: Group) -> tuple[list[Step], Wiring]:
-        """Give the steps of a group and what becomes of its input and result."""
+        """Return the steps of a group, and its wiring."""
         own_input = group.path + INPUT
         before = own_input
         steps = []
@@ -52,7 +52,7 @@ class Routes:
 
 
 def routes_of(tree: Group) -> Routes:
-    """Follow every wire of a tree."""
+    """Return the routes of every wire of a tree."""
     owner: dict[str, str] = {}
     for group in _groups(tree):
         owner[group.path + INPUT] = group.path
@@ -69,7 +69,7 @@ def routes_of(tree: Group) -> Routes:
 
 
 def _taken_by_name(group: Group) -> Iterator[str]:
-    """Give the ids that a group's children and its result take, save each the value just made."""
+    """Yield the ids that a group's children and result name, not those of the latest value."""
     before = group.path + INPUT
     for child in group.children:
         sources = _sources(child)
@@ -92,7 +92,7 @@ def _groups(group: Group) -> Iterator[Group]:
 
 
 def _above(paths: set[str]) -> set[str]:
-    """Give the paths and those of all groups around them."""
+    """Return the paths and those of all groups around them."""
     found = set()
     for path in paths:
         parts = path.split(".")

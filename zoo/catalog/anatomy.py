@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from zoo.catalog.networks import find_head_and_stages
+from zoo.catalog.stages import is_within
 from zoo.spec.spec import Spec
 from zoo.spec.tree import Group, Leaf, leaves
 
@@ -46,11 +47,6 @@ def stage_parts(net: nn.Module, anatomy: Anatomy) -> Mapping[str, tuple[str, ...
             around = (stage for stage in anatomy.stages if is_within(path, stage))
             owners[name] = next(around, next(after, anatomy.stages[-1]))
     return {stage: _fewest_paths(net, stage, owners) for stage in anatomy.stages}
-
-
-def is_within(path: str, outer: str) -> bool:
-    """Return whether a path is a module or lies in it; nothing lies in ''."""
-    return bool(outer) and (path == outer or path.startswith(outer + "."))
 
 
 def _fewest_paths(net: nn.Module, stage: str, owners: Mapping[str, str]) -> tuple[str, ...]:

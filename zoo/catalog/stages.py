@@ -1,4 +1,4 @@
-"""Stages of a network that does not name them, from what its modules give out; and what belongs to each."""
+"""Find the stages of a network that does not name them, from the shapes of its modules' outputs."""
 
 from __future__ import annotations
 
@@ -6,150 +6,150 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-MOST = 6  # stages; more, as the blocks of a transformer, are put together in groups
+MAX_STAGES = 6  # more, such as the blocks of a transformer, are grouped
 GROUPS = 4
-FEWEST = 3
-TRUNK = 0.9  # of the parameters: a module that holds more than that is opened
-STEM = 0.01  # of the parameters: a first stage of less is no stage
-STEP = 1.5  # places become fewer by at least that factor from stage to stage
-HALVING = 8  # a module that leaves fewer places than this factor tells holds several stages
-MAP = 4  # dimensions: (N, C, H, W) or (N, H, W, C)
+MIN_STAGES = 3
+TRUNK = 0.9  # share of the parameters above which a module is split into its children
+STEM = 0.01  # share of the parameters below which the first stage is dropped
+STEP = 1.5  # factor between the positions of one stage and the next
+HALVING = 8  # a module that has fewer positions by more than this factor holds several stages
+MAP_AXES = 4  # (N, C, H, W) or (N, H, W, C)
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """Module paths: `head` is the layer that is replaced for other classes; `stages` are in order."""
-
-    head: str
-    stages: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What one module gave out: over how many places, in how many channels, how many times fewer than in."""
+class _Block:
+    """A module and its output: the number of positions and channels, and the factor of fewer positions."""
 
     path: str
-    places: int
+    module: nn.Module
+    positions: int
     channels: int
-    shrinks: float
+    shrink: float
+
+    @cached_property
+    def params(self) -> int:
+        return _count(self.module)
+
+    @cached_property
+    def has_matrix(self) -> bool:
+        return any(parameter.ndim > 1 for parameter in self.module.parameters())
+
+    @cached_property
+    def can_end_stage(self) -> bool:
+        return self.params > 0 or type(self.module).__module__ == nn.ReLU.__module__
 
 
 def measured_stages(net: nn.Module, head: str, image: Tensor) -> tuple[str, ...]:
-    """Find the last module of every resolution before the head, or groups of blocks where there is but one.
+    """Return the last module of every resolution before the head; if they are few, groups of blocks.
 
     In: a network and an image (N, C, H, W), both on the meta device.
     """
-    spine = _spine(net, head, _watch(net, image))
+    blocks = _sequence(net, head, _outputs(net, image))
     for by_channels in (False, True):
-        stages = _ends(net, _runs(spine, by_channels=by_channels))
-        if len(stages) >= FEWEST:
+        stages = _ends(_split(blocks, by_channels=by_channels))
+        if len(stages) >= MIN_STAGES:
             return stages
-    sizes = {seen.path: _parameters(net, [seen]) for seen in spine if _has_matrix(net, seen)}
-    blocks = [path for path, size in sizes.items() if size >= STEM * sum(sizes.values())]
-    return group(blocks)
+    with_weights = [block for block in blocks if block.has_matrix]
+    least = STEM * sum(block.params for block in with_weights)
+    return group([block.path for block in with_weights if block.params >= least])
 
 
 def group(stages: Sequence[str]) -> tuple[str, ...]:
-    """Give the last of every group, where there are too many to be stages by themselves."""
+    """Return the last of every group of stages if there are too many of them."""
     count = len(stages)
-    if count <= MOST:
+    if count <= MAX_STAGES:
         return tuple(stages)
     return tuple(stages[math.ceil((i + 1) * count / GROUPS) - 1] for i in range(GROUPS))
 
 
-def _watch(net: nn.Module, image: Tensor) -> dict[str, _Seen]:
-    """Run the network once; give what each module that is called once gave out, in the order they ended."""
-    seen: dict[str, _Seen] = {}
-    twice: set[str] = set()
+def is_within(path: str, outer: str) -> bool:
+    """Return whether a path is a module or lies in it; nothing lies in ''."""
+    return bool(outer) and (path == outer or path.startswith(outer + "."))
 
-    def note(path: str, given: object, output: object) -> None:
-        before, after = _first(given), _first(output)
-        if path in seen:
-            twice.add(path)
+
+def _outputs(net: nn.Module, image: Tensor) -> dict[str, _Block]:
+    """Run the network; return every module that is called once, in the order in which they return."""
+    found: dict[str, _Block] = {}
+    repeated: set[str] = set()
+
+    def record(path: str, module: nn.Module, inputs: object, output: object) -> None:
+        before, after = _first_tensor(inputs), _first_tensor(output)
+        if path in found:
+            repeated.add(path)
         if after is not None:
-            places, channels = _extent(after, image)
-            came = _extent(before, image)[0] if before is not None else places
-            seen[path] = _Seen(path, places, channels, came / places)
+            positions, channels = _size(after, image)
+            taken = _size(before, image)[0] if before is not None else positions
+            found[path] = _Block(path, module, positions, channels, taken / positions)
 
     was_training = net.training
     with ExitStack() as hooks, torch.no_grad():
         for path, module in net.named_modules():
             hooks.enter_context(
-                module.register_forward_hook(lambda _, given, output, path=path: note(path, given, output))
+                module.register_forward_hook(lambda m, given, out, path=path: record(path, m, given, out))
             )
         net.eval()(image)
     net.train(was_training)
-    return {path: found for path, found in seen.items() if path not in twice}
+    return {path: block for path, block in found.items() if path not in repeated}
 
 
-def _spine(net: nn.Module, head: str, seen: Mapping[str, _Seen]) -> list[_Seen]:
-    """Give the modules that the image passes one after another, large ones opened, up to the head."""
-    whole = sum(parameter.numel() for parameter in net.parameters())
-    order = {path: place for place, path in enumerate(seen)}
+def _sequence(net: nn.Module, head: str, outputs: Mapping[str, _Block]) -> list[_Block]:
+    """Return the modules before the head in the order of execution; large ones are split into children."""
+    total = _count(net)
+    order = {path: place for place, path in enumerate(outputs)}
     found = []
 
     def visit(path: str, module: nn.Module) -> None:
         for name, child in module.named_children():
             inside = f"{path}.{name}".strip(".")
-            if _holds(head, inside):
+            if is_within(inside, head):
                 continue
-            known = seen.get(inside)
-            large = sum(parameter.numel() for parameter in child.parameters()) > TRUNK * whole
-            opened = known is None or large or known.shrinks > HALVING or _holds(inside, head)
-            if opened and any(True for _ in child.children()):
+            block = outputs.get(inside)
+            large = block is None or _count(child) > TRUNK * total or block.shrink > HALVING
+            if (large or is_within(head, inside)) and any(True for _ in child.children()):
                 visit(inside, child)
-            elif known is not None:
-                found.append(known)
+            elif block is not None:
+                found.append(block)
 
     visit("", net)
-    found.sort(key=lambda one: order[one.path])
-    return [one for one in found if head not in order or order[one.path] < order[head]]
+    found.sort(key=lambda block: order[block.path])
+    return [block for block in found if head not in order or order[block.path] < order[head]]
 
 
-def _runs(spine: Sequence[_Seen], *, by_channels: bool) -> list[list[_Seen]]:
-    """Cut where places become fewer, or, if asked, where channels change."""
-    runs: list[list[_Seen]] = []
-    for seen in spine:
-        last = runs[-1] if runs else None
-        steps = last is not None and not 1 / STEP < last[0].places / seen.places < STEP
-        changes = last is not None and by_channels and last[-1].channels != seen.channels
-        if last is None or steps or changes:
-            runs.append([seen])
+def _split(blocks: Sequence[_Block], *, by_channels: bool) -> list[list[_Block]]:
+    """Split a sequence where the positions become fewer or, if asked, where the channels change."""
+    runs = [[block] for block in blocks[:1]]
+    for before, block in pairwise(blocks):
+        steps = not 1 / STEP < runs[-1][0].positions / block.positions < STEP
+        if steps or (by_channels and before.channels != block.channels):
+            runs.append([block])
         else:
-            last.append(seen)
+            runs[-1].append(block)
     return runs
 
 
-def _ends(net: nn.Module, runs: list[list[_Seen]]) -> tuple[str, ...]:
-    """Give the last module of each run that has weights to speak of: a layer or the activation after it."""
-    weighty = [run for run in runs if any(_has_matrix(net, seen) for seen in run)]
-    whole = sum(_parameters(net, run) for run in weighty)
-    if weighty and _parameters(net, weighty[0]) < STEM * whole:
-        weighty = weighty[1:]
-    return tuple(next(seen.path for seen in reversed(run) if _works(net, seen)) for run in weighty)
+def _ends(runs: list[list[_Block]]) -> tuple[str, ...]:
+    """Return the last module of each run that has weights: a layer, or the activation after it."""
+    runs = [run for run in runs if any(block.has_matrix for block in run)]
+    sizes = [sum(block.params for block in run) for run in runs]
+    if runs and sizes[0] < STEM * sum(sizes):
+        runs = runs[1:]
+    return tuple(next(block.path for block in reversed(run) if block.can_end_stage) for run in runs)
 
 
-def _works(net: nn.Module, seen: _Seen) -> bool:
-    module = net.get_submodule(seen.path)
-    return _parameters(net, [seen]) > 0 or type(module).__module__ == nn.ReLU.__module__
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _parameters(net: nn.Module, run: Sequence[_Seen]) -> int:
-    return sum(p.numel() for seen in run for p in net.get_submodule(seen.path).parameters())
-
-
-def _has_matrix(net: nn.Module, seen: _Seen) -> bool:
-    return any(parameter.ndim > 1 for parameter in net.get_submodule(seen.path).parameters())
-
-
-def _extent(value: Tensor, image: Tensor) -> tuple[int, int]:
-    """Give places and channels of a map (channels first or last), of tokens, or of a vector."""
+def _size(value: Tensor, image: Tensor) -> tuple[int, int]:
+    """Return positions and channels of a map (channels first or last), of tokens, or of a vector."""
     shape = value.shape
-    if value.ndim == MAP:
+    if value.ndim == MAP_AXES:
         ratio = image.shape[2] / image.shape[3]
         first = abs(shape[2] / shape[3] - ratio) <= abs(shape[1] / shape[2] - ratio)
         return (shape[2] * shape[3], shape[1]) if first else (shape[1] * shape[2], shape[3])
@@ -157,15 +157,11 @@ def _extent(value: Tensor, image: Tensor) -> tuple[int, int]:
     return max(math.prod(shape[1:]) // max(channels, 1), 1), channels
 
 
-def _first(value: object) -> Tensor | None:
-    """Give the tensor, or the first one within."""
+def _first_tensor(value: object) -> Tensor | None:
+    """Return a tensor, or the first one in a mapping, tuple or list."""
     if isinstance(value, Tensor):
         return value
-    inner = (
-        value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
-    )
-    return next((found for found in map(_first, inner) if found is not None), None)
-
-
-def _holds(path: str, inside: str) -> bool:
-    return bool(path) and (inside == path or inside.startswith(path + "."))
+    values: Sequence[object] = ()
+    if isinstance(value, Mapping | tuple | list):
+        values = list(value.values()) if isinstance(value, Mapping) else value
+    return next((found for found in map(_first_tensor, values) if found is not None), None)

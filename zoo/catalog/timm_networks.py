@@ -1,4 +1,4 @@
-"""The networks of timm, as the catalogue asks for them."""
+"""The networks of timm."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from zoo.spec.header import Input, ResizeRule, TrainedInput, WeightsEntry
 
 RESIZE: Mapping[str, ResizeRule] = {"center": "crop", "squash": "squash", "border": "pad"}
 LISTED = "timm.list_models()"
-LEVELS = 5  # of a pyramid whose first level is the stem
+LEVELS = 5  # of a pyramid with the stem as its first level
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Give the names of all networks."""
+    """Return the names of all networks."""
     return tuple(timm.list_models())
 
 
 def reason_unavailable(name: str, task: str) -> str:
-    """Say why a network cannot be had: another task, a tag that is not published, several heads."""
+    """Return why a network cannot be used: another task, a tag that is not published, several heads."""
     try:
         heads = find_settings(name).classifier
     except WeightsError as error:
         return str(error).replace("\n  ", "; ")
     if task != "classification":
-        return f"timm has networks for classification, and the task is {task}"
+        return f"the networks of timm are for classification, but the task is {task}"
     if isinstance(heads, (tuple, list)) and len(heads) > 1:
-        return f"{name} has several heads ({', '.join(heads)}), and here a network has one"
+        return f"{name} has several heads ({', '.join(heads)}): only networks with one head can be used"
     return ""
 
 
 def input(name: str) -> TrainedInput:  # noqa: A001
-    """Give the preprocessing of its default weights."""
+    """Return the preprocessing of its default weights."""
     return input_of(find_settings(name))
 
 
 def weights(name: str) -> Mapping[str, WeightsEntry]:
-    """Give an entry for every tag; `default` is the one that the name bears, else timm's own."""
+    """Return an entry for every tag; `default` is the tag in the name, else timm's default."""
     tags = tags_of(name)
     if not tags:
         return {}
@@ -53,7 +53,7 @@ def weights(name: str) -> Mapping[str, WeightsEntry]:
 
 
 def build(name: str, size: Input, classes: int) -> nn.Module:
-    """Build it for the spec's channels and, where it is made for one size, for the spec's size."""
+    """Build it for the channels and, where its input size is fixed, the size of the spec."""
     options: dict[str, Any] = {}
     if find_settings(name).fixed_input_size:
         options["img_size"] = (size.height, size.width)
@@ -64,7 +64,7 @@ def build(name: str, size: Input, classes: int) -> nn.Module:
 
 
 def head(name: str, net: nn.Module) -> str:
-    """Give the path of the layer that gives the classes."""
+    """Return the path of the layer that returns the logits."""
     named = find_settings(name).classifier
     if isinstance(named, str):
         return str(named)
@@ -73,9 +73,9 @@ def head(name: str, net: nn.Module) -> str:
 
 
 def stages(net: nn.Module) -> tuple[str, ...]:
-    """Give the levels that timm's feature_info names, the stem aside; blocks of one size in groups."""
-    told = getattr(net, "feature_info", None)
-    levels: list[dict[str, Any]] = list(getattr(told, "info", told) or ())
+    """Return the levels in timm's feature_info without the stem; blocks of one size in groups."""
+    info = getattr(net, "feature_info", None)
+    levels: list[dict[str, Any]] = list(getattr(info, "info", info) or ())
     paths = dict(net.named_modules())
     found = list(dict.fromkeys(level["module"] for level in levels if level["module"] in paths))
     if len({level["reduction"] for level in levels}) > 1 and len(levels) >= LEVELS:
@@ -84,26 +84,26 @@ def stages(net: nn.Module) -> tuple[str, ...]:
 
 
 def find_settings(name: str) -> Any:  # noqa: ANN401  (timm's PretrainedCfg)
-    """Give what timm knows of a network, a tag with it or not. Raises WeightsError, with the nearest name."""
+    """Return timm's settings of a network. Raises WeightsError, with the nearest name."""
     model, _, tag = name.partition(".")
     if model in names():
         try:
             return get_pretrained_cfg(name)
         except RuntimeError as error:
-            message = f"timm has no weights '{tag}' for {model}\n  expected: {tags_in_words(model)}"
+            message = f"timm has no weights '{tag}' for {model}\n  expected: {format_tags(model)}"
             raise WeightsError(message) from error
     near = nearest(model, names())
     hint = f"; did you mean '{near}'?" if near else ""
-    raise WeightsError(f"timm has no network '{model}'{hint}\n  expected: one such as resnet18.a1_in1k")
+    raise WeightsError(f"timm has no network '{model}'{hint}\n  expected: a name such as resnet18.a1_in1k")
 
 
-def tags_in_words(model: str) -> str:
-    """Give the weights that timm publishes for a network."""
-    return ", ".join(tags_of(model)) or "no weights: there are none for it"
+def format_tags(model: str) -> str:
+    """Return the names of the weights that timm publishes for a network."""
+    return ", ".join(tags_of(model)) or "no weights: timm has none for this network"
 
 
 def tags_of(model: str) -> tuple[str, ...]:
-    """Give the names with tags that timm has weights for, the default one first."""
+    """Return the names with tags that timm has weights for, the default one first."""
     named = model.partition(".")[0]
     default = get_pretrained_cfg(named)
     names = [name for name in timm.list_pretrained(f"{named}.*") if name.partition(".")[0] == named]
@@ -112,7 +112,7 @@ def tags_of(model: str) -> tuple[str, ...]:
 
 
 def input_of(settings: Any) -> TrainedInput:  # noqa: ANN401
-    """Read timm's preprocessing. It crops a little less than the whole middle; ours takes all of it."""
+    """Return timm's preprocessing; timm's crop is a little smaller than our centre crop."""
     _, height, width = settings.input_size
     return TrainedInput(
         height=height,

@@ -1,4 +1,4 @@
-"""The networks of torchvision, as the catalogue asks for them."""
+"""The networks of torchvision."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torchvision import models
 
 from zoo.spec.header import Input, TrainedInput, WeightsEntry
 
-# With weights, these networks of torchvision normalise a second time inside; built here, they do not.
+# With weights, torchvision makes these networks normalise their input again; built here, they do not.
 OWN_INPUT = {"GoogLeNet": 0.5, "Inception": 0.5}
 LISTED = "torchvision.models.list_models()"
 COLOURS = 3
-SEVERAL_HEADS = {"lraspp_mobilenet_v3_large": "classifier"}  # two layers there give the classes, in sum
+SEVERAL_HEADS = {"lraspp_mobilenet_v3_large": "classifier"}  # the logits are the sum of two layers
 
 
 class Segmenter(nn.Module):
-    """A segmentation network of torchvision whose answer is the map of logits alone; its keys stay."""
+    """A segmentation network of torchvision that returns only the map of logits; its keys stay the same."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -37,25 +37,25 @@ class Segmenter(nn.Module):
 
 @cache
 def names() -> tuple[str, ...]:
-    """Give the names of the classification and segmentation networks."""
+    """Return the names of the classification and segmentation networks."""
     return (*models.list_models(module=models), *segmentation_names())
 
 
 def reason_unavailable(name: str, task: str) -> str:
-    """Say that a network is for the other task, or that there are no tags."""
+    """Return why a network cannot be used: it is for the other task, or has a tag."""
     if name not in names():
-        return f"torchvision has no network '{name}': its weights are named under weights"
+        return f"torchvision has no network '{name}': name its weights under weights"
     own = "segmentation" if name in segmentation_names() else "classification"
-    return "" if own == task else f"{name} is for {own}, and the task is {task}"
+    return "" if own == task else f"{name} is for {own}, but the task is {task}"
 
 
 def input(name: str) -> TrainedInput:  # noqa: A001
-    """Give the preprocessing of its default weights."""
+    """Return the preprocessing of its default weights."""
     return input_of(weights_of(name)[0])
 
 
 def weights(name: str) -> Mapping[str, WeightsEntry]:
-    """Give an entry for every member of its enum that knows classes; `default` is torchvision's own."""
+    """Return an entry for every member of its enum with classes; `default` is torchvision's default."""
     full = {member.name.lower(): str(member) for member in weights_of(name) if member.meta.get("categories")}
     default = next(iter(full.values()), None)
     entries = {} if default is None else {"default": WeightsEntry(torchvision=default)}
@@ -63,46 +63,46 @@ def weights(name: str) -> Mapping[str, WeightsEntry]:
 
 
 def build(name: str, size: Input, classes: int) -> nn.Module:
-    """Build it without what only training needs; vision transformers for the spec's size."""
+    """Build it without auxiliary outputs; vision transformers for the size of the spec."""
     if size.channels != COLOURS:
         raise ValueError("torchvision's networks take 3 channels")
     options: dict[str, Any] = {}
     if name.startswith("vit_"):
         if size.height != size.width:
-            raise ValueError("it takes square images")
+            raise ValueError("its images must be square")
         options["image_size"] = size.height
     net = build_model(name, num_classes=classes, **options)
     return Segmenter(net) if name in segmentation_names() else net
 
 
 def head(name: str, net: nn.Module) -> str:
-    """Give the path of the last layer that has weights."""
+    """Return the path of the last layer with weights."""
     if name in SEVERAL_HEADS:
         return SEVERAL_HEADS[name]
     modules = net.named_modules()
-    weighty = [path for path, module in modules if any(True for _ in module.parameters(recurse=False))]
-    return str(weighty[-1])
+    paths = [path for path, module in modules if any(True for _ in module.parameters(recurse=False))]
+    return str(paths[-1])
 
 
 def stages(net: nn.Module) -> tuple[str, ...]:
-    """Torchvision tells of none: shapes show them."""
+    """Return no stages: torchvision declares none."""
     return ()
 
 
 @cache
 def segmentation_names() -> tuple[str, ...]:
-    """Give the names of torchvision's segmentation networks."""
+    """Return the names of torchvision's segmentation networks."""
     return tuple(models.list_models(module=models.segmentation))
 
 
 def weights_of(model: str) -> tuple[type[Any], ...]:
-    """Give the members of the enum that belongs to a model, the default one first."""
+    """Return the members of a model's enum of weights, the default one first."""
     enum = models.get_model_weights(model)
     return tuple(dict.fromkeys((enum.DEFAULT, *enum))) if len(enum) else ()
 
 
 def input_of(weights: Any) -> TrainedInput:  # noqa: ANN401
-    """Read torchvision's preprocessing. It crops the middle 7/8 or so; our `crop` takes the whole middle."""
+    """Return torchvision's preprocessing; its crop is about 7/8 of our centre crop."""
     transforms, family = weights.transforms(), type(weights).__name__
     crop = getattr(transforms, "crop_size", None)
     size = (crop or transforms.resize_size)[0]
@@ -114,7 +114,7 @@ def input_of(weights: Any) -> TrainedInput:  # noqa: ANN401
 
 
 def build_model(name: str, **options: Any) -> nn.Module:  # noqa: ANN401
-    """Build a network of torchvision without weights, and without what only its training needs."""
+    """Build a network of torchvision without weights and without auxiliary outputs."""
     builder = models.get_model_builder(name)
     if name in segmentation_names():
         options |= {"weights_backbone": None}

@@ -49,7 +49,7 @@ def default_section(name: str) -> object:
 
 
 class Sections(Mapping[str, object]):
-    """The settings of every section by name; those that are not `declared` in the spec have their defaults."""
+    """The settings of every section; those that are not `declared` in the spec have their defaults."""
 
     def __init__(self, declared: Mapping[str, object]) -> None:
         self.declared = declared

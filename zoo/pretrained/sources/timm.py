@@ -10,7 +10,7 @@ import timm
 from torch import Tensor, nn
 
 from zoo.catalog.networks import on_meta
-from zoo.catalog.timm_networks import find_settings, input_of, tags_in_words
+from zoo.catalog.timm_networks import find_settings, format_tags, input_of
 from zoo.errors import WeightsError
 from zoo.pretrained.sources.base import UNKNOWN_LICENCE, Source, WeightsFile, hash_in_name
 from zoo.pretrained.sources.hub import FILE, HubFile
@@ -22,7 +22,7 @@ def source(name: str, sha256: str, folder: Path) -> Source:
     settings = find_settings(name)
     files = _files(settings, sha256)
     if not files:
-        raise WeightsError(f"timm publishes no weights for '{name}'\n  expected: {tags_in_words(name)}")
+        raise WeightsError(f"timm publishes no weights for '{name}'\n  expected: {format_tags(name)}")
     full_name = f"{settings.architecture}.{settings.tag}" if settings.tag else settings.architecture
     return Source(
         title=f"timm {full_name}",
