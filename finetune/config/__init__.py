@@ -1,13 +1,12 @@
-"""The sections that training adds to the spec language, one file each."""
+"""The sections that training adds to the spec language."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
 from finetune.config.augment import AugmentSettings
-from finetune.config.card import CardSettings
 from finetune.config.data import DataSettings
-from finetune.config.export import ExportSettings
+from finetune.config.export import CardSettings, ExportSettings
 from finetune.config.finetune import FinetuneSettings
 from finetune.config.search import SearchSettings
 

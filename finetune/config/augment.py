@@ -1,4 +1,4 @@
-"""The `augment` section of a spec: a list of steps."""
+"""The `augment` section of a spec: a list of augmentations."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from finetune.transforms.augment import AUGMENTATIONS
 from zoo.registry import Call
 
 
-def _absent(value: Any) -> Any:  # noqa: ANN401  whatever the file holds
+def _none_if_absent(value: Any) -> Any:  # noqa: ANN401  any YAML value
     return None if value == {} else value
 
 
 class AugmentSettings(RootModel[list[Any] | None]):
-    """The steps in order, each `{step: {p: …, …}}`; an empty list for none, nothing for the default."""
+    """The augmentations in order, each `{name: {p: …, …}}`; [] for none; by default some that suit the
+    classes."""
 
     model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
 
-    root: Annotated[list[Annotated[Call, AUGMENTATIONS.item()]] | None, BeforeValidator(_absent)]
+    root: Annotated[list[Annotated[Call, AUGMENTATIONS.item()]] | None, BeforeValidator(_none_if_absent)]
 
     @property
     def calls(self) -> tuple[Call, ...] | None:
-        """The steps; None where the spec leaves the choice to the run."""
+        """The augmentations; None where the spec does not name any."""
         return None if self.root is None else tuple(self.root)

@@ -1,4 +1,4 @@
-"""The `export` section: how the ONNX file is written and how thoroughly it is checked."""
+"""The `export` section, about the ONNX file, and the `card` section, about published weights."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ from typing import Annotated
 
 from pydantic import Field
 
-from finetune.config.switch import Settings
+from finetune.config.settings import Settings
+from finetune.optim.ranges import Count
 
 
 class ExportSettings(Settings):
-    """How a finished run becomes one ONNX file."""
+    """How a finished run is exported to an ONNX file."""
 
     opset: Annotated[int, Field(ge=18, le=23)] = 20
-    """ONNX operator set; 18 is the first whose Resize smooths when it shrinks, as the preprocessing does."""
-    parity_images: Annotated[int, Field(ge=1)] = 200
-    """At most this many validation images are compared with the torch network, spread over the split."""
+    """Version of the ONNX operator set."""
+    parity_images: Count = 200
+    """Most validation images on which the file is compared with the torch network."""
+
+
+class CardSettings(Settings):
+    """What `make pretrain` writes on the card of the weights, beside what it measures."""
+
+    data: str = "not stated"
+    """Description of the training images."""
+    licence: str = "not stated"
+    """Licence of the weights."""
+    notes: list[str] = Field(default=[])
+    """Further information for users of the weights."""

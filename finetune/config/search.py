@@ -1,4 +1,4 @@
-"""The `search` section: which keys of the spec are tried over which ranges, and how."""
+"""The `search` section: which keys of the spec are varied, over which ranges, and how."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
-from finetune.config.switch import Off, OneOf, Settings
+from finetune.config.settings import Off, OneOf, Settings
 from finetune.optim.ranges import Count
 
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -17,16 +17,16 @@ LOCAL = "local"
 
 
 class Range(OneOf):
-    """Where the values of one key are drawn from, such as `{log: [0.001, 1]}`."""
+    """The range of the values of one key, such as `{log: [0.001, 1]}`."""
 
     log: Ends | None = None
-    """Numbers above 0; each order of magnitude between the two is as likely as the next."""
+    """Numbers above 0, uniform in their logarithm."""
     uniform: Ends | None = None
-    """Numbers; each between the two is as likely."""
+    """Numbers, uniform between the two."""
     int: WholeEnds | None = None
-    """Whole numbers, both ends included."""
+    """Integers, both ends included."""
     choice: Annotated[list[Any], Field(min_length=1)] | None = None
-    """Any values that the key may have."""
+    """A list of values."""
 
     @model_validator(mode="after")
     def _check_ends(self) -> Self:
@@ -46,12 +46,12 @@ class Range(OneOf):
 
 
 class Fine(Settings):
-    """The second part of a search draws from smaller ranges, round the best trials of the first."""
+    """The second part of a search uses smaller ranges, around the best trials of the first part."""
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Share of all trials that are drawn so."""
+    """Share of all trials in the second part."""
     best: Count = 3
-    """The smaller ranges hold this many best trials of the first part."""
+    """The smaller ranges include this many best trials of the first part."""
 
 
 DEFAULT_SPACE = {
@@ -61,26 +61,26 @@ DEFAULT_SPACE = {
 
 
 class SearchSettings(Settings):
-    """Hyper-parameter search: short runs with values drawn from ranges, judged on the validation split."""
+    """Hyperparameter search: short runs with values from ranges, compared on the validation split."""
 
     space: dict[str, Range] = DEFAULT_SPACE
-    """Dotted key of the spec: where its values are drawn from."""
+    """Range by dotted key of the spec."""
     trials: Count = 20
-    """How many runs in all, those that were broken off included."""
+    """Number of runs, including stopped ones."""
     epochs: Count | Literal["auto"] = "auto"
-    """How long a run is; auto: a quarter of a whole one."""
+    """Epochs per run; auto: a quarter of a full run."""
     sampler: Literal["random", "tpe", "gp", "qmc"] = "random"
-    """How values are drawn: at random, by Parzen estimators, by a Gaussian process, or evenly (Sobol)."""
+    """How values are chosen: at random, by Parzen estimators, by a Gaussian process, or evenly (Sobol)."""
     pruner: Literal["median", "hyperband", "none"] = "median"
-    """Which runs end early: those below the median of the others at that epoch, or by hyperband."""
+    """Which runs stop early: those below the median of the others at that epoch, or by Hyperband."""
     fine: Off[Fine | Literal["auto"]] = "auto"
-    """Coarse, then fine; auto: for random draws, since other samplers draw near good trials by themselves."""
+    """Second part with smaller ranges; auto: for the random sampler, since others adapt by themselves."""
     seed: int = 0
-    """Of the draws; the runs themselves have the seed of `finetune`."""
+    """Random seed of the sampler; the runs use the seed of `finetune`."""
     storage: str = LOCAL
     """local, a database file in the search's folder; or the URL of a database that machines share."""
     study: Name | None = None
-    """What the search is called in the storage; by default as the spec is."""
+    """Name of the search in the storage; by default the name of the spec."""
 
     @field_validator("storage")
     @classmethod
@@ -93,20 +93,20 @@ class SearchSettings(Settings):
     def _check_fine(self) -> Self:
         if isinstance(self.fine, Fine) and self.sampler in ("gp", "qmc"):
             raise ValueError(
-                f"fine: {self.sampler} draws from ranges that stay as they are; "
+                f"fine: the ranges of {self.sampler} cannot change; "
                 "expected fine: none, or sampler random or tpe"
             )
         return self
 
     @property
     def fine_part(self) -> Fine | None:
-        """How the second part is drawn; None where there is none."""
+        """Settings of the second part; None where there is none."""
         if self.fine == "auto":
             return Fine() if self.sampler == "random" else None
         return self.fine
 
     @property
     def coarse_trials(self) -> int:
-        """How many trials draw from the whole ranges."""
+        """Number of trials in the first part."""
         fine = self.fine_part
         return self.trials if fine is None else self.trials - round(self.trials * fine.share)

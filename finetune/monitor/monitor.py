@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from finetune.config.monitor import MonitorSettings
+from finetune.config.finetune import MonitorSettings
 from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.callbacks import Callback
 from finetune.engine.dead_units import count_dead, dead_shares

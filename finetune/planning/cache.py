@@ -11,7 +11,7 @@ import json
 from accelerate import PartialState
 
 import zoo
-from finetune.config.data import WHERE
+from finetune.config.data import LOCATION_KEYS
 from finetune.experiment.setup import Setup
 from finetune.planning.measure import feature_cache
 from finetune.planning.race.belief import CLEAR
@@ -60,7 +60,7 @@ def _name(setup: Setup, *, compare: bool) -> str:
         ],
         PartialState().device.type,
         compare or setup.settings.strategy == "auto",
-        zoo.override(setup.spec, {f"data.{key}": None for key in WHERE}).to_yaml(),
+        zoo.override(setup.spec, {f"data.{key}": None for key in LOCATION_KEYS}).to_yaml(),
         len(setup.val),
         [image.digest() for image in train.images],
         train.targets.tolist(),

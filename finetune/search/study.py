@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 
 import zoo
 from finetune.config import SearchSettings
-from finetune.config.data import WHERE
+from finetune.config.data import LOCATION_KEYS
 from finetune.config.search import LOCAL
 from finetune.data import Splits
 from finetune.experiment.setup import get_section
@@ -165,7 +165,7 @@ def describe_search(recipe: zoo.Spec, splits: Splits, epochs: int) -> str:
     for name in ("search", "export"):
         document.pop(name, None)
     document["finetune"].pop("cache", None)
-    for key in (*WHERE, *MACHINE_KEYS):
+    for key in (*LOCATION_KEYS, *MACHINE_KEYS):
         document["data"].pop(key, None)
     document["data"] |= {
         "classes": list(splits.classes),

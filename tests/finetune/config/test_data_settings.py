@@ -16,14 +16,14 @@ def test_digits_are_the_default() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"builtin": "digits", "folder": "photos"}, "one source is wanted, 2 are given: builtin, folder"),
+        ({"builtin": "digits", "folder": "photos"}, "expected one source; found 2: builtin, folder"),
         (
             {"folder": "photos", "parquet_val": "v.parquet"},
-            "parquet_val goes with parquet; the source is folder",
+            "parquet_val needs the source parquet; found folder",
         ),
-        ({"folder": "photos", "hub_config": "small"}, "hub_config goes with hub; the source is folder"),
-        ({"folder": "photos", "class_names": "c.json"}, "class_names goes with parquet or hub"),
-        ({"val": 0.5, "test": 0.5}, "val 0.5 and test 0.5 leave nothing to train on"),
+        ({"folder": "photos", "hub_config": "small"}, "hub_config needs the source hub"),
+        ({"folder": "photos", "class_names": "c.json"}, "class_names needs the source parquet or hub"),
+        ({"val": 0.5, "test": 0.5}, "leave no training images"),
         ({"val": 0.0}, "greater than 0"),
         ({"max_broken": 1.5}, "less than or equal to 1"),
         ({"workers": "2"}, "valid integer"),

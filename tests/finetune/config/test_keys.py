@@ -20,5 +20,5 @@ def test_every_key_says_what_it_does() -> None:
 
 
 def test_a_mapping_tells_its_own_keys() -> None:
-    assert "`finetune.clip` | `{norm: 1}` | What keeps one bad batch" in keys_document()
+    assert "`finetune.clip` | `{norm: 1}` | How gradients are clipped" in keys_document()
     assert "Keys: `norm: none or value: none or adaptive: none`" in keys_document()

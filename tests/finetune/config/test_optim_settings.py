@@ -28,7 +28,7 @@ from finetune.config.optim import OptimSettings
             "expected one of norm, value, adaptive; found norm and value",
         ),
         ({"clip": {}}, "expected one of norm, value, adaptive; found none of them"),
-        ({"ensemble": {"snapshots": 3}}, "3 snapshots are taken at the ends of as many cosine cycles"),
+        ({"ensemble": {"snapshots": 3}}, "3 snapshots need as many cosine cycles"),
         (
             {"ensemble": {"snapshots": 4}, "schedule": {"cosine_restarts": {"cycles": 3}}},
             "found cosine_restarts with 3",

@@ -113,7 +113,7 @@ def test_every_mistake_in_the_space_is_told_by_place_before_any_data_is_read(
         ("pruner: medium", "did you mean 'median'?"),
         ("storage: postgres", "expected local, or a URL such as postgresql://host/name; found 'postgres'"),
         ("fine: {share: 1.0}", "search.fine.share"),
-        ("fine: {best: 2}, sampler: gp", "fine: gp draws from ranges that stay as they are"),
+        ("fine: {best: 2}, sampler: gp", "fine: the ranges of gp cannot change"),
     ],
 )
 def test_wrong_sections_are_refused_when_the_spec_is_read(tmp_path: Path, line: str, message: str) -> None:

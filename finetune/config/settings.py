@@ -1,4 +1,4 @@
-"""Shapes that several settings share: a closed mapping, a choice of one key, and a switch that may be off."""
+"""Base classes of the sections: a closed mapping, a choice of one key, and a value that may be off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Settings(BaseModel):
-    """A mapping of the spec: frozen, strict about types, and closed to unknown keys."""
+    """A mapping of a spec: immutable, strict about types, without unknown keys."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -19,12 +19,12 @@ class Settings(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         use_attribute_docstrings=True,
-        defer_build=True,
+        defer_build=True,  # most processes read few of the sections
     )
 
 
 class OneOf(Settings):
-    """A mapping that names exactly one way of doing something, such as `{norm: 1.0}`."""
+    """A mapping with exactly one key, such as `{norm: 1.0}`."""
 
     @model_validator(mode="after")
     def _check_one_given(self) -> Self:
@@ -36,12 +36,12 @@ class OneOf(Settings):
 
     @property
     def chosen(self) -> tuple[str, Any]:
-        """The name that is given and its value."""
+        """The key and its value."""
         return next((name, value) for name, value in self if value is not None)
 
 
 class _NoneWord:
-    """Lets `none` stand for None, also in the JSON schema."""
+    """Reads `none` as None, and allows it in the JSON schema."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(_read_none, handler(source))
@@ -57,4 +57,4 @@ def _read_none(value: object) -> object:
 
 
 Off = Annotated[T | None, _NoneWord()]
-"""A value, or `none` for a switch that is off."""
+"""A value, or `none`."""
