@@ -17,7 +17,7 @@ run = $(if $(RUN),--run "$(RUN)")
 set = $(foreach pair,$(SET),--set "$(pair)")
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-experience bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -94,10 +94,10 @@ bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, int
 bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
-bench-experience: $(READY) ## what the choice knows beforehand, from the runs of bench-strategy, into finetune/planning/race/experience.csv (its DATA and NEAR; goes on)
-	$(BIN)/python -m bench.experience $(foreach folder,$(DATA),--data "$(folder)") $(near)
+bench-prior: $(READY) ## the prior of the race, from the runs of bench-strategy, into finetune/planning/race/prior.csv (its DATA and NEAR; resumes)
+	$(BIN)/python -m bench.prior $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
-bench-hindsight: $(READY) ## the races of bench-experience again, each data set by what the others told, into docs/strategy.md
+bench-hindsight: $(READY) ## the races of bench-prior again, each data set with a prior from the others, into docs/strategy.md
 	$(BIN)/python -m bench.hindsight
 
 bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them

@@ -1,7 +1,7 @@
-"""`make bench-hindsight`: how the choice does where its experience holds nothing of the data.
+"""`make bench-hindsight`: how the choice does where its prior holds nothing of the data set.
 
-The short runs that `make bench-experience` recorded are raced again, each data set with the experience of the
-others alone; beside it with all of it. Nothing is trained.
+The short runs that `make bench-prior` recorded are raced again, each data set with a prior from the others
+alone, and with the whole prior. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from statistics import mean, stdev
 import numpy as np
 
 from bench.document import machine, write_between
-from bench.experience import RECORD
 from bench.pool import Line, read_log
+from bench.prior import RACERS, RACES
 from bench.regret import Cell, Runs, best, by_cell
 from bench.regret import accuracy as mean_accuracy
 from bench.strategy import DOCUMENT, SPEC, log_of
-from finetune.planning.race.experience import RACERS, Row, learn, read_seen
+from finetune.planning.race.prior import Row, fit_prior, read_rows
 from finetune.planning.race.race import Race, compete
-from finetune.records.estimate import Hits
+from finetune.records.estimate import Correct
 from finetune.strategies import find_strategy
 
 PROBES = tuple(name for name in RACERS if find_strategy(name).probe)
 TRAINED = tuple(name for name in RACERS if name not in PROBES)
 Rows = Sequence[Row]
 Known = Callable[[Line, Rows], Rows]
-"""Which rows of the experience a cell may be chosen by."""
+"""Which rows of the prior a cell may be chosen by."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Replay:
 
 def main() -> None:
     """Race all again and write the table."""
-    cells, lines = by_cell(read_log(log_of(SPEC))), read_log(RECORD)
+    cells, lines = by_cell(read_log(log_of(SPEC))), read_log(RACES)
     rows = [
         "| the choice knows | mean regret | worst cell | races held | expected accuracy, off by |",
         "|---|---:|---:|---:|---:|",
@@ -69,25 +69,25 @@ def other_data(line: Line, rows: Rows) -> Rows:
 def replay(line: Line, cells: Runs, known: Known) -> Replay:
     """Race a cell again, and see what its winner was worth in whole runs, on average over their draws."""
     ways = cells[cell_of(line)]
-    race = race_again(line, known(line, read_seen()))
+    race = race_again(line, known(line, read_rows()))
     came = mean_accuracy(ways[race.winner])
-    expected = race.belief.expected(race.winner)
+    expected = race.posterior.expected(race.winner)
     return Replay(best(ways) - came, race.rounds > 0, (came / 100 - expected.value) / expected.error)
 
 
 def race_again(line: Line, rows: Rows) -> Race:
     """The race of the recorded short runs, by what these rows tell."""
-    hits = {name: np.array(values) for name, values in line["hits"].items()}
+    correct = {name: np.array(values) for name, values in line["correct"].items()}
     rounds = line["rounds"]
 
-    def ask(name: str, number: int) -> Hits:
-        answers = np.full(len(hits[name]), np.nan)
-        answers[rounds[number]] = hits[name][rounds[number]]
+    def ask(name: str, number: int) -> Correct:
+        answers = np.full(len(correct[name]), np.nan)
+        answers[rounds[number]] = correct[name][rounds[number]]
         return answers
 
     return compete(
-        learn(rows),
-        {name: hits[name] for name in PROBES},
+        fit_prior(rows, RACERS),
+        {name: correct[name] for name in PROBES},
         ask,
         probes=PROBES,
         trained=TRAINED,

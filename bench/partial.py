@@ -21,7 +21,8 @@ from finetune.engine.build import build_trainer
 from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
 from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
-from finetune.features.stored import StoredOutputs
+from finetune.features.cached_features import CachedFeatures
+from finetune.planning.evidence import count_images
 from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
@@ -121,7 +122,7 @@ def course(setup: Setup, precision: Precision) -> Course:
         precision=precision,
         cell=None,
         reasons=(),
-        evidence={},
+        evidence=count_images(setup),
     )
     watch = Stopwatch()
     for images in (setup.train, setup.val):
@@ -130,7 +131,7 @@ def course(setup: Setup, precision: Precision) -> Course:
         trainer = build_trainer(setup, plan, RunFolder(Path(folder)), QUIET)
         trainer = replace(trainer, saves=False, callbacks=[watch])
         trainer.run()
-    views = trainer.train.views if isinstance(trainer.train, StoredOutputs) else 0
+    views = trainer.train.views if isinstance(trainer.train, CachedFeatures) else 0
     seconds = [end - start for start, end in pairwise(watch.times)]
     return Course(seconds, watch.best, views)
 

@@ -21,11 +21,11 @@ from bench.trial import QUIET, load
 from finetune.data.scan import scan_images
 from finetune.experiment.setup import Setup, prepare, read_recipe
 from finetune.features.cache import FeatureCache
-from finetune.features.digest import module_digest
+from finetune.features.extract import module_digest
 from finetune.features.frozen_pass import FrozenPass
 from finetune.fit.execute import execute_plan
 from finetune.planning.choose import choose_plan
-from finetune.planning.measure import network_features
+from finetune.probes.network import network_features
 from finetune.probes.probe import fit_probe
 from finetune.probes.similarity import measure_similarity
 from finetune.probes.stage_select import measure_stages

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from bench.switches import SWITCHES, switch_table
 from bench.task import Task
 from bench.trial import QUIET, measure_plan
 from finetune.experiment.setup import read_recipe
+from finetune.records.evidence import Forecast, RaceResult
 from finetune.strategies import STRATEGIES
 
 SPEC = "specs/resnet_small.yaml"
-"""Whose runs the experience is taken from."""
+"""The spec whose runs the prior is taken from."""
 SIZES = (5, 20, 80, None)
 """Labelled images a class, those held back for validation included; None for all."""
 DRAWS = 3
@@ -95,15 +97,19 @@ def train_one(task: Task) -> Line:
         recipe = read_recipe(task.spec, task.folder, own)
         splits = draw_images(recipe, classes=task.classes, images=task.images, seed=task.draw)
         line, plan = measure_plan(recipe, splits)
-    evidence: Any = plan.evidence
+    evidence = plan.evidence
     return {
         **line,
         "strategy": plan.strategy,
         "cell": plan.cell,
-        "forecast": evidence["forecast"].get(plan.strategy),
-        "race": evidence.get("race"),
-        "drift": {name: value for name, value in evidence.get("measured", {}).items() if "drift" in name},
+        "forecast": _as_dict(evidence.forecasts.get(plan.strategy)),
+        "race": _as_dict(evidence.race),
+        "drift": {name: asdict(value) for name, value in evidence.measured.items() if "drift" in name},
     }
+
+
+def _as_dict(record: Forecast | RaceResult | None) -> dict[str, Any] | None:
+    return None if record is None else asdict(record)
 
 
 if __name__ == "__main__":

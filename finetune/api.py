@@ -20,9 +20,8 @@ from finetune.experiment.start import prepare_start
 from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.views import with_views
 from finetune.planning.choose import choose_plan
-from finetune.planning.load import given_plan, settle_plan
-from finetune.records.plan import Plan
-from finetune.records.plan_file import read_plan
+from finetune.planning.load import load_plan, read_given_plan
+from finetune.records.plan import Plan, read_plan
 from finetune.records.run_folder import RunFolder, keep_other, new_folder, unfinished, write_json, write_text
 from finetune.report.outcome import compare_outcome
 from finetune.report.report import make_report, read_report
@@ -149,7 +148,7 @@ def make_plan(
     show_setup(setup, console)
     given = setup.settings.plan
     if given is not None:
-        show_plan(plan := given_plan(setup, given), console)
+        show_plan(plan := read_given_plan(setup, given), console)
         console.print(f"{given}: as it stands, nothing was measured")
         return plan
     chosen = choose_plan(setup, compare=True, console=console)
@@ -243,7 +242,7 @@ def _settle_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
 def _settle_plan(setup: Setup, folder: RunFolder, console: Console) -> Plan:
     if folder.plan.exists():
         return read_plan(folder.plan)
-    plan = settle_plan(setup, console)
+    plan = load_plan(setup, console)
     write_text(folder.plan, plan.to_json())
     return plan
 

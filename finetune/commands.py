@@ -36,8 +36,8 @@ from finetune.experiment.setup import (
 from finetune.experiment.start import prepare_start
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
-from finetune.planning.load import settle_plan
-from finetune.probes.head import start_head
+from finetune.planning.load import load_plan
+from finetune.probes.network import start_head
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import make_console
 from finetune.transforms.augment import needs_statistics
@@ -65,7 +65,7 @@ def check_recipe(
     recipe = read_recipe(spec, data, set)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
-    plan = settle_plan(setup, console)
+    plan = load_plan(setup, console)
     show_plan(plan, console)
     setup = prepare_start(setup, plan)
     start_head(setup, plan)

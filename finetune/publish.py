@@ -18,8 +18,7 @@ from finetune.data.subset import subset
 from finetune.experiment.setup import Setup, get_section
 from finetune.features.extract import extract_features
 from finetune.probes.folds import stratified_sample
-from finetune.records.plan import Plan
-from finetune.records.plan_file import read_plan
+from finetune.records.plan import Plan, read_plan
 from finetune.records.run_folder import RunFolder
 from finetune.runtime.console import make_console
 from finetune.tasks.evaluate import logits_of

@@ -1,4 +1,4 @@
-"""The strategies: which module paths learn, and from what."""
+"""The strategies: one declaration for each way to reach a trained network."""
 
 from __future__ import annotations
 
@@ -7,79 +7,129 @@ from dataclasses import dataclass
 
 from zoo.errors import GraftError
 
-Parts = Sequence[tuple[str, ...]]
-"""For each stage, from the input upward, the module paths that hold its weights."""
-Trains = Callable[[str, Parts, int], tuple[str, ...]]
+StagePaths = Sequence[tuple[str, ...]]
+"""For each stage, from the input to the top, the paths of the modules that hold its weights."""
+Trains = Callable[[str, StagePaths, int], tuple[str, ...]]
+GRADIENT = "gradient"
 
 
 @dataclass(frozen=True)
 class Strategy:
     """One way to reach a trained network.
 
-    `trains(head, stages, depth)` names the module paths that learn, `depth` being a number of stages; `probe`
-    tells that only a linear classifier on frozen features is fitted; `pretrained` that it needs weights to
-    start from.
+    `trains(head, stages, depth)` returns the module paths that learn; `""` is the whole network. `fitter`
+    names a function registered in finetune/fit. `cost` orders the strategies: where two are about equally
+    good, the one with the lower cost is chosen. `steps` and `learning_rate` (the highest rate of SGD for
+    batches of 64) are the defaults of training by gradient. `outside_race` says why the strategy takes no
+    part in the race; it is empty where it does.
     """
 
     name: str
+    description: str
     trains: Trains
-    probe: bool
-    pretrained: bool
-    words: str
+    cost: float
+    fitter: str = GRADIENT
+    steps: int = 300
+    learning_rate: float = 0.1
+    pretrained: bool = True
+    """Whether it needs pretrained weights."""
+    uses_depth: bool = False
+    """Whether it trains `depth` stages: `finetune.partial.stages`, or what was measured."""
+    linear_head: bool = False
+    """Whether the network's head has to be a linear layer."""
+    outside_race: str = ""
+
+    @property
+    def probe(self) -> bool:
+        """Whether a linear classifier is fitted on frozen features; else the strategy trains by gradient."""
+        return self.fitter != GRADIENT
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether pretrained weights are trained by gradient."""
+        return self.pretrained and not self.probe
 
 
 STRATEGIES: dict[str, Strategy] = {}
 
 
-def strategy(*, probe: bool = False, pretrained: bool = True) -> Callable[[Trains], Trains]:
-    """Register a function of (head, stages, depth) as a strategy; its docstring is what people read."""
-
-    def register(trains: Trains) -> Trains:
-        name = trains.__name__
-        assert name not in STRATEGIES, f"two strategies are called {name}"
-        words = (trains.__doc__ or "").strip().splitlines()[0]
-        STRATEGIES[name] = Strategy(name, trains, probe, pretrained, words)
-        return trains
-
-    return register
+def register_strategy(strategy: Strategy) -> Strategy:
+    """Add a strategy under its name. STRATEGIES stays ordered by cost."""
+    assert strategy.name not in STRATEGIES, f"two strategies are called {strategy.name}"
+    STRATEGIES[strategy.name] = strategy
+    ordered = sorted(STRATEGIES.values(), key=lambda each: each.cost)
+    STRATEGIES.clear()
+    STRATEGIES.update((each.name, each) for each in ordered)
+    return strategy
 
 
-@strategy(probe=True)
-def linear_probe(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
-    """a linear classifier on the top stage"""
-    return (head,)
+def strategy_names() -> tuple[str, ...]:
+    """Return the names of all strategies, the cheapest first."""
+    return tuple(STRATEGIES)
 
 
-@strategy(probe=True)
-def stage_probe(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
-    """a linear classifier on several stages"""
-    return (head,)
-
-
-@strategy()
-def partial(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
-    """the head and the top stages fine-tuned"""
-    top = stages[max(len(stages) - depth, 0) :]
-    return (*(path for parts in top for path in parts), head)
-
-
-@strategy()
-def full(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
-    """every stage fine-tuned"""
-    return ("",)
-
-
-@strategy(pretrained=False)
-def scratch(head: str, stages: Parts, depth: int) -> tuple[str, ...]:
-    """trained from random weights"""
-    return ("",)
+def racing_names() -> tuple[str, ...]:
+    """Return the names of the strategies that take part in the race, the cheapest first."""
+    return tuple(name for name, strategy in STRATEGIES.items() if not strategy.outside_race)
 
 
 def find_strategy(name: str) -> Strategy:
-    """The strategy of that name.
+    """Return the strategy of that name.
 
     Raises: GraftError when there is none.
     """
     if name not in STRATEGIES:
         raise GraftError(f"strategy {name!r} is unknown; expected one of: {', '.join(STRATEGIES)}")
     return STRATEGIES[name]
+
+
+def _train_top(head: str, stages: StagePaths, depth: int) -> tuple[str, ...]:
+    top = stages[max(len(stages) - depth, 0) :]
+    return (*(path for paths in top for path in paths), head)
+
+
+register_strategy(
+    Strategy(
+        name="linear_probe",
+        description="a linear classifier on the top stage",
+        trains=lambda head, stages, depth: (head,),
+        cost=1,
+        fitter="linear_probe",
+        linear_head=True,
+    )
+)
+register_strategy(
+    Strategy(
+        name="stage_probe",
+        description="a linear classifier on several stages",
+        trains=lambda head, stages, depth: (head,),
+        cost=2,
+        fitter="stage_probe",
+    )
+)
+register_strategy(
+    Strategy(
+        name="partial",
+        description="the head and the top stages fine-tuned",
+        trains=_train_top,
+        cost=3,
+        uses_depth=True,
+    )
+)
+register_strategy(
+    Strategy(
+        name="full", description="every stage fine-tuned", trains=lambda head, stages, depth: ("",), cost=4
+    )
+)
+register_strategy(
+    Strategy(
+        name="scratch",
+        description="trained from random weights",
+        trains=lambda head, stages, depth: ("",),
+        cost=5,
+        steps=400,
+        pretrained=False,
+        outside_race="a short run does not show how good it becomes, and in the benchmark it was never "
+        "clearly better than full",
+    )
+)

@@ -13,8 +13,8 @@ from finetune.config import FinetuneSettings
 from finetune.data.dataset import EpochDataset
 from finetune.engine.step import Step
 from finetune.experiment.setup import Setup
-from finetune.features.lower import TRIED, Lower, find_lower
-from finetune.features.stored import StoredOutputs, view_mb
+from finetune.features.cached_features import CachedFeatures, view_mb
+from finetune.features.frozen_stages import TRIED, FrozenStages, find_frozen_stages
 from finetune.records.plan import Plan
 
 MAX_VIEWS, EPOCHS_PER_VIEW = 4, 4
@@ -35,7 +35,7 @@ class TrainingData:
 class CachePlan:
     """Cache the outputs of `lower` for `views` of the `requested` views, each of `view_mb` MiB."""
 
-    lower: Lower
+    lower: FrozenStages
     views: int
     requested: int
     view_mb: float
@@ -53,7 +53,7 @@ def cache_frozen_stages(setup: Setup, plan: Plan, step: Step) -> TrainingData:
         return TrainingData(setup.train, setup.val, step, message)
     step = replace(step, lower=cache.lower)
     cached = partial(
-        StoredOutputs,
+        CachedFeatures,
         compute=partial(compute_outputs, step),
         batch_size=plan.batch_size * 2,  # nothing is kept for a backward pass
         workers=setup.data.workers,
@@ -123,9 +123,9 @@ def _plan_cache(setup: Setup, plan: Plan, step: Step) -> CachePlan | str:
     return CachePlan(lower, min(views, int(room_mb / size_mb)), views, size_mb)
 
 
-def _find_frozen_stages(setup: Setup, step: Step) -> Lower | None:
+def _find_frozen_stages(setup: Setup, step: Step) -> FrozenStages | None:
     """Return the frozen stages of the step's network, tested on noise."""
     shape = (TRIED, 3, setup.preprocess.height, setup.preprocess.width)
     noise = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0)).byte()
     net = step.accelerator.unwrap_model(step.net)
-    return find_lower(net, setup.anatomy.stages, step.inputs(noise), step.precision)
+    return find_frozen_stages(net, setup.anatomy.stages, step.inputs(noise), step.precision)

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from finetune.config import FinetuneSettings
 from finetune.engine.gauge import Gauge
-from finetune.features.lower import Lower
+from finetune.features.frozen_stages import FrozenStages
 from finetune.losses.registry import Loss
 from finetune.optim.freeze import covers
 from finetune.optim.optimizers import set_rates
@@ -73,7 +73,7 @@ class Step:
     ema: ModelEmaV3 | None
     teacher: Teacher | None
     resizing: Resizing | None = None
-    lower: Lower | None = None
+    lower: FrozenStages | None = None
     gauge: Gauge = field(default_factory=Gauge)
 
     def __call__(
@@ -133,7 +133,7 @@ class Step:
         if not images.is_floating_point():
             return net
         assert self.lower is not None, "cached outputs come from frozen stages"
-        return partial(self.lower.upper, net)
+        return partial(self.lower.run_above, net)
 
     def _training_loss(self, forward: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, mixed with the teacher's and on adversarial inputs if the recipe says so."""

@@ -16,6 +16,7 @@ from finetune.config.data import with_source
 from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
 from finetune.experiment.spec_check import check_files, check_spec
+from finetune.strategies import find_strategy
 from finetune.tasks.base import Task, find_task
 from finetune.transforms.augment import LazyAugment, needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
@@ -141,8 +142,8 @@ def choose_weights(spec: zoo.Spec, settings: FinetuneSettings) -> tuple[str | No
         return None, "finetune.weights is none"
     if wanted != "auto":
         return wanted, ""
-    if settings.strategy == "scratch":
-        return None, "finetune.strategy is scratch"
+    if settings.strategy != "auto" and not find_strategy(settings.strategy).pretrained:
+        return None, f"finetune.strategy is {settings.strategy}"
     ready = zoo.available_weights(spec)
     if ready:
         return ("default" if "default" in ready else ready[0]), ""

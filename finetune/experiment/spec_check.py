@@ -9,6 +9,7 @@ import zoo
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.losses.registry import conflicts
 from finetune.optim.freeze import covers
+from finetune.strategies import find_strategy
 from finetune.tasks.base import find_task
 from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.spec.nodes import ListNode, MapNode, Node
@@ -55,7 +56,7 @@ def _of_task(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
             yield Problem(_mark(spec, "augment", index), f"augment.{index}.{call.op}", refused, expected)
     for message, wanted in conflicts(settings.loss, settings, masks=task.ignore_index is not None):
         yield Problem(_mark(spec, "finetune", "loss"), "finetune.loss", message, wanted)
-    if not task.probes and settings.strategy.endswith("_probe"):
+    if not task.probes and settings.strategy != "auto" and find_strategy(settings.strategy).probe:
         mark, message = _mark(spec, "finetune", "strategy"), f"{settings.strategy} {refused}"
         yield Problem(mark, "finetune.strategy", message, "partial, full or scratch")
     if task.name == "segmentation" and spec.input.resize != "squash":
@@ -72,7 +73,7 @@ def _of_weights(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]
         yield Problem(_mark(spec, "finetune", "weights"), "finetune.weights", message, expected, near)
     if settings.weights == "none" or (settings.weights == "auto" and not spec.weights):
         why = "finetune.weights is none" if settings.weights == "none" else f"{spec.name} declares none"
-        if settings.strategy not in ("auto", "scratch"):
+        if settings.strategy != "auto" and find_strategy(settings.strategy).pretrained:
             message = f"{settings.strategy} needs pretrained weights, and there are none: {why}"
             yield Problem(
                 _mark(spec, "finetune", "strategy"), "finetune.strategy", message, "auto or scratch"

@@ -1,8 +1,8 @@
-"""Features on disk, by what made them and by image, so that no image passes the same network twice.
+"""Features on disk, by network and by image, so that no image passes the same network twice.
 
-One folder a network with its preprocessing; in it, one file a batch of images: the digests of their content
-and an array for each column of features. Files are written whole under a temporary name and renamed, never
-changed afterwards, and dropped when they cannot be read: losing any of them costs time and nothing else.
+There is one folder per network with its preprocessing, and in it one file per batch of images: the digests of
+their content and an array for each column of features. Files are written under a temporary name and renamed,
+never changed, and removed when they cannot be read: losing one costs only time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,25 +26,25 @@ from numpy.typing import NDArray
 from finetune.runtime.precision import Precision
 
 FORMAT = "1"
-"""Counts up when a column changes its meaning, so that older files are no longer found."""
+"""Increased when a column changes its meaning, so that older files are not found."""
 LIMIT_MB = 2048
 STALE_S = 24 * 3600
 DIGESTS = "digests"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
-Noted = TypeVar("Noted")
+Note = TypeVar("Note")
 Columns = Mapping[str, NDArray[np.float32]]
 
 
 def default_folder() -> Path:
-    """`features` under GRAFT_CACHE, or under ~/.cache/graft where that is not set."""
+    """Return the folder `features` under GRAFT_CACHE, else under ~/.cache/graft."""
     root = os.environ.get("GRAFT_CACHE")
     return (Path(root).expanduser() if root else Path.home() / ".cache" / "graft") / "features"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the cache holds of N images: `known` (N,) tells which; rows of the others mean nothing."""
+    """What the cache holds of N images: `known` (N,) says which; other rows have no meaning."""
 
     known: NDArray[np.bool_]
     columns: Columns
@@ -54,8 +54,8 @@ class Found:
 class FeatureCache:
     """The cached features of one network with its preprocessing; `key` is the hash of both.
 
-    Several processes may read and write the same folder at once. `limit_mb` bounds the features of all
-    networks together; what was read longest ago goes first.
+    Several processes may use the same folder at once. `limit_mb` bounds the features of all networks
+    together; the least recently read are removed first.
     """
 
     key: str
@@ -68,19 +68,19 @@ class FeatureCache:
         return self.folder / f"{self.key[:32]}-{FORMAT}"
 
     def read(self, digests: Sequence[str], names: Iterable[str], dtype: str) -> Found:
-        """Look up these columns of the images with these digests, computed in this arithmetic."""
-        wanted, names = np.array(digests, dtype="S"), list(names)
+        """Look up columns of the images with these digests, computed in this dtype."""
+        requested, names = np.array(digests, dtype="S"), list(names)
         known = np.zeros(len(digests), dtype=bool)
         columns: dict[str, NDArray[np.float32]] = {}
         for path in sorted(self.home.glob(f"{dtype}-*.npz")):
             if known.all():
                 break
-            with _dropping(path):
-                _fill(path, wanted, names, known, columns)
+            with _remove_damaged(path):
+                _fill(path, requested, names, known, columns)
         return Found(known, columns)
 
     def write(self, digests: Sequence[str], columns: Columns, dtype: str) -> None:
-        """Add the columns of these images. A folder that cannot be written costs a warning."""
+        """Add the columns of these images; warn when the folder cannot be written."""
         temporary = self.home / f".{uuid.uuid4().hex}.tmp"
         try:
             self.home.mkdir(parents=True, exist_ok=True)
@@ -94,33 +94,33 @@ class FeatureCache:
                 temporary.unlink(missing_ok=True)
             warnings.warn(f"features cannot be cached in {self.folder}: {error}", stacklevel=2)
 
-    def precision(self, device: str) -> Precision | None:
-        """The precision that was measured as this network's fastest on this type of device."""
-        return self.recall(f"precision-{device}", lambda values: Precision(**values))
+    def load_precision(self, device: str) -> Precision | None:
+        """Return the precision that was measured as the fastest on this type of device."""
+        return self.load_note(f"precision-{device}", lambda text: Precision(**json.loads(text)))
 
-    def remember(self, precision: Precision, device: str) -> None:
-        """Keep the measured precision: features in another arithmetic would have to be computed again."""
-        self.note(f"precision-{device}", asdict(precision))
+    def save_precision(self, precision: Precision, device: str) -> None:
+        """Save the measured precision: features in another one would have to be computed again."""
+        self.save_note(f"precision-{device}", json.dumps(asdict(precision)))
 
-    def recall(self, name: str, read: Callable[[dict[str, Any]], Noted]) -> Noted | None:
-        """What `read` makes of the numbers noted under that name; a note that it stumbles over is dropped."""
+    def load_note(self, name: str, read: Callable[[str], Note]) -> Note | None:
+        """Return what `read` makes of the text saved under that name; a text it cannot read is removed."""
         path = self.home / f"{name}.json"
-        with _dropping(path):
+        with _remove_damaged(path):
             if path.exists():
-                return read(json.loads(path.read_text()))
+                return read(path.read_text(encoding="utf-8"))
         return None
 
-    def note(self, name: str, values: Mapping[str, object]) -> None:
-        """Keep a few numbers that took time to find; not, where the folder cannot be written."""
+    def save_note(self, name: str, text: str) -> None:
+        """Save a short JSON text, unless the folder cannot be written."""
         temporary = self.home / f".{uuid.uuid4().hex}.tmp"
         with contextlib.suppress(OSError):
             self.home.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(values))
+            temporary.write_text(text, encoding="utf-8")
             temporary.replace(self.home / f"{name}.json")
 
 
 def prune(folder: Path, limit_mb: float) -> None:
-    """Remove what was read longest ago until the folder is within its bound, and what a kill left behind."""
+    """Remove the least recently read files until the folder is within its bound, and old temporary files."""
     for left in folder.glob("*/.*.tmp"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE_S:
@@ -141,15 +141,15 @@ def prune(folder: Path, limit_mb: float) -> None:
 
 def _fill(
     path: Path,
-    wanted: NDArray[np.bytes_],
+    requested: NDArray[np.bytes_],
     names: Sequence[str],
     known: NDArray[np.bool_],
     columns: dict[str, NDArray[np.float32]],
 ) -> None:
-    """Copy the rows of this file that are wanted and not yet known."""
+    """Copy the rows of a file that are requested and not yet known."""
     with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
         place = {digest: row for row, digest in enumerate(file[DIGESTS])}
-        rows = [(i, place[digest]) for i, digest in enumerate(wanted) if not known[i] and digest in place]
+        rows = [(i, place[digest]) for i, digest in enumerate(requested) if not known[i] and digest in place]
         if not rows or not set(names) <= set(file.files):
             return
         to, source = np.array(rows).T
@@ -157,7 +157,7 @@ def _fill(
     for name, array in arrays.items():
         if array.dtype != np.float32 or array.shape[0] != len(place):
             raise ValueError(f"{name} holds {array.dtype} {array.shape} for {len(place)} images")
-        column = columns.setdefault(name, np.zeros((len(wanted), *array.shape[1:]), dtype=np.float32))
+        column = columns.setdefault(name, np.zeros((len(requested), *array.shape[1:]), dtype=np.float32))
         if column.shape[1:] != array.shape[1:]:
             raise ValueError(f"{name} has the shape {array.shape[1:]}, and {column.shape[1:]} in other files")
     for name, array in arrays.items():
@@ -168,8 +168,8 @@ def _fill(
 
 
 @contextlib.contextmanager
-def _dropping(path: Path) -> Iterator[None]:
-    """Inside the block, a file that turns out damaged is removed with a warning."""
+def _remove_damaged(path: Path) -> Iterator[None]:
+    """Remove the file, with a warning, when the block finds it damaged."""
     try:
         yield
     except FileNotFoundError:

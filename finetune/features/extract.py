@@ -1,17 +1,18 @@
-"""What the stages of a frozen network make of images: one pass, and none for images that are known."""
+"""Features: the stage outputs of a frozen network, computed in one pass or read from the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+import torch
 from torch import nn
 
 from finetune.features.cache import FeatureCache
-from finetune.features.digest import module_digest
 from finetune.features.frozen_pass import NORM, Array, FrozenPass, Images, Normalises, Rows
 from finetune.features.taps import HEAD
 from finetune.runtime.precision import Precision
@@ -20,12 +21,12 @@ from zoo.errors import GraftError
 
 @dataclass(frozen=True)
 class Features:
-    """What a frozen network makes of N images, in their order.
+    """The features of N images.
 
-    `stages` holds each stage's average over places, float32 (N, C), from the input upward; `head_input` is
-    what the head is given, (N, F). `norms` holds, for each stage with a batch norm, the mean and the mean
-    square of the input of its last one, (N, 2, C). `computed` counts the images that the network ran over;
-    the others came from the cache.
+    `stages` holds each stage's average over positions, float32 (N, C), from the input to the top;
+    `head_input` is the input of the head, (N, F). `norms` holds, for each stage with a batch norm, the mean
+    and the mean square of the input of its last one, (N, 2, C). `computed` counts the images that were not in
+    the cache.
     """
 
     stages: Mapping[str, Array]
@@ -35,20 +36,30 @@ class Features:
     computed: int
     seconds: float
 
-    def take(self, rows: Rows) -> Features:
-        """The same of some of the images."""
-        return replace(
-            self,
-            stages={name: values[rows] for name, values in self.stages.items()},
-            head_input=self.head_input[rows],
-            norms={name: values[rows] for name, values in self.norms.items()},
-        )
-
 
 def feature_key(net: nn.Module, head: str, preprocess: nn.Module) -> str:
-    """The hash under which features of this network with this preprocessing are cached."""
+    """Return the hash under which features of this network with this preprocessing are cached."""
     parts = (module_digest(net, without=head), module_digest(preprocess))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def module_digest(module: nn.Module, without: str = "") -> str:
+    """Return the SHA-256 of a module: its submodules as they print themselves, its parameters and buffers.
+
+    `without` names a submodule to leave out, such as a head whose output is not used. How submodules are
+    wired counts as far as their printing shows it.
+    """
+    digest = hashlib.sha256()
+    for name, part in module.named_modules():
+        if not _is_inside(name, without):
+            digest.update(f"{name} {type(part).__qualname__}({part.extra_repr()})\n".encode())
+    for name, value in chain(module.named_parameters(), module.named_buffers()):
+        if not _is_inside(name, without):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(
+                np.ascontiguousarray(value.detach().cpu().reshape(-1).view(torch.uint8).numpy()).data
+            )
+    return digest.hexdigest()
 
 
 def extract_features(
@@ -64,11 +75,11 @@ def extract_features(
     batch_size: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Features:
-    """Run the network once, on the device it lies on, over the images that are not in the cache.
+    """Run the network, on its own device, over the images that are not in the cache.
 
-    Without a precision, the fastest on this device is measured once for each network and kept in the cache.
-    `digests` names the content of each image, which the cache needs; `progress` is told how many images are
-    done. The network keeps its weights, modes and layout.
+    Without a `precision`, the fastest on this device is measured once for each network and kept in the cache.
+    The cache needs `digests`, the hash of each image's content. `progress` is called with the number of
+    images done. The network keeps its weights, modes and layout.
     Raises: GraftError when there are no images, or when the features are not finite.
     """
     start = time.perf_counter()
@@ -81,8 +92,8 @@ def extract_features(
         columns: Mapping[str, Array] = frozen.run(rows, precision)
         computed = len(rows)
     else:
-        precision = precision or _settle_precision(frozen, cache)
-        columns, computed = _through_cache(frozen, cache, digests, precision)
+        precision = precision or _choose_precision(frozen, cache)
+        columns, computed = _use_cache(frozen, cache, digests, precision)
     return Features(
         stages={stage: columns[stage] for stage in stages},
         head_input=columns[HEAD],
@@ -93,21 +104,21 @@ def extract_features(
     )
 
 
-def _settle_precision(frozen: FrozenPass, cache: FeatureCache) -> Precision:
-    """The precision of the features that are cached, else the fastest, which is then kept."""
-    known = cache.precision(frozen.device.type)
+def _choose_precision(frozen: FrozenPass, cache: FeatureCache) -> Precision:
+    """Return the precision of the cached features, else the fastest, which is then saved."""
+    known = cache.load_precision(frozen.device.type)
     if known is not None:
         return known
     precision = frozen.choose_precision(np.arange(len(frozen.images)))
     if precision.images_per_s:
-        cache.remember(precision, frozen.device.type)
+        cache.save_precision(precision, frozen.device.type)
     return precision
 
 
-def _through_cache(
+def _use_cache(
     frozen: FrozenPass, cache: FeatureCache, digests: Sequence[str], precision: Precision
 ) -> tuple[Mapping[str, Array], int]:
-    """Read what is known, compute the rest, and write it as it comes, so that a kill loses little.
+    """Read what is cached, compute the rest, and write it in parts, so that an interruption loses little.
 
     Out: the columns of all images, and how many images were computed; equal images count once.
     """
@@ -131,7 +142,11 @@ def _through_cache(
 
 
 def _unique(digests: Sequence[str]) -> tuple[Rows, Rows]:
-    """The first row of each content, in order, and for each row the place of its content among those."""
+    """Return the first row of each digest, in order, and for each row the index of its digest among those."""
     place: dict[str, int] = {}
     inverse = np.array([place.setdefault(digest, len(place)) for digest in digests])
     return np.unique(inverse, return_index=True)[1], inverse
+
+
+def _is_inside(name: str, outer: str) -> bool:
+    return bool(outer) and (name == outer or name.startswith(f"{outer}."))

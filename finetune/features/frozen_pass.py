@@ -1,4 +1,4 @@
-"""Running a frozen network over images, batch after batch, and reading its stages on the way."""
+"""A pass of a frozen network over images, batch by batch, that reads its stages."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Rows = NDArray[np.intp]
 Save = Callable[[slice, Mapping[str, Array]], None]
 
 NORM = "norm:"
-"""Prefix of the columns that hold what the stages' batch norms were given."""
+"""Prefix of the columns that hold the inputs of the stages' batch norms."""
 CPU_BATCH, ACCELERATOR_BATCH = 32, 256
 SAVE_EVERY_S = 20.0
 MEASURED_IMAGES = 4
 FEW_IMAGES = 32
-"""With fewer images than this to compute, measuring the precision would cost more than it saves."""
+"""Below this number of images, measuring the precision costs more than it saves."""
 
 
 class Images(Protocol):
@@ -38,7 +38,7 @@ class Images(Protocol):
 
 
 class Normalises(Protocol):
-    """What makes the network's input of uint8 images, on the network's device; in practice Preprocess."""
+    """Makes the network's input from uint8 images; in practice Preprocess."""
 
     def normalise(self, image: Tensor, /) -> Tensor:
         """In: uint8 (N, 3, h, w). Out: float32 (N, C, h, w)."""
@@ -46,7 +46,7 @@ class Normalises(Protocol):
 
 @dataclass(frozen=True)
 class FrozenPass:
-    """A network, the images it is to run over, and which stages are read."""
+    """A network, the images to run it over, and the stages to read."""
 
     net: nn.Module
     images: Images
@@ -58,24 +58,24 @@ class FrozenPass:
 
     @property
     def device(self) -> torch.device:
-        """Where the network lies."""
+        """The device of the network."""
         return next((value.device for value in self.net.parameters()), torch.device("cpu"))
 
     @property
     def names(self) -> list[str]:
-        """The columns of a pass: the head's input, the stages, and the norms of those that have one."""
+        """The columns of a pass: the head's input, the stages, and the norms of stages that have one."""
         return [HEAD, *self.stages, *(NORM + stage for stage in stage_norms(self.net, self.stages))]
 
     def choose_precision(self, rows: Rows) -> Precision:
-        """The fastest precision on this device, measured on the first of these images."""
+        """Return the fastest precision on this device, measured on the first of these images."""
         if len(rows) < FEW_IMAGES:
             return EXACT
         return fastest_precision(self.net, self._input(self._read(rows[:MEASURED_IMAGES])))
 
     def run(self, rows: Rows, precision: Precision, save: Save | None = None) -> dict[str, Array]:
-        """The columns of these images, in this order.
+        """Return the columns of these images, in this order.
 
-        Now and then, and at the end, `save` is given a slice of `rows` and the columns of that slice.
+        From time to time, and at the end, `save` is called with a slice of `rows` and its columns.
         Raises: GraftError when a column is not finite.
         """
         parts: list[dict[str, Array]] = []
@@ -93,14 +93,14 @@ class FrozenPass:
         return join(parts)
 
     def _batches(self, rows: Rows) -> Iterator[Tensor]:
-        """Pixels batch by batch; the next is read while the network works on one, if that is not here.
+        """Yield pixels batch by batch; on an accelerator, the next batch is read while the network runs.
 
-        On a processor both would want all cores, and a network waits for the slowest of its threads.
+        On a CPU both would compete for the cores, and a network waits for the slowest of its threads.
         """
-        here = self.device.type == "cpu"
-        size = self.batch_size or (CPU_BATCH if here else ACCELERATOR_BATCH)
+        on_cpu = self.device.type == "cpu"
+        size = self.batch_size or (CPU_BATCH if on_cpu else ACCELERATOR_BATCH)
         batches = [rows[i : i + size] for i in range(0, len(rows), size)]
-        if here:
+        if on_cpu:
             yield from (self._read(batch) for batch in batches)
             return
         with ThreadPoolExecutor(1) as reader:
@@ -124,7 +124,7 @@ class FrozenPass:
         broken = [name for name, values in columns.items() if not np.isfinite(values).all()]
         if broken:
             raise GraftError(
-                f"features: the network gives numbers that are not finite (first at {broken[0]!r});"
+                f"features: the network's outputs are not finite (first at {broken[0]!r});"
                 " its weights are damaged or do not suit its layers"
             )
         return columns
@@ -132,7 +132,7 @@ class FrozenPass:
     def _read(self, rows: Rows) -> Tensor:
         """Out: uint8 (n, 3, h, w)."""
         indices = [int(i) for i in rows]
-        batch = getattr(self.images, "__getitems__", None)  # as torch's loaders do: decoded on all cores
+        batch = getattr(self.images, "__getitems__", None)  # as torch's loaders do: decodes on all cores
         items = batch(indices) if batch else [self.images[i] for i in indices]
         return torch.stack([torch.as_tensor(item[0] if isinstance(item, tuple) else item) for item in items])
 
@@ -142,5 +142,5 @@ class FrozenPass:
 
 
 def join(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Columns of several batches, one under the other."""
+    """Concatenate the columns of several batches."""
     return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}

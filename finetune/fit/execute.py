@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -14,8 +15,7 @@ from finetune.fit.members import train_members
 from finetune.fit.refit import train_again
 from finetune.models.rebuild import Training, rebuild_net
 from finetune.models.stage_probe import build_stage_probe
-from finetune.planning.measure import network_features
-from finetune.probes.head import fit_head, start_head
+from finetune.probes.network import fit_head, network_features, start_head
 from finetune.probes.stage_select import fit_stage_probe
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder, write_weights
@@ -38,10 +38,9 @@ def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) 
     """
     _check_probe(setup, plan)
     start_head(setup, plan)
-    if plan.strategy == "linear_probe":
-        trained = _fit_head(setup)
-    elif plan.strategy == "stage_probe":
-        trained = _fit_stages(setup)
+    fit = PROBE_FITTERS.get(find_strategy(plan.strategy).fitter)
+    if fit is not None:
+        trained = fit(setup)
     elif setup.settings.ensemble is not None:
         trained = Trained(*train_members(setup, plan, folder, console))
     elif setup.settings.after_stopping != "keep":
@@ -77,7 +76,7 @@ def _fit_head(setup: Setup) -> Trained:
     return Trained(
         setup.net,
         {
-            "strength": probe.strength,
+            "strength": probe.cv.strength,
             "cross_validated_accuracy": accuracy.value,
             "standard_error": accuracy.error,
         },
@@ -93,8 +92,15 @@ def _fit_stages(setup: Setup) -> Trained:
         {
             "taps": list(fit.taps),
             "features": fit.probe.weight.shape[1],
-            "strength": fit.probe.strength,
+            "strength": fit.probe.cv.strength,
             "cross_validated_accuracy": accuracy.value,
             "standard_error": accuracy.error,
         },
     )
+
+
+PROBE_FITTERS: Mapping[str, Callable[[Setup], Trained]] = {
+    "linear_probe": _fit_head,
+    "stage_probe": _fit_stages,
+}
+"""By the `fitter` of a strategy; strategies with another one train by gradient."""

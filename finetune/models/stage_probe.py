@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.features.taps import HEAD, tap
-from finetune.probes.probe import probe_head
+from finetune.probes.probe import write_head
 from finetune.probes.stage_select import StageFit
 
 
@@ -47,5 +47,5 @@ def build_stage_probe(trunk: nn.Module, head: str, fit: StageFit) -> StageProbe:
     """The network that a fit describes, on the trunk that gave its features, which is taken over."""
     classes, features = fit.probe.weight.shape
     net = StageProbe(trunk, head=head, taps=fit.taps, features=features, classes=classes)
-    probe_head(fit.probe, net.head)
+    write_head(fit.probe, net.head)
     return net.eval()

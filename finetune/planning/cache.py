@@ -1,10 +1,11 @@
-"""A plan that was chosen once is not chosen again for the same images, labels, weights and spec.
+"""Cached plans: a plan is not chosen again for the same images, labels, weights and spec.
 
-Where the images lie does not count: a folder that was moved, or a link to it, is the same.
+Where the images lie does not count: a folder that was moved, or a link to it, has the same plan.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
@@ -13,51 +14,45 @@ from accelerate import PartialState
 import zoo
 from finetune.config.data import LOCATION_KEYS
 from finetune.experiment.setup import Setup
-from finetune.planning.measure import feature_cache
-from finetune.planning.race.belief import CLEAR
-from finetune.planning.race.experience import LEAST_SPREAD, SEEN, WIDER
-from finetune.planning.race.race import ASKED, SHARE
-from finetune.planning.race.verdict import ROUND_WORTH, WORTH
+from finetune.planning.race.decision import MIN_GAIN, MIN_ROUND_GAIN
+from finetune.planning.race.posterior import CLEAR
+from finetune.planning.race.prior import MIN_SPREAD, PRIOR, VARIANCE_FACTOR
+from finetune.planning.race.race import ENOUGH_IMAGES, SHORT_RUN
+from finetune.probes.network import feature_cache
 from finetune.probes.similarity import RULES
-from finetune.records.plan import Plan, plan_from
+from finetune.records.plan import PLAN, Plan
+from finetune.strategies import STRATEGIES
 
-VERSION = 4
-"""Counts up when plans come to be chosen or timed in another way, so that older ones are forgotten."""
+VERSION = 5
+"""Increased when plans are chosen or timed in another way, so that older ones are not used."""
 
 
-def recall_plan(setup: Setup, *, compare: bool) -> Plan | None:
-    """The plan as it was chosen before; None where it was not, or where there is nothing to measure."""
-    if not _measured(setup):
+def load_cached_plan(setup: Setup, *, compare: bool) -> Plan | None:
+    """Return the plan that was chosen before; None where there is none, or where nothing is measured."""
+    if not _is_measured(setup):
         return None
-    return feature_cache(setup).recall(_name(setup, compare=compare), plan_from)
+    return feature_cache(setup).load_note(_name(setup, compare=compare), PLAN.validate_json)
 
 
-def keep_plan(setup: Setup, plan: Plan, *, compare: bool) -> None:
-    """Keep the plan for the next time."""
-    if _measured(setup):
-        feature_cache(setup).note(_name(setup, compare=compare), json.loads(plan.to_json()))
+def save_cached_plan(setup: Setup, plan: Plan, *, compare: bool) -> None:
+    """Save the plan for the next time."""
+    if _is_measured(setup):
+        feature_cache(setup).save_note(_name(setup, compare=compare), plan.to_json())
 
 
-def _measured(setup: Setup) -> bool:
+def _is_measured(setup: Setup) -> bool:
     return setup.origin is not None and setup.task.probes
 
 
 def _name(setup: Setup, *, compare: bool) -> str:
-    """Names all that the choice hangs on, the cache's own key (network, weights, preprocessing) aside."""
+    """Return a hash of all that the choice depends on, except what the cache's own key holds."""
     train = setup.splits.train
+    numbers = (SHORT_RUN, ENOUGH_IMAGES, MIN_GAIN, MIN_ROUND_GAIN, CLEAR, VARIANCE_FACTOR, MIN_SPREAD)
+    strategies = [
+        [value for value in dataclasses.astuple(each) if not callable(value)] for each in STRATEGIES.values()
+    ]
     content = [
-        [
-            VERSION,
-            RULES,
-            SHARE,
-            ASKED,
-            WORTH,
-            ROUND_WORTH,
-            CLEAR,
-            WIDER,
-            LEAST_SPREAD,
-            SEEN.read_text(),
-        ],
+        [VERSION, RULES, numbers, PRIOR.read_text(), strategies],
         PartialState().device.type,
         compare or setup.settings.strategy == "auto",
         zoo.override(setup.spec, {f"data.{key}": None for key in LOCATION_KEYS}).to_yaml(),

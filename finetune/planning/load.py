@@ -1,4 +1,4 @@
-"""A plan that the user gives back, as `make plan` or a run wrote it, and perhaps edited."""
+"""A plan that the user gives back, as `make plan` or a run wrote it, perhaps edited."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from pathlib import Path
 
 from rich.console import Console
 
+import zoo
 from finetune.experiment.setup import Setup
 from finetune.planning.choose import choose_plan
 from finetune.planning.summary import summarise
-from finetune.records.plan import Plan
-from finetune.records.plan_file import read_plan
+from finetune.records.plan import Plan, read_plan
 from finetune.strategies import STRATEGIES, find_strategy
 from zoo.errors import GraftError
 
 WHOLE = ("",)
-GIVEN = "a plan given back: "
+GIVEN = "given plan: "
 """Begins the reasons that are not the plan's own."""
 
 
-def settle_plan(setup: Setup, console: Console) -> Plan:
-    """The plan that the spec names, or else the one that is chosen here. Raises: as both."""
+def load_plan(setup: Setup, console: Console) -> Plan:
+    """Return the plan that the spec names, or else choose one. Raises: as read_given_plan and choose_plan."""
     given = setup.settings.plan
-    return choose_plan(setup, console=console) if given is None else given_plan(setup, given)
+    return choose_plan(setup, console=console) if given is None else read_given_plan(setup, given)
 
 
-def given_plan(setup: Setup, path: str) -> Plan:
-    """The plan at `path`, if this setup can carry it out, summed up anew; its reasons say what it is not for.
+def read_given_plan(setup: Setup, path: str) -> Plan:
+    """Read the plan at `path` and check that this setup can follow it.
 
-    Raises: GraftError for a file that is no plan, and for one that names what this run has not, or whose
-    strategy does not go with what trains.
+    The summary is written anew, and the reasons say where the plan does not fit the data or the spec.
+    Raises: GraftError for a file that is not a plan, for a plan that the network, the task or the weights do
+    not allow, and where the strategy does not fit what trains.
     """
     plan = read_plan(Path(path).expanduser())
     where = f"finetune.plan: {path}"
@@ -39,41 +40,41 @@ def given_plan(setup: Setup, path: str) -> Plan:
         raise GraftError(
             f"{where}: strategy {plan.strategy!r} is unknown; expected one of: {', '.join(STRATEGIES)}"
         )
-    if find_strategy(plan.strategy).probe and not setup.task.probes:
+    strategy = find_strategy(plan.strategy)
+    if strategy.probe and not setup.task.probes:
         raise GraftError(
-            f"{where}: {plan.strategy} classifies images, and the spec's task is {setup.task.name}"
+            f"{where}: {strategy.name} classifies images, and the spec's task is {setup.task.name}"
         )
-    if find_strategy(plan.strategy).pretrained and setup.origin is None:
+    if strategy.pretrained and setup.origin is None:
         raise GraftError(
-            f"{where}: {plan.strategy} needs pretrained weights, and there are none: {setup.no_weights}"
+            f"{where}: {strategy.name} needs pretrained weights, and there are none: {setup.no_weights}"
         )
     modules = {name for name, _ in setup.net.named_modules()}
-    strange = [module for module in plan.trains if module not in modules]
-    if strange:
+    unknown = [module for module in plan.trains if module not in modules]
+    if unknown:
         raise GraftError(
-            f"{where}: trains names '{strange[0]}', and {setup.spec.name} has no module of that path\n"
+            f"{where}: trains names '{unknown[0]}', and {setup.spec.name} has no module of that path\n"
             f"  expected: paths such as {', '.join((*setup.anatomy.stages[-2:], setup.anatomy.head))}"
         )
     _check_strategy(setup, plan, where)
     own = (reason for reason in plan.reasons if not reason.startswith(GIVEN))
-    plan = replace(plan, reasons=(*(GIVEN + said for said in _reservations(setup, plan)), *own))
+    plan = replace(plan, reasons=(*(GIVEN + reason for reason in _find_mismatches(setup, plan)), *own))
     return replace(plan, summary=summarise(plan))
 
 
 def _check_strategy(setup: Setup, plan: Plan, where: str) -> None:
-    """Raises: GraftError where one was edited and the other was not."""
+    """Raises: GraftError where the strategy was edited and what trains was not, or the other way round."""
     strategy, head = find_strategy(plan.strategy), setup.anatomy.head
-    if strategy.name == "partial":
+    if strategy.uses_depth:
         fits, expected = plan.trains not in ((), WHOLE), f"some modules, such as {head}"
     else:
-        wanted = strategy.trains(head, (), 0)
-        fits, expected = plan.trains == wanted, _in_words(wanted)
-    instead = (
-        f"or finetune.strategy={plan.strategy} in place of the plan, which settles all that goes with it"
-    )
+        stages = list(zoo.stage_parts(setup.net, setup.anatomy).values())
+        trains = strategy.trains(head, stages, 0)
+        fits, expected = plan.trains == trains, _format_modules(trains)
+    instead = f"or finetune.strategy={plan.strategy} in place of the plan, for the values that go with it"
     if not fits:
         raise GraftError(
-            f"{where}: strategy is {plan.strategy}, and trains holds {_in_words(plan.trains)}\n"
+            f"{where}: strategy is {plan.strategy}, and trains holds {_format_modules(plan.trains)}\n"
             f"  expected: {expected}; {instead}"
         )
     if not strategy.probe and not plan.learning_rate:
@@ -83,18 +84,18 @@ def _check_strategy(setup: Setup, plan: Plan, where: str) -> None:
         )
 
 
-def _in_words(trains: tuple[str, ...]) -> str:
+def _format_modules(trains: tuple[str, ...]) -> str:
     if not trains:
         return "nothing"
     return ", ".join(f"{part!r}" if part else "'', the whole network" for part in trains)
 
 
-def _reservations(setup: Setup, plan: Plan) -> Iterator[str]:
-    """What the plan was not made for, and what the spec says that it goes over."""
-    settings, images, here = setup.settings, plan.evidence.get("images"), len(setup.splits.train)
-    if images is not None and images != here:
-        yield f"it was made for {images} training images, and here are {here}: its numbers are of those"
+def _find_mismatches(setup: Setup, plan: Plan) -> Iterator[str]:
+    """Say where the plan was made for other images, and which keys of the spec it overrides."""
+    settings, images, here = setup.settings, plan.evidence.images, len(setup.splits.train)
+    if images != here:
+        yield f"it was made for {images} training images, and there are {here} now: its numbers are for those"
     if settings.strategy not in ("auto", plan.strategy):
-        yield f"the spec says {settings.strategy}, the plan {plan.strategy}: the plan counts"
+        yield f"the spec says {settings.strategy}, the plan {plan.strategy}: the plan is followed"
     if settings.budget_minutes is not None:
-        yield "it is carried out as it stands: finetune.budget_minutes has no say in it"
+        yield "it is followed as it is: finetune.budget_minutes has no effect"

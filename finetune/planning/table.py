@@ -1,17 +1,15 @@
-"""The size and similarity table: where a data set stands in it, and how it is shown."""
+"""The table of size and similarity: where data stands in it, and which strategy is usual there."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
-from finetune.records.plan import SIMILARITIES, SIZES
+from finetune.records.plan import SIMILARITIES, SIZES, Cell
 from finetune.strategies import STRATEGIES
 
-FEW_IMAGES_A_CLASS = 50
-"""Median images a class from which data counts as "quite a lot"."""
+QUITE_A_LOT = 50
+"""Images in the median class from which data counts as "quite a lot"."""
 
 TABLE = {
     (SIZES[0], SIMILARITIES[0]): "linear_probe",
@@ -19,15 +17,19 @@ TABLE = {
     (SIZES[1], SIMILARITIES[0]): "partial",
     (SIZES[1], SIMILARITIES[1]): "full",
 }
+WITHOUT_WEIGHTS = "scratch"
+"""The strategy where there are no pretrained weights."""
+WITHOUT_FEATURES = "full"
+"""The strategy for tasks whose similarity is not measured."""
 
 
-def find_cell(images_a_class: float, similar: bool) -> tuple[str, str]:
-    """The cell of the table for a median number of images a class and a similarity."""
-    return SIZES[images_a_class >= FEW_IMAGES_A_CLASS], SIMILARITIES[not similar]
+def find_cell(median_class: float, similar: bool) -> Cell:
+    """Return the cell for the number of images in the median class, and a similarity."""
+    return SIZES[median_class >= QUITE_A_LOT], SIMILARITIES[not similar]
 
 
-def draw_table(cell: Sequence[str] | None, chosen: str) -> Table:
-    """The table with the cell marked in which the data stands, for a rich console."""
+def draw_table(cell: Cell | None, chosen: str) -> Table:
+    """Return the table for a rich console, with the cell of the data marked."""
     table = Table(box=box.ROUNDED, show_lines=True)
     table.add_column("")
     for similarity in SIMILARITIES:
@@ -36,9 +38,8 @@ def draw_table(cell: Sequence[str] | None, chosen: str) -> Table:
         cells = []
         for similarity in SIMILARITIES:
             name = TABLE[size, similarity]
-            text = f"{name}\n[dim]{STRATEGIES[name].words}[/dim]"
-            here = cell is not None and tuple(cell) == (size, similarity)
-            cells.append(f"[bold green]▶ {text}[/bold green]" if here else text)
+            text = f"{name}\n[dim]{STRATEGIES[name].description}[/dim]"
+            cells.append(f"[bold green]▶ {text}[/bold green]" if cell == (size, similarity) else text)
         table.add_row(size, *cells)
     if cell is None:
         table.caption = f"the table needs pretrained weights; chosen: {chosen}"

@@ -1,4 +1,4 @@
-"""Features in the coordinates in which a linear classifier is quickest to fit: standardised and rotated."""
+"""Features in coordinates where a linear classifier is fast to fit: standardised and rotated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 MAX_RANK = 1024
-"""Beyond as many directions, those of least spread are left out: the penalty would all but silence them."""
+"""Beyond this number of directions, those of least spread are left out: the penalty makes them negligible."""
 FLAT = 1e-5
 """A feature whose spread is below this share of the largest counts as constant and gets no weight."""
 NOISE = 1e-7
@@ -20,11 +20,11 @@ NOISE = 1e-7
 
 @dataclass(frozen=True)
 class Basis:
-    """N images by r directions, and the way back.
+    """The features of N images in r uncorrelated directions.
 
-    `scores` (N, r) are the standardised features turned so that the directions are uncorrelated; `energy`
-    (r,) holds their sums of squares, largest first. A ridge penalty means the same in both. `directions`
-    (F, r) leads from the raw features, less their `mean` (F,), to the scores.
+    `scores` (N, r) are the standardised features, rotated; a ridge penalty means the same for both. `energy`
+    (r,) holds the sums of squares of the scores, largest first. `directions` (F, r) maps raw features, minus
+    their `mean` (F,), to scores.
     """
 
     scores: NDArray[np.float64]
@@ -32,16 +32,12 @@ class Basis:
     directions: NDArray[np.float64]
     mean: NDArray[np.float64]
 
-    def weight(self, turned: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Weights for raw features (F, K) from weights for scores (r, K)."""
-        return self.directions @ turned
-
 
 def find_basis(blocks: Sequence[Array]) -> Basis:
-    """Standardise each feature, weigh the blocks evenly, and turn.
+    """Standardise each feature, scale the blocks to equal total spread, and rotate.
 
-    In: one or several (N, F_i) of the same images. Several blocks have the same total spread each, so that a
-    wide one does not drown a narrow one; the mean feature has the spread 1 over all.
+    In: one or several (N, F_i) of the same images. Equal spread keeps a wide block from dominating a narrow
+    one; the mean spread of a feature is 1 over all blocks.
     """
     raw = np.concatenate(blocks, axis=1)
     mean = raw.mean(axis=0, dtype=np.float64)
@@ -56,7 +52,7 @@ def find_basis(blocks: Sequence[Array]) -> Basis:
 
 
 def _axes(standard: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The principal axes (F, r) and the energy along each (r,), largest first; at least one axis."""
+    """Return the principal axes (F, r) and the energy along each (r,), largest first; at least one axis."""
     count, features = standard.shape
     if min(count, features) > MAX_RANK:
         from sklearn.utils.extmath import randomized_svd

@@ -1,4 +1,4 @@
-"""How far images lie from what a network's batch norms were trained on."""
+"""Drift: how far images are from those that a network's batch norms were trained on."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from finetune.records.estimate import Estimate
 
 RESAMPLES = 50
 DEAD = 1e-3
-"""A channel whose stored variance is below this share of the median one tells nothing."""
+"""A channel whose stored variance is below this share of the median variance is left out."""
 
 
 def measure_drift(
     norms: Mapping[str, NDArray[np.float32]], modules: Mapping[str, nn.Module]
 ) -> dict[str, Estimate]:
-    """Per stage, how surprised its batch norm is, in nats a channel: 0 for images like its training images.
+    """Compute the drift of each stage, in nats per channel: 0 for images like those of training.
 
     In: for each stage the mean and mean square of its norm's input, (N, 2, C), and the norm itself. Out: the
-    divergence of a normal distribution with the images' mean and variance from one with the stored ones, as
-    the median over the channels. Error, and what the mere number of images adds, are taken from resamples.
+    Kullback-Leibler divergence of a normal distribution with the images' mean and variance from one with the
+    stored values, as the median over the channels. The error, and the bias from the finite number of images,
+    which is subtracted, are estimated by resampling.
     """
     rng = np.random.default_rng(0)
     drift = {}

@@ -1,4 +1,4 @@
-"""The shrinkage H-score: how far apart classes lie among features, in units of the features' own spread."""
+"""The shrinkage H-score: how well features separate classes, relative to the spread of the features."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ Matrix = NDArray[np.float64]
 
 GROUPS = 10
 MAX_RANK = 512
-"""Only as many principal directions count; the classes hardly differ along the others."""
+"""Only this number of principal directions is used; the classes hardly differ along the others."""
 
 
 def measure_hscore(features: Array, targets: Targets) -> Estimate:
-    """The shrinkage H-score over the number of classes less one: 0 for no class structure, at most 1.
+    """Compute the shrinkage H-score divided by the number of classes less one, from 0 to 1.
 
-    In: (N, F) and (N,). The error is a jackknife over groups of images. A class of one image has that image
-    as its mean.
+    In: (N, F) and (N,). The error is a jackknife over groups of images.
     Source: Ibrahim et al. 2021, arXiv:2110.06893, equation 6.
     """
     wide = features.shape[1]
@@ -33,7 +32,7 @@ def measure_hscore(features: Array, targets: Targets) -> Estimate:
 
 
 def _score(scores: Matrix, targets: Targets, wide: int) -> float:
-    """In: images (N, r) turned from `wide` features."""
+    """Compute the score of images (N, r) that were rotated from `wide` features."""
     counts = np.bincount(targets)
     classes = int(np.count_nonzero(counts))
     if classes < 2:  # noqa: PLR2004
@@ -45,14 +44,14 @@ def _score(scores: Matrix, targets: Targets, wide: int) -> float:
     covariance = centred.T @ centred / len(centred)
     shrinkage, scale = _shrink(centred, covariance, wide)
     shrunk = (1 - shrinkage) * covariance + shrinkage * scale * np.eye(len(covariance))
-    least = np.finfo(np.float32).eps * scale + np.finfo(np.float32).tiny  # two images alone shrink nothing
+    least = np.finfo(np.float32).eps * scale + np.finfo(np.float32).tiny  # two images alone have no shrinkage
     shrunk += least * np.eye(len(covariance))
     between = float((means.T * np.linalg.solve(shrunk, means.T) * (counts / len(targets))).sum())
     return float((1 - shrinkage) * between / (classes - 1))
 
 
 def _shrink(centred: Matrix, covariance: Matrix, wide: int) -> tuple[float, float]:
-    """Ledoit and Wolf's share of the even spread and that spread, as if in all `wide` dimensions."""
+    """Return the shrinkage of Ledoit and Wolf and the mean variance, as if in all `wide` dimensions."""
     scale = float(np.trace(covariance)) / wide
     square = float((covariance**2).sum())
     noise = (float((centred**2).sum(axis=1) @ (centred**2).sum(axis=1)) / len(centred) - square) / len(
@@ -63,7 +62,7 @@ def _shrink(centred: Matrix, covariance: Matrix, wide: int) -> tuple[float, floa
 
 
 def _principal(features: Array) -> Matrix:
-    """The features along their principal directions where they have many, (N, r)."""
+    """Return centred features (N, r), along their principal directions where there are many."""
     centred: Matrix = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     if centred.shape[1] <= MAX_RANK:
         return centred
@@ -71,5 +70,5 @@ def _principal(features: Array) -> Matrix:
     from sklearn.utils.extmath import randomized_svd
 
     _, _, axes = randomized_svd(centred.astype(np.float32), rank, n_iter=1, random_state=0)
-    turned: Matrix = centred @ axes.T
-    return turned
+    scores: Matrix = centred @ axes.T
+    return scores

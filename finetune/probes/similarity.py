@@ -1,4 +1,4 @@
-"""How near images are to what the weights know, told from features alone, without the weights' own data."""
+"""How similar images are to those the weights were trained on, measured from features alone."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from finetune.probes.hscore import measure_hscore
 from finetune.probes.knn import measure_neighbours
 from finetune.probes.probe import MeasuredProbe, measure_probe
 from finetune.probes.stage_select import Taps, tap_blocks
-from finetune.records.estimate import Estimate, gain
+from finetune.records.estimate import Estimate, gain_of
 
 Label = Literal["similar", "different"]
 
-# First guesses, from one network of 2.8 million parameters with weak weights (22% on Tiny ImageNet). Its top
-# stage drifted by 0.01 to 0.11 nats a channel on unseen images of the weights' own kind (ten images of two
-# classes being the worst), by 0.15 to 0.21 on flowers, 0.28 to 0.36 on signed digits, 0.45 on written ones.
-# The two rules below it are for networks without batch norm, and told the same images apart far less well.
+# The thresholds come from one network of 2.8 million parameters with weak weights (22% on Tiny ImageNet). Its
+# top stage drifted by 0.01 to 0.11 nats per channel on unseen images of the same kind (ten images of two
+# classes gave the largest value), by 0.15 to 0.21 on flowers, 0.28 to 0.36 on signed digits, 0.45 on written
+# ones. The other two rules are for networks without batch norm, and separate the same images much less well.
 DRIFT = 0.12
-"""Similar below this drift of the top stage that has a batch norm, in nats a channel."""
+"""Similar below this drift of the top stage with a batch norm, in nats per channel."""
 OVER_RANDOM = 0.25
-"""Else similar above this share of random weights' mistakes that the top stage avoids."""
+"""Else similar when the top stage avoids more than this share of the mistakes of random weights."""
 OVER_EARLIER = 0.0
-"""Else similar above this gain in accuracy of the head's input over the best single stage below it."""
+"""Else similar when the head's input gains more than this accuracy over the best single stage below it."""
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """`label`, the `score` that decided and the `rule` in words; `clear` when it holds by two errors or more.
+    """The label, the `score` that decided, and the `reason`; `clear` by two standard errors or more.
 
-    `evidence` holds every number that was measured: `probe:STAGE` and `neighbours:STAGE` (accuracy when left
-    out), the same of random weights under `random probe:STAGE`, `h-score:STAGE`, `drift:STAGE`, and the gains
-    `over earlier` and `over random`. The head's input stands as the stage `head`.
+    `evidence` holds every measured number: `probe:STAGE` and `neighbours:STAGE` (held-out accuracy), the same
+    of random weights as `random probe:STAGE`, `h-score:STAGE`, `drift:STAGE`, and the gains `over earlier`
+    and `over random`. The head's input is the stage `head`.
     """
 
     label: Label
     score: Estimate
-    rule: str
+    reason: str
     clear: bool
     evidence: Mapping[str, Estimate]
 
 
 RULES = f"1 {DRIFT} {OVER_RANDOM} {OVER_EARLIER}"
-"""What a kept decision hangs on beside features and targets; the number counts up when a measure changes."""
+"""What a cached decision depends on beside features and targets; the first number is the version."""
 
 
 def measure_similarity(
@@ -63,11 +63,11 @@ def measure_similarity(
     separation: bool = True,
     seed: int = 0,
 ) -> Similarity:
-    """Measure what frozen features tell of similarity, and decide by the first rule that applies.
+    """Measure similarity from frozen features, and decide by the first rule that applies.
 
-    In: features of N images and their targets (N,); the network that gave them; optionally the features that
-    the same network gives with random weights, and what measure_stages made of the features already. Without
-    `separation`, how well stages tell the classes apart is measured only where nothing else decides.
+    In: features of N images and their targets (N,); their network; optionally the features of the same
+    network with random weights, and the result of measure_stages. Without `separation`, how well stages
+    separate the classes is measured only where nothing else decides.
     Raises: as fit_probe.
     """
     drift = measure_drift(features.norms, stage_norms(net, list(features.norms)))
@@ -84,7 +84,7 @@ def measure_similarity(
 def _each_alone(
     features: Features, targets: Targets, seed: int, measured: Mapping[Taps, MeasuredProbe]
 ) -> dict[str, MeasuredProbe]:
-    """A probe on each stage and on the head's input, measured unless that was done already."""
+    """Return a probe on each stage and on the head's input, measured unless it was before."""
     return {
         name: measured[name,] if (name,) in measured else measure_probe(values, targets, seed=seed)
         for name, values in tap_blocks(features).items()
@@ -94,38 +94,38 @@ def _each_alone(
 def _separation(
     features: Features, targets: Targets, probes: Mapping[str, MeasuredProbe]
 ) -> dict[str, Estimate]:
-    """How well each stage alone separates the classes, and the top against the best below it."""
+    """Measure how well each stage separates the classes, and the gain of the top over the best below."""
     evidence = {}
     for name, probe in probes.items():
         values = features.head_input if name == HEAD else features.stages[name]
-        evidence[f"probe:{name}"] = probe.trial.accuracy
+        evidence[f"probe:{name}"] = probe.cv.accuracy
         evidence[f"neighbours:{name}"] = measure_neighbours(values, targets).accuracy
         evidence[f"h-score:{name}"] = measure_hscore(values, targets)
     earlier = [probe for name, probe in probes.items() if name != HEAD]
     if earlier:
-        evidence["over earlier"] = gain(probes[HEAD].trial.hits, _best(earlier).trial.hits)
+        evidence["over earlier"] = gain_of(probes[HEAD].cv.correct, _best(earlier).cv.correct)
     return evidence
 
 
 def _over_random(
     probes: Mapping[str, MeasuredProbe], others: Mapping[str, MeasuredProbe]
 ) -> dict[str, Estimate]:
-    """The share of mistakes of random weights' best stage that the head's input avoids."""
+    """Compute the share of mistakes of the best stage of random weights that the head's input avoids."""
     best = _best(list(others.values()))
-    better = gain(probes[HEAD].trial.hits, best.trial.hits)
-    wrong = max(1 - best.trial.accuracy.value, best.trial.accuracy.error)
-    evidence = {f"random probe:{name}": probe.trial.accuracy for name, probe in others.items()}
+    better = gain_of(probes[HEAD].cv.correct, best.cv.correct)
+    wrong = max(1 - best.cv.accuracy.value, best.cv.accuracy.error)
+    evidence = {f"random probe:{name}": probe.cv.accuracy for name, probe in others.items()}
     return evidence | {"over random": Estimate(better.value / wrong, better.error / wrong)}
 
 
 def _decide(drift: Mapping[str, Estimate], evidence: Mapping[str, Estimate]) -> Similarity:
     if drift:
         stage, score = list(drift.items())[-1]
-        text = f"the inputs of {stage} have drifted by {score} nats a channel from the weights' own"
+        text = f"the inputs of {stage} drift by {score} nats per channel from those of training"
         return _similarity(score, DRIFT, text, evidence, below=True)
     if "over random" in evidence:
         score = evidence["over random"]
-        text = f"the top stage avoids {score} of the mistakes that random weights make"
+        text = f"the top stage avoids {score} of the mistakes of random weights"
         return _similarity(score, OVER_RANDOM, text, evidence)
     score = evidence.get("over earlier", Estimate(0.0, math.inf))
     text = f"the top stage is {score} more accurate than the best stage below it"
@@ -143,4 +143,4 @@ def _similarity(
 
 
 def _best(probes: list[MeasuredProbe]) -> MeasuredProbe:
-    return max(probes, key=lambda probe: probe.trial.accuracy.value)
+    return max(probes, key=lambda probe: probe.cv.accuracy.value)

@@ -1,4 +1,4 @@
-"""A measured number and how far it may be off."""
+"""A measured number with its standard error, and accuracies from correct answers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Hits = NDArray[np.float64]
-"""For each image, the share of times it was answered rightly; NaN where it was never asked."""
+Correct = NDArray[np.float64]
+"""For each image, the share of times that it was answered correctly; NaN where it was never asked."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`value`, and its standard error."""
+    """A value and its standard error."""
 
     value: float
     error: float
@@ -22,28 +22,39 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.3f} ± {self.error:.3f}"
 
+    @property
+    def percent(self) -> str:
+        """The estimate of a share as text, such as `97.2% ± 1.1`."""
+        return f"{100 * self.value:.1f}% ± {100 * self.error:.1f}"
 
-def share(hits: Hits) -> Estimate:
-    """Mean of the hits that were asked.
+    @property
+    def points(self) -> str:
+        """The estimate of a difference of shares as text, such as `1.2 ± 0.4 points`."""
+        return f"{100 * self.value:.1f} ± {100 * self.error:.1f} points"
 
-    The error is the spread of the share's posterior under an even prior: it is not zero when all or none
-    were right, as the plain formula would have it.
+
+def accuracy_of(correct: Correct) -> Estimate:
+    """Return the mean over the images that were asked.
+
+    The error is the spread of the share's posterior under an even prior. Unlike the plain formula, it is not
+    zero where all or no answers are correct.
     """
-    asked = hits[~np.isnan(hits)]
-    count, right = len(asked), float(asked.sum())
+    asked = correct[~np.isnan(correct)]
+    count, total = len(asked), float(asked.sum())
     if not count:
         return Estimate(math.nan, math.nan)
-    middle = (right + 1) / (count + 2)
-    return Estimate(right / count, math.sqrt(middle * (1 - middle) / (count + 3)))
+    middle = (total + 1) / (count + 2)
+    return Estimate(total / count, math.sqrt(middle * (1 - middle) / (count + 3)))
 
 
-def gain(hits: Hits, over: Hits) -> Estimate:
-    """Mean of the differences, image by image, where both were asked.
+def gain_of(correct: Correct, over: Correct) -> Estimate:
+    """Return the mean difference, image by image, over the images where both were asked.
 
-    Images that both answer alike cancel out, which makes this far sharper than comparing two shares. One
-    more image on which they disagree is added to the spread, so that few images never seem certain.
+    Images that both answer alike cancel out, so the error is far smaller than that of two separate
+    accuracies. One more image on which they disagree is added to the spread, so that the error of a few
+    images is never zero.
     """
-    difference = hits - over
+    difference = correct - over
     difference = difference[~np.isnan(difference)]
     count = len(difference)
     if not count:

@@ -1,21 +1,25 @@
-"""The plan of a run: which strategy, what trains, for how long, and the reasons as numbers."""
+"""The plan of a run: strategy, what learns, for how long, and why; and plan.json."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
+from finetune.records.evidence import STRICT, Evidence
 from finetune.runtime.precision import Precision
+from finetune.strategies import find_strategy
+from zoo.errors import Problem, SpecError
+from zoo.spec.check import check
+from zoo.spec.yaml import read_file
 
 SIZES = ("very little data", "quite a lot of data")
 SIMILARITIES = ("similar", "different")
 
 Cell = tuple[str, str]
+"""A place in the table of size and similarity."""
 
 
 def _check_cell(cell: Cell | None) -> Cell | None:
@@ -26,15 +30,15 @@ def _check_cell(cell: Cell | None) -> Cell | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done, settled before training starts, and why.
+    """What a run does, and why.
 
-    `trains` holds the module paths that learn (prefixes; `""` is the whole network). `head` tells where the
-    head starts: `fresh`, from random weights, or `probe`, from a linear classifier fitted first. `cell` is
-    the place in the size and similarity table, None where no pretrained weights leave it without meaning.
-    `summary` says it all in a paragraph.
+    `trains` holds the paths of the modules that learn; `""` is the whole network. `head` says where the head
+    starts: `fresh`, from random weights, or `probe`, from a linear classifier that is fitted first. `cell` is
+    the place in the table of size and similarity, None where there are no pretrained weights to compare with.
+    `summary` is the plan in one paragraph.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     strategy: str
     trains: tuple[str, ...]
@@ -45,23 +49,34 @@ class Plan:
     precision: Precision
     cell: Annotated[Cell | None, AfterValidator(_check_cell)]
     reasons: tuple[str, ...]
-    evidence: Mapping[str, object]
+    evidence: Evidence
     summary: str = ""
 
     def to_json(self) -> str:
-        """The plan as the text of plan.json."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """Return the text of plan.json."""
+        return PLAN.dump_json(self, indent=2).decode() + "\n"
+
+    @property
+    def minutes(self) -> float | None:
+        """The predicted minutes of training for `epochs`; None where no time was forecast."""
+        forecast = self.evidence.forecasts.get(self.strategy)
+        if forecast is None:
+            return None
+        return forecast.minutes * (1 if find_strategy(self.strategy).probe else self.epochs / forecast.epochs)
 
 
-def plan_from(values: Mapping[str, Any]) -> Plan:
-    """What the JSON of a plan holds, as the plan again."""
-    cell = values["cell"]
-    return Plan(
-        **dict(values)
-        | {
-            "trains": tuple(values["trains"]),
-            "reasons": tuple(values["reasons"]),
-            "precision": Precision(**values["precision"]),
-            "cell": tuple(cell) if cell else None,
-        }
-    )
+PLAN = TypeAdapter(Plan)
+"""Reads and writes plans as JSON."""
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.json, which a user may have edited.
+
+    Raises: GraftError when the file is missing or is not text; SpecError, with the place of every mistake,
+    when it is not JSON or does not hold a plan.
+    """
+    node, problems = read_file(path, str(path)), list[Problem]()
+    plan: Plan | None = check(PLAN, node, node.mark, "", problems)
+    if plan is None:
+        raise SpecError(problems)
+    return plan

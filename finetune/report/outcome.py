@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from finetune.planning.forecast import planned_minutes
 from finetune.records.estimate import Estimate
 from finetune.records.plan import Plan
 
@@ -16,14 +16,14 @@ def compare_outcome(plan: Plan, report: Mapping[str, Any], minutes: float | None
     In: the plan, the report's metrics, and how long training took, None where it was broken off in between.
     The predicted accuracy is what the race expects of a whole run, from images left out of training.
     """
-    evidence: Mapping[str, Any] = plan.evidence
     outcome: dict[str, object] = {}
-    predicted = planned_minutes(plan)
+    predicted = plan.minutes
     if predicted is not None and minutes is not None:
         outcome["minutes"] = {"predicted": round(predicted, 2), "came": round(minutes, 2)}
-    raced = evidence.get("race", {}).get("scores", {}).get(plan.strategy)
-    if raced is not None and "accuracy" in report["metrics"]:
-        outcome["accuracy"] = {"predicted": raced["expected"], "came": report["metrics"]["accuracy"]}
+    race = plan.evidence.race
+    score = None if race is None else race.scores.get(plan.strategy)
+    if score is not None and "accuracy" in report["metrics"]:
+        outcome["accuracy"] = {"predicted": asdict(score.expected), "came": report["metrics"]["accuracy"]}
     return outcome
 
 

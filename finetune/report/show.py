@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -14,7 +13,6 @@ from rich.text import Text
 from finetune.data.splits import SPLITS
 from finetune.experiment.setup import Setup
 from finetune.planning.table import draw_table
-from finetune.records.estimate import Estimate
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.report.outcome import outcome_in_words
@@ -32,7 +30,7 @@ def show_setup(setup: Setup, console: Console) -> None:
     console.print(f"[bold]{setup.spec.name}[/bold]  {len(splits.classes)} classes, {sizes} images")
     if setup.task.probes:
         counts = splits.train.counts(len(splits.classes))
-        console.print(f"  images a class for training: {min(counts)} to {max(counts)}")
+        console.print(f"  {min(counts)} to {max(counts)} training images per class")
     for warning in setup.warnings:
         console.print(f"[yellow]warning[/yellow]: {escape(warning)}")
     if splits.broken:
@@ -46,7 +44,7 @@ def show_setup(setup: Setup, console: Console) -> None:
 def show_plan(plan: Plan, console: Console) -> None:
     """The table with the chosen cell marked, what each strategy promises, the reasons, and a summary."""
     console.print(draw_table(plan.cell, plan.strategy))
-    if plan.evidence.get("forecast"):
+    if plan.evidence.forecasts:
         console.print(_compared(plan))
     for reason in plan.reasons:
         console.print(f"  • {reason}", markup=False)
@@ -59,20 +57,16 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 def _compared(plan: Plan) -> Table:
     """Minutes and accuracy of every strategy that was looked at, the chosen one marked."""
-    names = ("", "strategy", "minutes here", "right in the trial", "expected")
+    names = ("", "strategy", "minutes here", "held-out accuracy", "expected")
     table = Table(*names, box=box.SIMPLE, pad_edge=False)
-    forecasts: Any = plan.evidence["forecast"]
-    race: Any = plan.evidence.get("race", {"scores": {}})
-    for name, forecast in forecasts.items():
-        score = race["scores"].get(name, {})
-        tried, whole = (_estimate(score.get(key)) for key in ("accuracy", "expected"))
+    race = plan.evidence.race
+    for name, forecast in plan.evidence.forecasts.items():
+        score = None if race is None else race.scores.get(name)
+        tried = "—" if score is None or score.accuracy is None else score.accuracy.percent
+        whole = "—" if score is None else score.expected.percent
         mark, style = ("▶", "bold green") if name == plan.strategy else ("", "")
-        table.add_row(mark, name, f"{forecast['minutes']:g}", tried, whole, style=style)
+        table.add_row(mark, name, f"{forecast.minutes:g}", tried, whole, style=style)
     return table
-
-
-def _estimate(found: dict[str, float] | None) -> str:
-    return str(Estimate(**found)) if found else "—"
 
 
 def show_report(report: Mapping[str, object], folder: RunFolder, console: Console) -> None:

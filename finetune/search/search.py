@@ -15,7 +15,7 @@ from rich.console import Console
 import zoo
 from finetune.config import SearchSettings
 from finetune.experiment.setup import get_section, load_data, prepare, read_recipe
-from finetune.planning.load import settle_plan
+from finetune.planning.load import load_plan
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RUNS, write_json
 from finetune.report.show import show_setup
@@ -105,7 +105,7 @@ def prepare_trials(recipe: zoo.Spec, console: Console) -> Shared:
     settings = get_section(recipe, SearchSettings)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
-    plan = settle_plan(setup, console)
+    plan = load_plan(setup, console)
     if find_strategy(plan.strategy).probe and "finetune.strategy" not in settings.space:
         raise GraftError(
             f"the plan for these images is {plan.strategy}, which has no epochs and no hyperparameters to "

@@ -16,8 +16,8 @@ from finetune.engine.callbacks import Callback, DivergenceGuard
 from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
-from finetune.planning.defaults import settle
-from finetune.probes.head import start_head
+from finetune.planning.defaults import resolve_defaults
+from finetune.probes.network import start_head
 from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
@@ -105,8 +105,15 @@ def trial_plan(shared: Shared, setup: Setup) -> Plan:
     if strategy.pretrained and setup.origin is None:
         raise GraftError(f"{strategy.name} needs pretrained weights, and there are none: {setup.no_weights}")
     exact = replace(setup, spec=zoo.override(setup.spec, {"finetune.precision": "float32"}))
-    evidence, rates = shared.plan.evidence, float(str(shared.plan.evidence.get("rates", 1.0)))
-    plan = settle(exact, strategy, shared.plan.cell, shared.plan.reasons, evidence, rates=rates)
+    evidence = shared.plan.evidence
+    plan = resolve_defaults(
+        exact,
+        strategy,
+        shared.plan.cell,
+        shared.plan.reasons,
+        evidence,
+        rate_scale=evidence.rate_scale,
+    )
     trains = shared.plan.trains if _has_same_depth(shared, setup, plan) else plan.trains
     return replace(plan, precision=shared.plan.precision, trains=trains)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bench.hindsight import everything, other_data, race_again, replay
+from bench.prior import RACERS
 from bench.regret import by_cell
-from finetune.planning.race.experience import RACERS, read_seen
+from finetune.planning.race.prior import read_rows
 
 ROUNDS = [list(range(start, start + 20)) for start in range(0, 60, 20)]
 WHOLE = {"linear_probe": 0.5, "stage_probe": 0.6, "partial": 0.8, "full": 0.7, "scratch": 0.1}
@@ -15,30 +16,30 @@ WHOLE = {"linear_probe": 0.5, "stage_probe": 0.6, "partial": 0.8, "full": 0.7, "
 
 def record(**shares: float) -> dict[str, object]:
     """A race on 100 images of which each strategy is right on such a share."""
-    hits = {name: (np.arange(100) % 10 < 10 * shares[name]).astype(float).tolist() for name in RACERS}
+    correct = {name: (np.arange(100) % 10 < 10 * shares[name]).astype(float).tolist() for name in RACERS}
     return {
         "data": "digits",
         "images": 5,
         "similarity": "different",
         "chance": 0.1,
         "rounds": ROUNDS,
-        "hits": hits,
+        "correct": correct,
     }
 
 
-def test_a_data_set_is_left_out_of_its_own_experience() -> None:
-    line, rows = record(linear_probe=0.5, stage_probe=0.5, partial=0.5, full=0.5), read_seen()
+def test_a_data_set_is_left_out_of_its_own_prior() -> None:
+    line, rows = record(linear_probe=0.5, stage_probe=0.5, partial=0.5, full=0.5), read_rows()
     assert {row["similarity"] for row in everything(line, rows)} == {"different"}
     assert {row["data"] for row in everything(line, rows)} > {row["data"] for row in other_data(line, rows)}
     assert "digits" not in {row["data"] for row in other_data(line, rows)}
 
 
 def test_the_recorded_answers_are_what_is_asked() -> None:
-    race = race_again(record(linear_probe=0.3, stage_probe=0.3, partial=0.3, full=0.9), read_seen())
+    race = race_again(record(linear_probe=0.3, stage_probe=0.3, partial=0.3, full=0.9), read_rows())
     assert race.winner == "full"
-    asked = np.flatnonzero(np.isfinite(race.seen["full"]))
+    asked = np.flatnonzero(np.isfinite(race.answers["full"]))
     assert list(asked) == [image for images in ROUNDS[: race.rounds] for image in images]
-    assert race.seen["full"][asked].mean() == pytest.approx(0.9)
+    assert race.answers["full"][asked].mean() == pytest.approx(0.9)
 
 
 def test_what_the_winner_falls_short_of_the_best_is_its_regret() -> None:

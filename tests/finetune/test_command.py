@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.records.plan_file import read_plan
+from finetune.records.plan import read_plan
 
 
 def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""One short training on a fold: what a strategy then answers on the images that were left out."""
+"""One short run on a fold: what a strategy answers on the held-out images."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
 from finetune.experiment.start import prepare_start
 from finetune.probes.folds import Fold
-from finetune.probes.head import fit_head
-from finetune.records.estimate import Hits
+from finetune.probes.network import fit_head
+from finetune.records.estimate import Correct
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 
@@ -33,25 +33,25 @@ ALONE: dict[str, object] = {
     "finetune.ensemble": "none",
     "finetune.after_stopping": "keep",
 }
-"""What a run does beside or after its training has no part in a race."""
+"""A race leaves out what a run does beside or after its training."""
 
 
-def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
-    """Train as the plan says on the fold's images, and ask for the others.
+def train_fold(setup: Setup, plan: Plan, fold: Fold) -> Correct:
+    """Train as the plan says on the fold's images, and answer the held-out ones.
 
-    Out: (N,) for the N training images: 1 where the answer was right, 0 where not, NaN where not asked. A
-    training whose loss runs away has none right. The setup keeps its network. A head that is to start from a
-    probe starts as it is where the fold has one image a class, of which no probe can be fitted.
+    Out: (N,) for the N training images: 1 where the answer was correct, 0 where not, NaN where not asked. A
+    training that diverges answers none correctly. The setup's network is not changed. Where the fold has one
+    image per class, no probe can be fitted, and the head starts as it is.
     """
-    learned, left = fold
-    hits = np.full(len(setup.train), np.nan)
+    learned, held_out = fold
+    correct = np.full(len(setup.train), np.nan)
     started = prepare_start(setup, plan)
     own = replace(
         started,
         spec=zoo.override(started.spec, ALONE),
         net=copy.deepcopy(started.net),
         train=subset(setup.train, learned, seed=setup.settings.seed),
-        val=subset(replace(setup.train, augment=None), left, seed=setup.settings.seed),
+        val=subset(replace(setup.train, augment=None), held_out, seed=setup.settings.seed),
     )
     if plan.head == "probe" and np.bincount(own.train.split.targets).max() > 1:
         fit_head(own)
@@ -59,19 +59,19 @@ def fold_hits(setup: Setup, plan: Plan, fold: Fold) -> Hits:
         trainer = build_trainer(own, plan, RunFolder(Path(place)), QUIET)
         try:
             replace(trainer, callbacks=[DivergenceGuard(len(setup.classes))], saves=False).run()
-            hits[left] = _right(trainer)
+            correct[held_out] = _predict_correct(trainer)
         except DivergedError:
-            hits[left] = 0.0
-    return hits
+            correct[held_out] = 0.0
+    return correct
 
 
 @torch.inference_mode()
-def _right(trainer: Trainer) -> Hits:
-    """Which images of the loop's validation split are answered rightly."""
+def _predict_correct(trainer: Trainer) -> Correct:
+    """Return which images of the validation split are answered correctly."""
     trainer.step.eval_net.eval()
     answers = [
         (trainer.step.predict(images).argmax(dim=1).cpu() == targets).double()
         for images, targets in loader(trainer.setup.val, trainer.plan.batch_size * 2)
     ]
-    right: Hits = torch.cat(answers).numpy()
-    return right
+    correct: Correct = torch.cat(answers).numpy()
+    return correct

@@ -1,4 +1,4 @@
-"""The race: short trainings on the same folds, for as long as another round could change who wins."""
+"""The race: short runs on the same folds, for as long as another round could change the winner."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from finetune.experiment.setup import Setup
-from finetune.planning.forecast import Forecast
-from finetune.planning.race.belief import Belief, Seen, at_chance, believe
-from finetune.planning.race.experience import Experience
-from finetune.planning.race.fold import fold_hits
-from finetune.planning.race.verdict import ROUND_WORTH, winner, worth_of_a_round
+from finetune.planning.race.decision import MIN_ROUND_GAIN, choose_winner, round_gain
+from finetune.planning.race.fold import train_fold
+from finetune.planning.race.posterior import Answers, Posterior, compute_posterior, is_at_chance
+from finetune.planning.race.prior import Prior
 from finetune.probes.folds import deal_folds
-from finetune.records.estimate import Estimate, Hits, share
+from finetune.records.estimate import Correct, Estimate, accuracy_of
+from finetune.records.evidence import Forecast
 from finetune.records.plan import Plan
 from zoo.errors import GraftError
 
-SHARE = 0.2
-"""Part of a strategy's epochs that it trains for in one round, its schedule of learning rates and all."""
-ASKED = 100
-"""Left-out images after which no further round is run; at most one round for each fold."""
-OF_BUDGET = 0.3
-"""Part of `finetune.budget_minutes` that a race may take."""
+SHORT_RUN = 0.2
+"""Share of a strategy's epochs that a short run trains for, with a whole schedule of learning rates."""
+ENOUGH_IMAGES = 100
+"""Held-out images after which no further round is run; at most one round for each fold."""
+SHARE_OF_BUDGET = 0.3
+"""Share of `finetune.budget_minutes` that a race may take."""
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A strategy that trains by gradient: its plan for a whole run, and how long that would take here."""
+class Contender:
+    """A strategy that trains by gradient: its plan for a whole run, and how long that would take."""
 
     plan: Plan
     forecast: Forecast
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A short run of a strategy, and the `epochs` of the whole one.
+class ShortRun:
+    """The plan of a short run, and the `epochs` of the whole one.
 
-    `left` is what is still to be learned after it, as a part of what it was in the benchmark's short runs:
+    `left` is what is still to be learned after it, as a share of what it was in the benchmark's short runs:
     less where the whole run, of one epoch or cut to the budget, is hardly longer.
     """
 
@@ -55,134 +55,138 @@ class Trial:
 class Race:
     """How a race went.
 
-    `names` took part, cheapest first; `left_out` did not, for the budget. `seen` are the right answers,
-    `belief` what is expected from them, `chance` what guessing would get. `trials` are the short runs of
-    those that train by gradient.
+    `names` took part, the cheapest first; `left_out` did not, because of the budget. `answers` are the
+    correct answers, `posterior` what is expected from them, `chance` the accuracy of guessing.
     """
 
     names: tuple[str, ...]
     left_out: tuple[str, ...]
-    seen: Seen
-    belief: Belief
+    answers: Answers
+    posterior: Posterior
     chance: float
     rounds: int
     seconds: float = 0.0
-    trials: Mapping[str, Trial] = field(default_factory=dict)
+    short_runs: Mapping[str, ShortRun] = field(default_factory=dict)
 
     @property
-    def blind(self) -> bool:
-        """Whether nothing that was asked is clearly better than guessing."""
-        return all(at_chance(hits, self.chance) for hits in self.seen.values())
+    def at_chance(self) -> bool:
+        """Whether no strategy is clearly better than guessing."""
+        return all(is_at_chance(correct, self.chance) for correct in self.answers.values())
 
     @property
     def winner(self) -> str:
-        """The cheapest, unless another is expected to be better; the cheapest in any case where all guess."""
-        return self.names[0] if self.blind else winner(self.names, self.belief)
+        """The cheapest, unless another is expected to be better; always the cheapest where all guess."""
+        return self.names[0] if self.at_chance else choose_winner(self.names, self.posterior)
 
     def accuracy(self, name: str) -> Estimate | None:
-        """On the left-out images that a strategy was asked; None where it was not asked any."""
-        return share(self.seen[name]) if name in self.seen else None
+        """Return the held-out accuracy of a strategy; None where it was not asked."""
+        return accuracy_of(self.answers[name]) if name in self.answers else None
 
 
 def run_race(
     setup: Setup,
-    known: Experience,
-    probed: Seen,
-    entries: Sequence[Entry],
+    prior: Prior,
+    probed: Answers,
+    contenders: Sequence[Contender],
     *,
     probes: Sequence[str],
     budget_minutes: float | None = None,
-    worth: float = ROUND_WORTH,
-    say: Say = print,
+    min_gain: float = MIN_ROUND_GAIN,
+    log: Log = print,
 ) -> Race:
-    """Compare what probes scored by cross-validation with short trainings on the same left-out images.
+    """Compare the cross-validation of probes with short runs of other strategies on the same held-out images.
 
-    In: what is known from the benchmark on data like this; for each probe its hits (N,) on the setup's N
-    training images, and which of the `probes` could be chosen; the other strategies, cheapest first.
-    In a round those train of which it could change who wins, by `worth` of accuracy or more; and who would
-    win untried. A strategy of which not even one epoch fits the budget does not take part.
-    Raises: GraftError as training does, as deal_folds, and where nothing at all fits the budget.
+    In: the prior; for each probe its answers (N,) on the setup's N training images, and which of the `probes`
+    can be chosen; the strategies that train by gradient, the cheapest first. In each round those are trained
+    that could change the winner by `min_gain` of accuracy or more, and a leader that was not yet tried. A
+    strategy of which not one epoch fits the budget does not take part.
+    Raises: GraftError as training does, as deal_folds, and where nothing fits the budget.
     """
     start = time.monotonic()
     targets = setup.train.split.targets
     chance = float(np.bincount(targets).max() / len(targets))
     folds = deal_folds(targets, seed=setup.settings.seed)[0]
-    folds = folds[: math.ceil(ASKED / len(folds[0][1]))]
-    seconds = math.inf if budget_minutes is None else 60 * OF_BUDGET * budget_minutes
-    rest = math.inf if budget_minutes is None else 60 * (1 - OF_BUDGET) * budget_minutes
-    found = {entry.plan.strategy: _try(entry, seconds / len(entries) / len(folds), rest) for entry in entries}
-    trials = {name: trial for name, trial in found.items() if trial is not None}
-    left_out = tuple(name for name in found if name not in trials)
-    if not probes and not trials:
+    folds = folds[: math.ceil(ENOUGH_IMAGES / len(folds[0][1]))]
+    race_s = math.inf if budget_minutes is None else 60 * SHARE_OF_BUDGET * budget_minutes
+    rest_s = math.inf if budget_minutes is None else 60 * (1 - SHARE_OF_BUDGET) * budget_minutes
+    found = {
+        each.plan.strategy: _plan_short_run(each, race_s / len(contenders) / len(folds), rest_s)
+        for each in contenders
+    }
+    runs = {name: run for name, run in found.items() if run is not None}
+    if not probes and not runs:
         raise GraftError(
             f"finetune.budget_minutes: {budget_minutes:g}; expected more: not one epoch of any strategy fits"
         )
 
-    def ask(name: str, number: int) -> Hits:
-        hits = fold_hits(setup, trials[name].plan, folds[number])
-        say(_line(name, share(hits), number + 1, time.monotonic() - start))
-        return hits
+    def ask(name: str, number: int) -> Correct:
+        correct = train_fold(setup, runs[name].plan, folds[number])
+        accuracy, seconds = accuracy_of(correct).percent, time.monotonic() - start
+        log(f"  race, round {number + 1}: {name} has held-out accuracy {accuracy}  ({seconds:.0f} s)")
+        return correct
 
-    rounds = [len(fold[1]) for fold in folds]
-    known = known.left({name: trial.left for name, trial in trials.items()})
     race = compete(
-        known, probed, ask, probes=probes, trained=tuple(trials), rounds=rounds, chance=chance, worth=worth
+        prior.scale_growth({name: run.left for name, run in runs.items()}),
+        probed,
+        ask,
+        probes=probes,
+        trained=tuple(runs),
+        rounds=[len(fold[1]) for fold in folds],
+        chance=chance,
+        min_gain=min_gain,
     )
-    return replace(race, left_out=left_out, seconds=time.monotonic() - start, trials=trials)
+    left_out = tuple(name for name in found if name not in runs)
+    return replace(race, left_out=left_out, seconds=time.monotonic() - start, short_runs=runs)
 
 
 def compete(
-    known: Experience,
-    probed: Seen,
-    ask: Callable[[str, int], Hits],
+    prior: Prior,
+    probed: Answers,
+    ask: Callable[[str, int], Correct],
     *,
     probes: Sequence[str],
     trained: Sequence[str],
     rounds: Sequence[int],
     chance: float,
-    worth: float = ROUND_WORTH,
+    min_gain: float = MIN_ROUND_GAIN,
 ) -> Race:
-    """The race itself, whoever trains: `ask` gives the hits of one of the `trained` in round 0, 1, and so on.
+    """Run the rounds of a race; `ask` returns the answers of one of the `trained` in round 0, 1, and so on.
 
-    In: `rounds`, how many images are asked in each; the rest as run_race has it.
+    In: `rounds`, how many images are asked in each; the rest as in run_race.
     """
-    names, seen, done = (*probes, *trained), dict(probed), 0
-    belief = believe(known, seen, chance)
+    names, answers, done = (*probes, *trained), dict(probed), 0
+    posterior = compute_posterior(prior, answers, chance)
     for images in rounds:
-        ahead = winner(names, belief)
+        winner = choose_winner(names, posterior)
         asked = [
             name
             for name in trained
-            if worth_of_a_round(name, names, belief, seen, images) >= worth
-            or (name == ahead and name not in seen)
+            if round_gain(name, names, posterior, answers, images) >= min_gain
+            or (name == winner and name not in answers)
         ]
         if not asked:
             break
         for name in asked:
-            hits = ask(name, done)
-            seen[name] = np.where(np.isnan(hits), seen.get(name, hits), hits)
+            correct = ask(name, done)
+            answers[name] = np.where(np.isnan(correct), answers.get(name, correct), correct)
         done += 1
-        belief = believe(known, seen, chance)
-    while (ahead := winner(names, belief)) not in seen:  # the last round brought an untried one forward
-        seen[ahead], done = ask(ahead, 0), max(done, 1)
-        belief = believe(known, seen, chance)
-    return Race(names, (), seen, belief, chance, done)
+        posterior = compute_posterior(prior, answers, chance)
+    while (winner := choose_winner(names, posterior)) not in answers:  # the last round brought it forward
+        answers[winner], done = ask(winner, 0), max(done, 1)
+        posterior = compute_posterior(prior, answers, chance)
+    return Race(names, (), answers, posterior, chance, done)
 
 
-def _try(entry: Entry, seconds: float, rest: float) -> Trial | None:
-    """A run of as many epochs as a round has, and as take so many seconds; None where not one does.
+def _plan_short_run(contender: Contender, seconds: float, rest_s: float) -> ShortRun | None:
+    """Return a run of as many epochs as a short run has and as fit into `seconds`; None where none does.
 
-    In: `rest`, the seconds that there are for the whole run.
+    In: `rest_s`, the seconds that there are for the whole run.
     """
-    plan, epoch_s = entry.plan, entry.forecast.epoch_s
-    usual = round(SHARE * plan.epochs)
-    epochs = min(max(usual, 1), math.floor(min(seconds / epoch_s, plan.epochs)))
+    plan, forecast = contender.plan, contender.forecast
+    usual = round(SHORT_RUN * plan.epochs)
+    epochs = min(max(usual, 1), math.floor(min(seconds / forecast.epoch_s, plan.epochs)))
     if not epochs:
         return None
-    whole = max(math.floor(min(rest / epoch_s / entry.forecast.trainings, plan.epochs)), epochs)
+    whole = max(math.floor(min(rest_s / forecast.epoch_s / forecast.trainings, plan.epochs)), epochs)
     left = (1 - epochs / whole) / (1 - usual / plan.epochs)
-    return Trial(replace(plan, epochs=epochs), whole, left)
-
-
-def _line(name: str, accuracy: Estimate, done: int, seconds: float) -> str:
-    return f"  race, round {done}: {name} is right on {accuracy} of what was left out  ({seconds:.0f} s)"
+    return ShortRun(replace(plan, epochs=epochs), whole, left)

@@ -20,7 +20,7 @@ from finetune.engine.cached_stages import count_views, reasons_not_to_cache
 from finetune.engine.trackers import flatten
 from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup, prepare, read_recipe
-from finetune.features.stored import StoredOutputs
+from finetune.features.cached_features import CachedFeatures
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
@@ -85,7 +85,7 @@ def run(
     folder: Path, given: Mapping[str, object] | None = None, *, epochs: int = EPOCHS
 ) -> list[EpochRecord]:
     trainer = make_trainer(folder, given, epochs=epochs)
-    assert isinstance(trainer.train, StoredOutputs) is (trainer.setup.settings.partial.views != "none")
+    assert isinstance(trainer.train, CachedFeatures) is (trainer.setup.settings.partial.views != "none")
     trainer.run()
     return read_records(folder / "metrics.jsonl")
 
@@ -123,7 +123,7 @@ def test_with_as_many_views_as_epochs_a_run_gives_the_same_numbers(
 def test_frozen_stages_stay_and_the_others_learn(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, views(2))
     before = {name: value.clone() for name, value in trainer.step.net.state_dict().items()}
-    assert isinstance(trainer.train, StoredOutputs)
+    assert isinstance(trainer.train, CachedFeatures)
     trainer.run()
     after = trainer.setup.net.state_dict()
     changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
@@ -135,8 +135,8 @@ def test_the_lower_stages_see_each_view_once_and_validation_images_once(
 ) -> None:
     computed: list[int] = []
     trainer = make_trainer(tmp_path, views(2))
-    assert isinstance(trainer.train, StoredOutputs)
-    assert isinstance(trainer.val, StoredOutputs)
+    assert isinstance(trainer.train, CachedFeatures)
+    assert isinstance(trainer.val, CachedFeatures)
     for stored in (trainer.train, trainer.val):
         compute = stored.compute
         monkeypatch.setattr(stored, "compute", lambda x, c=compute: computed.append(len(x)) or c(x))
@@ -209,14 +209,14 @@ def test_a_run_says_what_it_keeps(tmp_path: Path) -> None:
 
 def test_views_are_as_many_as_there_is_memory_for(tmp_path: Path) -> None:
     words, trainer = said(tmp_path, {"data.cache_mb": 2}, epochs=16)
-    assert isinstance(trainer.train, StoredOutputs)
+    assert isinstance(trainer.train, CachedFeatures)
     assert trainer.train.views == 3
     assert "3 views of 450 images (of 4: data.cache_mb is 2), 2 MiB" in words
-    assert isinstance(trainer.val, StoredOutputs)
+    assert isinstance(trainer.val, CachedFeatures)
     for epoch in range(3):
         trainer.train.set_epoch(epoch)
         trainer.train.fill()
-    kept = sum(view.outputs.nbytes + view.targets.nbytes for view in trainer.train.stored.values())
+    kept = sum(view.outputs.nbytes + view.targets.nbytes for view in trainer.train.cached.values())
     assert kept <= 2 * 2**20
 
 
@@ -246,7 +246,7 @@ def test_images_are_still_answered_by_the_whole_network(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, views(1))
     trainer.step.eval_net.eval()
     trainer.val.fill()
-    assert isinstance(trainer.val, StoredOutputs)
+    assert isinstance(trainer.val, CachedFeatures)
     outputs = torch.stack([trainer.val[i][0] for i in range(5)])
     pixels = torch.stack([trainer.setup.val[i][0] for i in range(5)])
     with torch.inference_mode():

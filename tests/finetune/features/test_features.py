@@ -246,14 +246,6 @@ def test_progress_counts_images() -> None:
     assert seen == [4, 8, 10]
 
 
-def test_take_gives_some_of_the_images() -> None:
-    features = extract(Net(), Pictures(5))
-    some = features.take(np.array([3, 1]))
-    np.testing.assert_array_equal(some.head_input, features.head_input[[3, 1]])
-    np.testing.assert_array_equal(some.stages["low"], features.stages["low"][[3, 1]])
-    assert some.norms["low"].shape == (2, 2, 4)
-
-
 def test_no_images() -> None:
     with pytest.raises(GraftError, match="there are no images"):
         extract(Net(), Pictures(0))

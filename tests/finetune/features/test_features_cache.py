@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -127,19 +128,19 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path: Path) -> None
     with pytest.warns(UserWarning, match="features cannot be cached"):
         cache.write(digests(1), columns(1), "float32")
     assert not cache.read(digests(1), NAMES, "float32").known.any()
-    cache.remember(Precision(), "cpu")
-    assert cache.precision("cpu") is None
+    cache.save_precision(Precision(), "cpu")
+    assert cache.load_precision("cpu") is None
 
 
 def test_remembers_the_precision_of_each_device(tmp_path: Path) -> None:
     cache = FeatureCache("k" * 64, tmp_path)
-    assert cache.precision("cpu") is None
-    cache.remember(Precision(True, True, {"bfloat16, channels last": 90.0}), "cpu")
-    assert cache.precision("cpu") == Precision(True, True)
-    assert cache.precision("cuda") is None
+    assert cache.load_precision("cpu") is None
+    cache.save_precision(Precision(True, True, {"bfloat16, channels last": 90.0}), "cpu")
+    assert cache.load_precision("cpu") == Precision(True, True)
+    assert cache.load_precision("cuda") is None
     (cache.home / "precision-cpu.json").write_text('{"autocast"')
     with pytest.warns(UserWarning, match="damaged"):
-        assert cache.precision("cpu") is None
+        assert cache.load_precision("cpu") is None
 
 
 def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -151,8 +152,8 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_a_damaged_note_is_dropped(tmp_path: Path) -> None:
     cache = FeatureCache("key", tmp_path)
-    cache.note("numbers", {"value": 1.5})
-    assert cache.recall("numbers", lambda values: values["value"]) == 1.5
+    cache.save_note("numbers", json.dumps({"value": 1.5}))
+    assert cache.load_note("numbers", lambda text: json.loads(text)["value"]) == 1.5
     with pytest.warns(UserWarning, match="is damaged"):
-        assert cache.recall("numbers", lambda values: values["other"]) is None
-    assert cache.recall("numbers", lambda values: values["value"]) is None
+        assert cache.load_note("numbers", lambda text: json.loads(text)["other"]) is None
+    assert cache.load_note("numbers", lambda text: json.loads(text)["value"]) is None

@@ -8,25 +8,24 @@ import torch
 import torchvision
 from torch import nn
 
-from finetune.features.pooling import channels_first, pool
-from finetune.features.taps import HEAD, stage_norms, tap
+from finetune.features.taps import HEAD, average, channels_first, stage_norms, tap
 
 
 def test_maps_tokens_and_vectors() -> None:
     maps = torch.rand(2, 6, 4, 4)
-    torch.testing.assert_close(pool(maps, (32, 32)), maps.mean((2, 3)))
-    torch.testing.assert_close(pool(maps.permute(0, 2, 3, 1), (32, 32)), maps.mean((2, 3)))
+    torch.testing.assert_close(average(maps, (32, 32)), maps.mean((2, 3)))
+    torch.testing.assert_close(average(maps.permute(0, 2, 3, 1), (32, 32)), maps.mean((2, 3)))
     tokens = torch.rand(2, 5, 6)
-    torch.testing.assert_close(pool(tokens, (32, 32)), tokens.mean(1))
-    torch.testing.assert_close(pool(tokens[:, 0], (32, 32)), tokens[:, 0])
+    torch.testing.assert_close(average(tokens, (32, 32)), tokens.mean(1))
+    torch.testing.assert_close(average(tokens[:, 0], (32, 32)), tokens[:, 0])
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 5, 6\)"):
-        pool(torch.rand(2, 3, 4, 5, 6), (32, 32))
+        average(torch.rand(2, 3, 4, 5, 6), (32, 32))
 
 
 def test_averages_bfloat16_in_float32() -> None:
     maps = torch.full((1, 1, 64, 64), 1.0, dtype=torch.bfloat16)
     maps[0, 0, 0, 0] = 300.0
-    assert pool(maps, (64, 64)).item() == pytest.approx((4095 + 300) / 4096, rel=1e-6)
+    assert average(maps, (64, 64)).item() == pytest.approx((4095 + 300) / 4096, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -37,13 +37,12 @@ def features_of(**stages: NDArray[np.float32]) -> Features:
 
 
 def test_a_signal_that_only_an_early_stage_has_is_found() -> None:
-    fit = fit_stage_probe(features_of(low=signal(8, 0), mid=noise(16, 1), head=noise(32, 2)), TARGETS)
+    measured = measure_stages(features_of(low=signal(8, 0), mid=noise(16, 1), head=noise(32, 2)), TARGETS)
+    fit = choose_stages(measured)
     assert "low" in fit.taps
     assert fit.probe.accuracy.value > 0.9
-    assert fit.top.accuracy.value < 0.5
-    assert fit.gain.value > 0.4
-    assert fit.gain.value > 10 * fit.gain.error
-    assert {candidate.taps for candidate in fit.candidates} == {
+    assert measured[HEAD,].cv.accuracy.value < 0.5
+    assert set(measured) == {
         (HEAD,),
         ("mid", HEAD),
         ("low", "mid", HEAD),
@@ -56,7 +55,6 @@ def test_signals_that_add_up_are_joined() -> None:
     fit = fit_stage_probe(features_of(low=signal(8, 0, 1.0), head=signal(8, 1, 1.0)), TARGETS)
     assert fit.taps == ("low", HEAD)
     assert fit.probe.weight.shape == (3, 16)
-    assert fit.gain.value > 2 * fit.gain.error
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -64,21 +62,19 @@ def test_the_top_is_kept_where_the_others_add_nothing(seed: int) -> None:
     features = features_of(low=noise(8, seed), mid=noise(16, seed + 10), head=signal(16, seed + 20, 2.0))
     fit = fit_stage_probe(features, TARGETS)
     assert fit.taps == (HEAD,)
-    assert fit.gain.value == 0.0
-    assert fit.probe.accuracy == fit.top.accuracy
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_never_worse_than_the_top_by_more_than_noise(seed: int) -> None:
-    few = np.arange(60)
+    few = slice(60)
     blocks = {
         "low": signal(20, seed, 0.5),
         "mid": signal(20, seed + 10, 0.8),
         "head": signal(20, seed + 20, 1.2),
     }
-    features = features_of(**blocks)
-    fit = fit_stage_probe(features.take(few), TARGETS[few])
-    top = choose_stages({(HEAD,): measure_stages(features.take(few), TARGETS[few])[HEAD,]})
+    features = features_of(**{name: values[few] for name, values in blocks.items()})
+    fit = fit_stage_probe(features, TARGETS[few])
+    top = choose_stages({(HEAD,): measure_stages(features, TARGETS[few])[HEAD,]})
     rest = np.arange(60, 300)
     joined = np.hstack([blocks["head" if name == HEAD else name] for name in fit.taps])
     chosen = (fit.probe.logits(joined[rest]).argmax(axis=1) == TARGETS[rest]).mean()

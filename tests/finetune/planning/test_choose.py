@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ import zoo
 from finetune.api import load_run, make_plan, run
 from finetune.experiment.setup import load_data, prepare, read_recipe
 from finetune.planning.choose import choose_plan
-from finetune.probes.head import fit_head
+from finetune.probes.network import fit_head
 from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError
 
 QUIET = Console(quiet=True)
-SIZES = {"images": 360, "median_class": 36}
+SIZES = {"images": 360, "smallest_class": 36, "median_class": 36}
+RACE = {"winner": "full", "at_chance": False, "rounds": 1, "seconds": 1.0, "left_out": []}
 NO_EPOCHS = {"epochs": 0, "images_per_s": 100.0, "minutes": 1.0}
 SPEC = """
 extends: resnet_tiny
@@ -77,17 +79,17 @@ def test_strategy(strategy: str, spec: Path, tmp_path: Path) -> None:
 
 def test_auto_carries_out_what_won_the_race(spec: Path, tmp_path: Path) -> None:
     report = run(spec, set={"data.similarity": "similar"}, run=tmp_path / "run", console=QUIET)
-    race = report.plan.evidence["race"]
-    assert isinstance(race, dict)
+    race = report.plan.evidence.race
+    assert race is not None
     assert report.plan.cell == ("very little data", "similar")
-    assert report.plan.strategy == race["winner"]
-    assert set(race["scores"]) == {"linear_probe", "stage_probe", "partial", "full"}
+    assert report.plan.strategy == race.winner
+    assert set(race.scores) == {"linear_probe", "stage_probe", "partial", "full"}
     assert any("scratch does not race" in reason for reason in report.plan.reasons)
     assert any("the table says linear_probe" in reason for reason in report.plan.reasons)
     outcome = report.report["outcome"]
     assert isinstance(outcome, dict)
     assert outcome["accuracy"]["came"] == report.metrics["accuracy"]
-    assert outcome["accuracy"]["predicted"] == race["scores"][race["winner"]]["expected"]
+    assert outcome["accuracy"]["predicted"] == asdict(race.scores[race.winner].expected)
     assert outcome["minutes"]["came"] >= 0
 
 
@@ -112,7 +114,7 @@ def test_a_head_may_start_from_a_probe(spec: Path) -> None:
 
 def test_a_probe_that_the_spec_asks_for_is_timed_in_its_plan(spec: Path, tmp_path: Path) -> None:
     plan = make_plan(spec, set={"finetune.strategy": "stage_probe"}, root=tmp_path, console=QUIET)
-    assert plan.evidence["forecast"].keys() == {"stage_probe", "partial", "full", "scratch"}  # type: ignore[attr-defined]
+    assert plan.evidence.forecasts.keys() == {"stage_probe", "partial", "full", "scratch"}
 
 
 def test_more_stages_than_there_are_is_told(spec: Path, tmp_path: Path) -> None:
@@ -126,14 +128,14 @@ def test_more_stages_than_there_are_is_told(spec: Path, tmp_path: Path) -> None:
 def test_a_probe_beyond_the_budget_stays_away(spec: Path, tmp_path: Path) -> None:
     plan = make_plan(spec, set={"finetune.budget_minutes": 1e-4}, root=tmp_path, console=QUIET)
     assert plan.strategy == "linear_probe"
-    assert any(reason.endswith("at least: the budget is exceeded") for reason in plan.reasons)
+    assert any(reason.endswith("the budget is exceeded") for reason in plan.reasons)
 
 
 def test_auto_measures_how_similar_the_images_are(spec: Path, tmp_path: Path) -> None:
     plan = make_plan(spec, root=tmp_path, console=QUIET)
     assert plan.cell is not None
-    assert "measured" in plan.evidence
-    assert any(reason.startswith("similarity: ") and "drifted" in reason for reason in plan.reasons)
+    assert plan.evidence.measured
+    assert any(reason.startswith("similarity: ") and "drift" in reason for reason in plan.reasons)
 
 
 def test_a_strategy_that_needs_weights_says_so_without_them(tmp_path: Path) -> None:
@@ -148,9 +150,9 @@ def test_a_second_plan_measures_nothing(spec: Path, tmp_path: Path, monkeypatch:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(finetune.choose, "measure_evidence", never)
-    monkeypatch.setattr(finetune.choose, "run_race", never)
-    monkeypatch.setattr(finetune.choose, "forecast_plan", never)
+    monkeypatch.setattr(finetune.planning.choose, "measure_evidence", never)
+    monkeypatch.setattr(finetune.planning.choose, "run_race", never)
+    monkeypatch.setattr(finetune.planning.choose, "forecast_plan", never)
     assert make_plan(spec, set=own, root=tmp_path, console=QUIET) == first
     with pytest.raises(AssertionError, match="measured again"):  # other images are another question
         make_plan(spec, set=own | {"finetune.seed": 1}, root=tmp_path, console=QUIET)
@@ -161,7 +163,7 @@ def test_a_folder_that_was_moved_has_the_same_plan(
 ) -> None:
     folder = write_digits(tmp_path / "digits", each=20)
     first = make_plan(spec, str(folder), root=tmp_path, console=QUIET)
-    monkeypatch.setattr(finetune.choose, "measure_evidence", None)
+    monkeypatch.setattr(finetune.planning.choose, "measure_evidence", None)
     (tmp_path / "link").symlink_to(folder)
     assert make_plan(spec, str(tmp_path / "link"), root=tmp_path, console=QUIET) == first
     moved = folder.rename(tmp_path / "moved")
@@ -174,8 +176,8 @@ def test_a_folder_that_was_moved_has_the_same_plan(
 
 def test_of_many_images_a_sample_is_looked_at(spec: Path, tmp_path: Path) -> None:
     plan = make_plan(spec, set={"finetune.evidence_images": 100}, root=tmp_path, console=QUIET)
-    assert plan.evidence["images"] == 360
-    assert plan.evidence["looked_at"] == 100
+    assert plan.evidence.images == 360
+    assert plan.evidence.measured_images == 100
     assert "a sample of 100" in " ".join(plan.reasons)
 
 
@@ -206,12 +208,12 @@ def test_a_plan_given_back_says_what_it_was_not_made_for(spec: Path, tmp_path: P
     given = make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET)
     assert path.read_text() == edited
     images, *others = given.reasons[: len(given.reasons) - len(made.reasons)]
-    assert images.startswith("a plan given back: it was made for 360 training images, and here are 180")
+    assert images.startswith("given plan: it was made for 360 training images, and there are 180 now")
     assert others == [
-        "a plan given back: the spec says partial, the plan full: the plan counts",
-        "a plan given back: it is carried out as it stands: finetune.budget_minutes has no say in it",
+        "given plan: the spec says partial, the plan full: the plan is followed",
+        "given plan: it is followed as it is: finetune.budget_minutes has no effect",
     ]
-    assert "against the rule" not in given.summary
+    assert "differs from the usual" not in given.summary
     path.write_text(given.to_json())
     assert make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET) == given
     assert "The plan is full: every stage fine-tuned" in given.summary
@@ -249,11 +251,11 @@ def test_a_plan_that_was_edited_is_kept_when_another_is_made(spec: Path, tmp_pat
         ({"summary": 5}, "summary: found the number 5"),
         ({"evidence": []}, "evidence: found a list"),
         (
-            {"evidence": SIZES | {"race": {"winner": "full", "scores": {"full": {}}}}},
+            {"evidence": SIZES | {"race": RACE | {"scores": {"full": {}}}}},
             "scores.full: missing key 'expected'",
         ),
-        ({"evidence": SIZES | {"forecast": {"full": NO_EPOCHS}}}, "full.epochs: found the number 0"),
-        ({"evidence": SIZES | {"forecast": {"full": {}}}}, "forecast.full: missing key 'minutes'"),
+        ({"evidence": SIZES | {"forecasts": {"full": NO_EPOCHS}}}, "full.epochs: found the number 0"),
+        ({"evidence": SIZES | {"forecasts": {"full": {}}}}, "forecasts.full: missing key 'minutes'"),
         (
             {"strategy": "full", "trains": ["fc"]},
             "strategy is full, and trains holds 'fc'\n  expected: '', the",

@@ -14,8 +14,10 @@ import zoo
 from finetune.api import run
 from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
 from finetune.planning.choose import choose_plan
-from finetune.planning.defaults import settle
-from finetune.planning.forecast import Forecast, forecast_plan, within_budget
+from finetune.planning.defaults import resolve_defaults
+from finetune.planning.evidence import count_images
+from finetune.planning.forecast import cut_to_budget, forecast_plan
+from finetune.records.evidence import Forecast
 from finetune.strategies import find_strategy
 from zoo.errors import GraftError
 
@@ -47,7 +49,10 @@ def test_minutes_follow_from_the_speed_and_the_images() -> None:
 def test_a_frozen_trunk_is_faster_and_nothing_is_changed(spec: Path) -> None:
     setup = set_up(spec, strategy="full", **{"partial.views": "none", "partial.stages": 1})
     before, state = torch.get_rng_state(), {k: v.clone() for k, v in setup.net.state_dict().items()}
-    plans = [settle(setup, find_strategy(name), None, (), {}) for name in ("full", "partial")]
+    plans = [
+        resolve_defaults(setup, find_strategy(name), None, (), count_images(setup))
+        for name in ("full", "partial")
+    ]
     full, top = (max(forecast_plan(setup, plan).images_per_s for _ in range(3)) for plan in plans)
     assert top > 1.3 * full
     assert torch.equal(before, torch.get_rng_state())
@@ -58,7 +63,9 @@ def test_cached_stages_are_reckoned_with(spec: Path) -> None:
     found = {}
     for views in ("none", 2):
         setup = set_up(spec, epochs=40, **{"partial.views": views, "partial.stages": 1})
-        found[views] = forecast_plan(setup, settle(setup, find_strategy("partial"), None, (), {}))
+        found[views] = forecast_plan(
+            setup, resolve_defaults(setup, find_strategy("partial"), None, (), count_images(setup))
+        )
     assert found[2].images_per_s > 1.3 * found["none"].images_per_s
     assert found[2].minutes < found["none"].minutes
 
@@ -66,7 +73,9 @@ def test_cached_stages_are_reckoned_with(spec: Path) -> None:
 def test_small_images_are_reckoned_with() -> None:
     small = {"initial_scale": 0.5, "delay_fraction": 0.5, "finetune_fraction": 0.5}
     setup = set_up("specs/resnet_tiny.yaml", weights="none", epochs=6, progressive_resizing=small)
-    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    forecast = forecast_plan(
+        setup, resolve_defaults(setup, find_strategy("scratch"), None, (), count_images(setup))
+    )
     images = 6 * (len(setup.train) * (0.25 + 1) / 2 + len(setup.val) / 3)
     assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
 
@@ -75,7 +84,7 @@ def test_an_attack_takes_its_time() -> None:
     found = {}
     for attack in ("none", {"fgsm": {}}):
         setup = set_up("specs/resnet_tiny.yaml", weights="none", adversarial=attack)
-        plan = settle(setup, find_strategy("scratch"), None, (), {})
+        plan = resolve_defaults(setup, find_strategy("scratch"), None, (), count_images(setup))
         found[str(attack)] = max(forecast_plan(setup, plan).images_per_s for _ in range(3))
     plain, attacked = found.values()
     assert plain > 1.8 * attacked
@@ -83,7 +92,9 @@ def test_an_attack_takes_its_time() -> None:
 
 def test_every_member_of_a_bag_is_counted() -> None:
     setup = set_up("lenet5", weights="none", epochs=6, ensemble={"bagging": 3})
-    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    forecast = forecast_plan(
+        setup, resolve_defaults(setup, find_strategy("scratch"), None, (), count_images(setup))
+    )
     images = 18 * (len(setup.train) + len(setup.val) / 3)
     assert (forecast.epochs, forecast.trainings) == (6, 3)
     assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
@@ -93,7 +104,9 @@ def test_training_again_after_stopping_is_counted() -> None:
     found = {}
     for way in ("keep", "retrain", "continue"):
         setup = set_up("lenet5", weights="none", epochs=600, after_stopping=way)
-        found[way] = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+        found[way] = forecast_plan(
+            setup, resolve_defaults(setup, find_strategy("scratch"), None, (), count_images(setup))
+        )
     assert (found["keep"].trainings, found["retrain"].trainings) == (1, 2)
     images = 600 * (len(setup.train) + len(setup.val) / 3)
     both = 600 * (len(setup.train) + len(setup.val) * (1 + 1 / 3))
@@ -106,7 +119,9 @@ def test_a_teacher_is_asked_in_every_step(tmp_path: Path) -> None:
     run("specs/resnet_tiny.yaml", set=short, run=tmp_path / "teacher", console=Console(quiet=True))
     teacher = {"run": str(tmp_path / "teacher")}
     setup = set_up("specs/resnet_tiny.yaml", weights="none", epochs=60, distill=teacher)
-    forecast = forecast_plan(setup, settle(setup, find_strategy("scratch"), None, (), {}))
+    forecast = forecast_plan(
+        setup, resolve_defaults(setup, find_strategy("scratch"), None, (), count_images(setup))
+    )
     alone = 60 * (len(setup.train) + len(setup.val) / 3) / forecast.images_per_s / 60
     assert forecast.minutes > alone + 0.01
 
@@ -117,23 +132,21 @@ def test_no_plan_is_made_with_a_teacher_that_is_none(tmp_path: Path) -> None:
 
 
 def test_a_plan_compares_what_could_be_done(spec: Path) -> None:
-    compared = choose_plan(set_up(spec, strategy="full"), compare=True).evidence["forecast"]
-    assert isinstance(compared, dict)
+    compared = choose_plan(set_up(spec, strategy="full"), compare=True).evidence.forecasts
     assert set(compared) == {"partial", "full", "scratch"}
-    alone = choose_plan(set_up("lenet5", weights="none"), compare=True).evidence["forecast"]
-    assert isinstance(alone, dict)
+    alone = choose_plan(set_up("lenet5", weights="none"), compare=True).evidence.forecasts
     assert set(alone) == {"scratch"}
 
 
 def test_epochs_are_cut_to_the_budget() -> None:
     plan = replace(choose_plan(set_up("lenet5", weights="none")), epochs=20)
     forecast = Forecast(epochs=20, images_per_s=100.0, minutes=4.0)
-    assert within_budget(plan, forecast, 5.0) == plan
-    assert within_budget(plan, forecast, 1.0).epochs == 5
-    assert within_budget(plan, forecast, 0.001).epochs == 1
-    assert within_budget(plan, replace(forecast, trainings=2), 1.0).epochs == 5
-    assert within_budget(plan, replace(forecast, minutes=0.0), -1.0).epochs == 1
-    assert "5 of 20 epochs fit" in within_budget(plan, forecast, 1.0).reasons[-1]
+    assert cut_to_budget(plan, forecast, 5.0) == plan
+    assert cut_to_budget(plan, forecast, 1.0).epochs == 5
+    assert cut_to_budget(plan, forecast, 0.001).epochs == 1
+    assert cut_to_budget(plan, replace(forecast, trainings=2), 1.0).epochs == 5
+    assert cut_to_budget(plan, replace(forecast, minutes=0.0), -1.0).epochs == 1
+    assert "5 of 20 epochs fit" in cut_to_budget(plan, forecast, 1.0).reasons[-1]
 
 
 def test_a_run_keeps_to_its_budget(tmp_path: Path) -> None:

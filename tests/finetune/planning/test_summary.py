@@ -2,65 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rich.console import Console
 
 from finetune.planning.summary import summarise
+from finetune.records.estimate import Estimate
+from finetune.records.evidence import Evidence, Forecast, RaceResult, RaceScore
 from finetune.records.plan import SIMILARITIES, SIZES, Plan
 from finetune.report.outcome import compare_outcome, outcome_in_words
 from finetune.report.show import show_plan
 from finetune.runtime.precision import EXACT
 
 SCORES = {
-    "linear_probe": {"images": 80, "expected": {"value": 0.80, "error": 0.02}},
-    "full": {"images": 40, "expected": {"value": 0.93, "error": 0.01}},
+    "linear_probe": RaceScore(None, 80, Estimate(0.80, 0.02), Estimate(-0.13, 0.02)),
+    "full": RaceScore(None, 40, Estimate(0.93, 0.01), Estimate(0.0, 0.0)),
 }
 
 
-def plan(strategy: str, cell: tuple[str, str] | None, **evidence: object) -> Plan:
-    return Plan(strategy, ("",), "fresh", 10, 64, 0.1, EXACT, cell, (), {"median_class": 126.5, **evidence})
+def race_won_by(winner: str, *, at_chance: bool = False) -> RaceResult:
+    return RaceResult(winner, at_chance, 1, 1.0, (), SCORES)
+
+
+def plan(
+    strategy: str,
+    cell: tuple[str, str] | None,
+    race: RaceResult | None = None,
+    forecasts: Mapping[str, Forecast] | None = None,
+) -> Plan:
+    evidence = Evidence(300, 100, 126.5, race=race, forecasts=forecasts or {})
+    return Plan(strategy, ("",), "fresh", 10, 64, 0.1, EXACT, cell, (), evidence)
 
 
 def test_a_plan_that_goes_against_the_table_says_so() -> None:
-    forecast = {"full": {"epochs": 10, "images_per_s": 300.0, "minutes": 0.5}}
-    text = summarise(
-        plan(
-            "full", (SIZES[0], SIMILARITIES[0]), race={"winner": "full", "scores": SCORES}, forecast=forecast
-        )
-    )
-    assert "About 126 images a class are very little data, and they are much like" in text
-    assert "full is expected to be right on 93.0%, give or take 1.0% (others: linear_probe 80.0%)" in text
-    assert "goes against the rule" in text
-    assert text.endswith("The plan is full: every stage fine-tuned; here that takes about 30 seconds.")
+    forecast = {"full": Forecast(10, 300.0, 0.5)}
+    text = summarise(plan("full", (SIZES[0], SIMILARITIES[0]), race=race_won_by("full"), forecasts=forecast))
+    assert "About 126 images per class are very little data, and the images are similar to" in text
+    assert "full is expected to reach 93.0% ± 1.0 (others: linear_probe 80.0%)" in text
+    assert "differs from the usual strategy" in text
+    assert text.endswith("The plan is full: every stage fine-tuned. It takes about 30 seconds here.")
 
 
 def test_a_plan_that_was_edited_counts_for_no_measurement() -> None:
-    race = {"winner": "linear_probe", "scores": SCORES, "blind": True}
+    race = race_won_by("linear_probe", at_chance=True)
     text = summarise(plan("full", (SIZES[0], SIMILARITIES[0]), race=race))
-    assert "full is expected to be right on 93.0%" in text
-    assert "against the rule" not in text
+    assert "full is expected to reach 93.0% ± 1.0" in text
+    assert "differs from the usual" not in text
     assert "cheapest" not in text
 
 
 def test_the_time_is_that_of_the_epochs_that_are_left() -> None:
-    forecast = {"full": {"epochs": 40, "images_per_s": 300.0, "minutes": 8.0}}
-    assert summarise(plan("full", None, forecast=forecast)).endswith("here that takes about 2 minutes.")
+    forecast = {"full": Forecast(40, 300.0, 8.0)}
+    assert summarise(plan("full", None, forecasts=forecast)).endswith("It takes about 2 minutes here.")
 
 
 def test_a_plan_that_agrees_does_not() -> None:
-    text = summarise(plan("full", (SIZES[1], SIMILARITIES[1]), race={"winner": "full", "scores": SCORES}))
-    assert "already quite a lot of data, and they are unlike" in text
-    assert "against" not in text
+    text = summarise(plan("full", (SIZES[1], SIMILARITIES[1]), race=race_won_by("full")))
+    assert "already quite a lot of data, and the images are different from" in text
+    assert "differs" not in text
 
 
 def test_where_nothing_beats_guessing_that_is_said() -> None:
-    text = summarise(
-        plan("full", (SIZES[0], SIMILARITIES[0]), race={"winner": "full", "scores": SCORES, "blind": True})
-    )
-    assert "Nothing that was tried is clearly better than guessing" in text
-    assert "expected to be right" not in text
-    assert "against the rule" not in text
+    text = summarise(plan("full", (SIZES[0], SIMILARITIES[0]), race=race_won_by("full", at_chance=True)))
+    assert "No strategy is clearly better than guessing" in text
+    assert "expected to reach" not in text
+    assert "differs from the usual" not in text
 
 
 def test_reasons_are_shown_as_they_are() -> None:
@@ -75,15 +82,15 @@ def test_reasons_are_shown_as_they_are() -> None:
 
 
 def test_without_weights_there_is_nothing_to_compare() -> None:
-    forecast = {"scratch": {"epochs": 10, "images_per_s": 300.0, "minutes": 12.3}}
-    text = summarise(plan("scratch", None, forecast=forecast))
+    forecast = {"scratch": Forecast(10, 300.0, 12.3)}
+    text = summarise(plan("scratch", None, forecasts=forecast))
     assert text.startswith("There are no pretrained weights")
-    assert text.endswith("about 12 minutes.")
+    assert text.endswith("about 12 minutes here.")
 
 
 def test_a_prediction_stands_beside_what_came() -> None:
-    forecast = {"full": {"epochs": 20, "images_per_s": 300.0, "minutes": 2.0}}
-    made = plan("full", None, race={"winner": "full", "scores": SCORES}, forecast=forecast)
+    forecast = {"full": Forecast(20, 300.0, 2.0)}
+    made = plan("full", None, race=race_won_by("full"), forecasts=forecast)
     outcome = compare_outcome(made, {"metrics": {"accuracy": 0.95}}, 1.25)
     assert outcome == {
         "minutes": {"predicted": 1.0, "came": 1.25},  # ten of the twenty epochs that were reckoned with
@@ -95,8 +102,8 @@ def test_a_prediction_stands_beside_what_came() -> None:
 
 
 def test_epochs_are_nothing_to_a_probe() -> None:
-    forecast = {"linear_probe": {"epochs": 1, "images_per_s": 300.0, "minutes": 0.5}}
-    made = plan("linear_probe", None, forecast=forecast, race={"winner": "linear_probe", "scores": SCORES})
+    forecast = {"linear_probe": Forecast(1, 300.0, 0.5)}
+    made = plan("linear_probe", None, forecasts=forecast, race=race_won_by("linear_probe"))
     assert compare_outcome(made, {"metrics": {}}, 0.4) == {"minutes": {"predicted": 0.5, "came": 0.4}}
 
 

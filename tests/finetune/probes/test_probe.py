@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from finetune.probes import probe as probe_module
-from finetune.probes.probe import Probe, fit_probe, measure_probe, probe_head
+from finetune.probes.probe import Probe, fit_probe, measure_probe, write_head
 from zoo.errors import GraftError
 
 Array = NDArray[np.float32]
@@ -32,6 +32,12 @@ def clusters(
     return values.astype(np.float32), targets.astype(np.int64)
 
 
+def predictions(probe: Probe) -> NDArray[np.int64]:
+    """The most probable class of each image when it was held out, (N,); -1 where it never was."""
+    likely = np.nan_to_num(probe.cv.probabilities).argmax(axis=1)
+    return np.where(np.isnan(probe.cv.correct), -1, likely)
+
+
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(scipy.special.softmax(logits, axis=1), dtype=np.float64)
 
@@ -41,7 +47,7 @@ def test_equals_scikit_learn_on_raw_features(images: int, features: int) -> None
     values, targets = clusters(images, features, 3, apart=2.0)
     probe = fit_probe(values, targets)
     theirs = make_pipeline(
-        StandardScaler(), LogisticRegression(C=1 / probe.strength, tol=1e-10, max_iter=10_000)
+        StandardScaler(), LogisticRegression(C=1 / probe.cv.strength, tol=1e-10, max_iter=10_000)
     ).fit(values.astype(np.float64), targets)
     mine = softmax(values.astype(np.float64) @ probe.weight.T.astype(np.float64) + probe.bias)
     # both stop short of the minimum, and the weights are stored in float32
@@ -65,9 +71,9 @@ def test_separable_classes_are_told_apart_and_the_error_is_not_nothing() -> None
     probe = fit_probe(*clusters(60, 8, 3, apart=20.0))
     assert probe.accuracy.value == 1.0
     assert 0.005 < probe.accuracy.error < 0.03
-    assert probe.log_loss < 0.05
-    assert (probe.predictions == np.arange(60) % 3).all()
-    assert probe.fold_accuracies == (1.0,) * len(probe.fold_accuracies)
+    assert probe.cv.log_loss < 0.05
+    assert (predictions(probe) == np.arange(60) % 3).all()
+    assert probe.cv.fold_accuracies == (1.0,) * len(probe.cv.fold_accuracies)
 
 
 @pytest.mark.parametrize("images", [30, 400])
@@ -77,15 +83,15 @@ def test_labels_without_signal_are_at_chance(images: int) -> None:
     probe = fit_probe(values, rng.permutation(np.arange(images) % 4).astype(np.int64))
     # 1 in 4, and a little more for the best of several strengths
     assert abs(probe.accuracy.value - 0.25) < 2.5 * probe.accuracy.error
-    assert probe.log_loss < np.log(4) * 1.1  # no confidence where there is no ground for it
+    assert probe.cv.log_loss < np.log(4) * 1.1  # no confidence where there is no ground for it
 
 
 def test_out_of_fold_probabilities_are_calibrated() -> None:
     values, targets = clusters(1200, 30, 3, apart=1.5)
     probe = fit_probe(values, targets)
-    confidence = probe.probabilities.max(axis=1)
-    assert abs(confidence.mean() - (probe.predictions == targets).mean()) < 0.04
-    np.testing.assert_allclose(probe.probabilities.sum(axis=1), 1, atol=1e-5)
+    confidence = probe.cv.probabilities.max(axis=1)
+    assert abs(confidence.mean() - (predictions(probe) == targets).mean()) < 0.04
+    np.testing.assert_allclose(probe.cv.probabilities.sum(axis=1), 1, atol=1e-5)
     own = softmax(probe.logits(values)).max(axis=1)
     assert own.mean() < 0.9  # the head that is kept is not saturated either
 
@@ -102,9 +108,9 @@ def test_the_only_image_of_a_class_is_learned_and_never_asked() -> None:
     values, targets = clusters(30, 10, 2, apart=10.0)
     values, targets = np.vstack([values, values[:1] + 50 * values.std(axis=0)]), np.append(targets, 2)
     probe = fit_probe(values, targets)
-    assert np.isnan(probe.hits[-1])
-    assert np.isnan(probe.probabilities[-1]).all()
-    assert probe.predictions[-1] == -1
+    assert np.isnan(probe.cv.correct[-1])
+    assert np.isnan(probe.cv.probabilities[-1]).all()
+    assert predictions(probe)[-1] == -1
     assert probe.accuracy.value == 1.0
     assert probe.logits(values[-1:]).argmax() == 2
 
@@ -114,7 +120,7 @@ def test_unlike_class_sizes() -> None:
     kept = np.flatnonzero((targets == 0) | (np.arange(600) < 20))
     probe = fit_probe(values[kept], targets[kept])
     assert probe.accuracy.value > 0.95
-    assert len(probe.fold_accuracies) == 5
+    assert len(probe.cv.fold_accuracies) == 5
 
 
 def test_constant_features_and_equal_images() -> None:
@@ -140,7 +146,7 @@ def test_many_classes_on_fewer_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_module, "LARGE", 1e5)
     values, targets = clusters(400, 30, 100, apart=8.0)
     probe = fit_probe(values, targets)
-    assert len(probe.fold_accuracies) == 3
+    assert len(probe.cv.fold_accuracies) == 3
     assert probe.accuracy.value > 0.9
 
 
@@ -157,23 +163,23 @@ def test_the_same_seed_gives_the_same_probe() -> None:
     values, targets = clusters(100, 10, 3, apart=2.0)
     one, two = fit_probe(values, targets, seed=4), fit_probe(values, targets, seed=4)
     assert np.array_equal(one.weight, two.weight)
-    assert np.array_equal(one.hits, two.hits)
-    assert not np.array_equal(one.hits, fit_probe(values, targets, seed=5).hits)
+    assert np.array_equal(one.cv.correct, two.cv.correct)
+    assert not np.array_equal(one.cv.correct, fit_probe(values, targets, seed=5).cv.correct)
 
 
 def test_measuring_comes_before_fitting() -> None:
     values, targets = clusters(80, 10, 3, apart=2.0)
     measured = measure_probe(values, targets)
     probe = measured.fit()
-    assert np.array_equal(probe.hits, fit_probe(values, targets).hits)
-    assert measured.losses().mean() == pytest.approx(probe.log_loss, rel=0.05)
+    assert np.array_equal(probe.cv.correct, fit_probe(values, targets).cv.correct)
+    assert measured.losses().mean() == pytest.approx(probe.cv.log_loss, rel=0.05)
 
 
 def test_becomes_a_head() -> None:
     values, targets = clusters(60, 8, 3, apart=3.0)
     probe = fit_probe(values, targets)
     head = nn.Linear(8, 3)
-    probe_head(probe, head)
+    write_head(probe, head)
     with torch.no_grad():
         np.testing.assert_allclose(head(torch.from_numpy(values)), probe.logits(values), rtol=1e-4, atol=1e-3)
 
@@ -181,7 +187,7 @@ def test_becomes_a_head() -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        (nn.Linear(9, 3), "8 features and 3 classes does not fit a head that takes 9 features"),
+        (nn.Linear(9, 3), "8 features and 3 classes does not fit a head of 9 features"),
         (nn.Linear(8, 3, bias=False), "with a bias"),
         (nn.Conv2d(8, 3, 1), "a linear head"),
     ],
@@ -189,7 +195,7 @@ def test_becomes_a_head() -> None:
 def test_a_head_that_does_not_fit(head: nn.Module, message: str) -> None:
     probe: Probe = fit_probe(*clusters(30, 8, 3, apart=3.0))
     with pytest.raises(GraftError, match=message):
-        probe_head(probe, head)
+        write_head(probe, head)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from finetune.probes.basis import find_basis
 from finetune.probes.folds import deal_folds, stratified_sample
 from finetune.probes.knn import measure_neighbours
 from finetune.probes.logistic import fit_logistic
-from finetune.probes.strengths import Trial, choose
-from finetune.records.estimate import Estimate, gain, share
+from finetune.probes.strengths import CVResult, choose_strength
+from finetune.records.estimate import Estimate, accuracy_of, gain_of
 
 
 def test_every_image_is_left_out_once_a_repeat_and_every_class_is_learned() -> None:
@@ -45,12 +45,12 @@ def test_a_sample_keeps_the_proportions_and_every_class() -> None:
 
 
 def test_estimates() -> None:
-    assert share(np.array([1.0, 0.0, np.nan, 1.0])).value == pytest.approx(2 / 3)
-    sure = share(np.ones(98))
+    assert accuracy_of(np.array([1.0, 0.0, np.nan, 1.0])).value == pytest.approx(2 / 3)
+    sure = accuracy_of(np.ones(98))
     assert sure.value == 1.0
     assert sure.error == pytest.approx(math.sqrt(0.99 * 0.01 / 101))
-    assert share(np.ones(1000)).error < sure.error / 5
-    assert math.isnan(share(np.array([np.nan])).value)
+    assert accuracy_of(np.ones(1000)).error < sure.error / 5
+    assert math.isnan(accuracy_of(np.array([np.nan])).value)
     assert str(Estimate(0.5, 0.0123)) == "0.500 ± 0.012"
 
 
@@ -59,18 +59,18 @@ def test_a_gain_is_sharper_than_two_shares() -> None:
     one = (rng.random(1000) < 0.7).astype(float)
     other = one.copy()
     other[np.flatnonzero(one == 0)[:30]] = 1
-    difference = gain(other, one)
+    difference = gain_of(other, one)
     assert difference.value == pytest.approx(0.03)
-    assert difference.error < share(one).error / 2
-    assert gain(one, one).value == 0
-    assert gain(one, one).error > 0
+    assert difference.error < accuracy_of(one).error / 2
+    assert gain_of(one, one).value == 0
+    assert gain_of(one, one).error > 0
 
 
 def test_the_spread_of_estimates_over_draws_is_their_error() -> None:
     rng = np.random.default_rng(0)
     draws = [(rng.random(200) < 0.8).astype(float) for _ in range(300)]
-    spread = np.std([share(draw).value for draw in draws])
-    assert share(draws[0]).error == pytest.approx(spread, rel=0.25)
+    spread = np.std([accuracy_of(draw).value for draw in draws])
+    assert accuracy_of(draws[0]).error == pytest.approx(spread, rel=0.25)
 
 
 def test_a_basis_turns_and_loses_nothing() -> None:
@@ -112,12 +112,12 @@ def test_the_solver_agrees_with_scikit_learn_along_the_path() -> None:
 
 
 def test_among_equal_accuracies_the_log_loss_decides() -> None:
-    def trial(right: int, loss: float) -> Trial:
-        hits = (np.arange(100) < right).astype(float)
-        return Trial(1.0, (), np.zeros((100, 2), np.float32), hits, (), loss)
+    def trial(right: int, loss: float) -> CVResult:
+        correct = (np.arange(100) < right).astype(float)
+        return CVResult(1.0, (), np.zeros((100, 2), np.float32), correct, (), loss)
 
     saturated, calm, poor = trial(81, 1.2), trial(80, 0.5), trial(60, 0.4)
-    assert choose([saturated, calm, poor]) is calm
+    assert choose_strength([saturated, calm, poor]) is calm
 
 
 def test_neighbours_leave_each_image_out() -> None:
@@ -134,6 +134,6 @@ def test_neighbours_of_few_and_of_equal_images() -> None:
     found = measure_neighbours(values, np.array([0, 0, 1, 1, 2]))
     assert found.accuracy.value == 1.0
     assert found.count == 1
-    assert np.isnan(found.hits[-1])  # the only one of its class
+    assert np.isnan(found.correct[-1])  # the only one of its class
     equal = measure_neighbours(np.ones((10, 3), np.float32), np.arange(10) % 2)
     assert 0 <= equal.accuracy.value <= 1

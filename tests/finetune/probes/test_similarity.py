@@ -79,8 +79,8 @@ def test_images_like_the_weights_own_are_similar_and_others_are_not(count: int) 
     assert near.clear
     assert dark.clear
     assert (
-        near.rule
-        == f"the inputs of low have drifted by {near.score} nats a channel from the weights' own, "
+        near.reason
+        == f"the inputs of low drift by {near.score} nats per channel from those of training, "
         + (f"below {DRIFT:.2f}: similar")
     )
     assert near.evidence["drift:low"] == near.score
@@ -131,7 +131,7 @@ def test_without_random_weights_the_stages_are_compared() -> None:
     early = measure_similarity(features_of(low=signal(8, 0, 3.0), head=noise(8, 1)), TARGETS, net)
     assert (top.label, early.label) == ("similar", "different")
     assert top.score == top.evidence["over earlier"]
-    assert "more accurate than the best stage below it" in early.rule
+    assert "more accurate than the best stage below it" in early.reason
 
 
 def test_labels_without_signal_are_no_reason_for_certainty() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from finetune.planning.table import FEW_IMAGES_A_CLASS, TABLE, draw_table, find_cell
+from finetune.planning.table import QUITE_A_LOT, TABLE, draw_table, find_cell
 from finetune.records.plan import SIMILARITIES, SIZES
 from finetune.strategies import STRATEGIES, find_strategy
 from zoo.errors import GraftError
@@ -17,8 +17,8 @@ def test_every_cell_names_a_strategy() -> None:
 
 
 def test_cells_follow_size_and_similarity() -> None:
-    assert find_cell(FEW_IMAGES_A_CLASS - 1, similar=True) == (SIZES[0], SIMILARITIES[0])
-    assert find_cell(FEW_IMAGES_A_CLASS, similar=False) == (SIZES[1], SIMILARITIES[1])
+    assert find_cell(QUITE_A_LOT - 1, similar=True) == (SIZES[0], SIMILARITIES[0])
+    assert find_cell(QUITE_A_LOT, similar=False) == (SIZES[1], SIMILARITIES[1])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,21 @@ from planted_kit import (
 from rich.console import Console
 
 from finetune.api import make_plan
+from finetune.records.evidence import RaceScore
 from finetune.records.plan import Plan
 from zoo.errors import GraftError
 
 QUIET = Console(quiet=True)
+
+
+def scores_of(plan: Plan) -> Mapping[str, RaceScore]:
+    assert plan.evidence.race is not None
+    return plan.evidence.race.scores
+
+
+def accuracy_in(score: RaceScore) -> float:
+    assert score.accuracy is not None
+    return score.accuracy.value
 
 
 def plan_of(spec: Path, images: Path, tmp_path: Path, **keys: object) -> Plan:
@@ -40,11 +52,10 @@ def test_features_that_only_an_early_stage_has_are_read_there_or_the_top_is_trai
     state["high.bias"] = torch.ones_like(state["high.bias"])
     spec = write_spec(tmp_path, state)
     plan = plan_of(spec, write_images(tmp_path / "images", 4, 20), tmp_path)
-    race = plan.evidence["race"]
-    assert isinstance(race, dict)
-    assert race["scores"]["linear_probe"]["accuracy"]["value"] < 0.5
+    scores = scores_of(plan)
+    assert accuracy_in(scores["linear_probe"]) < 0.5
     assert plan.strategy in ("stage_probe", "partial", "full")
-    assert race["scores"][plan.strategy]["accuracy"]["value"] > 0.9
+    assert accuracy_in(scores[plan.strategy]) > 0.9
 
 
 def test_many_images_far_from_the_weights_are_fine_tuned_throughout(tmp_path: Path) -> None:
@@ -55,9 +66,8 @@ def test_many_images_far_from_the_weights_are_fine_tuned_throughout(tmp_path: Pa
     spec = write_spec(tmp_path, state)
     images = write_stripes(tmp_path / "images", 100, seed=3)
     plan = plan_of(spec, images, tmp_path, finetune__partial__stages=1, finetune__learning_rate=0.1)
-    race = plan.evidence["race"]
-    assert isinstance(race, dict)
-    assert race["scores"]["stage_probe"]["accuracy"]["value"] < 0.6
+    scores = scores_of(plan)
+    assert accuracy_in(scores["stage_probe"]) < 0.6
     assert plan.strategy == "full"
 
 
@@ -69,10 +79,9 @@ def test_a_class_with_one_image_is_learned_and_never_asked(tmp_path: Path) -> No
         path.unlink()
     spec = write_spec(tmp_path, random_state(tmp_path))
     plan = plan_of(spec, images, tmp_path, data__test=0)
-    assert plan.evidence["smallest_class"] == 1
-    race = plan.evidence["race"]
-    assert isinstance(race, dict)
-    assert race["scores"]["linear_probe"]["images"] == 20
+    assert plan.evidence.smallest_class == 1
+    scores = scores_of(plan)
+    assert scores["linear_probe"].images == 20
 
 
 def test_a_class_with_one_image_that_has_to_be_split_is_named(tmp_path: Path) -> None:
@@ -92,7 +101,7 @@ def test_two_classes(tmp_path: Path) -> None:
 def test_five_hundred_classes(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, random_state(tmp_path))
     plan = plan_of(spec, write_images(tmp_path / "images", 500, 4), tmp_path, finetune__epochs=5)
-    assert plan.evidence["images"] == 1000
+    assert plan.evidence.images == 1000
     assert plan.summary
 
 
@@ -108,11 +117,11 @@ def test_images_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
 def test_labels_without_signal_get_the_cheapest_and_are_promised_nothing(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, random_state(tmp_path))
     plan = plan_of(spec, write_noise(tmp_path / "images", 4, 30), tmp_path)
-    race = plan.evidence["race"]
-    assert isinstance(race, dict)
+    scores = scores_of(plan)
     assert plan.strategy in ("linear_probe", "stage_probe")
-    accuracy = race["scores"][plan.strategy]["accuracy"]
-    assert abs(accuracy["value"] - 0.25) < 3 * accuracy["error"]
+    accuracy = scores[plan.strategy].accuracy
+    assert accuracy is not None
+    assert abs(accuracy.value - 0.25) < 3 * accuracy.error
 
 
 def test_the_plan_says_so_when_the_measurement_goes_against_the_table(tmp_path: Path) -> None:
@@ -122,8 +131,8 @@ def test_the_plan_says_so_when_the_measurement_goes_against_the_table(tmp_path: 
         plan = plan_of(spec, images, tmp_path, data__similarity=similarity)
         assert plan.strategy == "linear_probe"
         said = " ".join(plan.reasons)
-        assert ("what was measured agrees" in said) == agrees
-        assert ("goes against it" in said) != agrees
+        assert ("the measurement agrees" in said) == agrees
+        assert ("the measurement disagrees" in said) != agrees
 
 
 def test_one_class_alone_is_refused(tmp_path: Path) -> None:

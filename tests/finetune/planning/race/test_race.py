@@ -1,4 +1,4 @@
-"""How a race goes: rounds, who falls out, and what a budget leaves out."""
+"""Races: rounds, which strategies are asked again, and budgets."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted_kit import random_state, write_images, write_spec
-from race_kit import known
+from race_kit import make_prior
 
 from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
-from finetune.planning.defaults import settle
-from finetune.planning.forecast import Forecast
+from finetune.planning.defaults import resolve_defaults
+from finetune.planning.evidence import count_images
 from finetune.planning.race import race
-from finetune.planning.race.fold import fold_hits
-from finetune.planning.race.race import ASKED, SHARE, Entry, Race, Say, run_race
-from finetune.planning.race.verdict import WORTH
+from finetune.planning.race.decision import MIN_GAIN
+from finetune.planning.race.fold import train_fold
+from finetune.planning.race.race import ENOUGH_IMAGES, SHORT_RUN, Contender, Log, Race, run_race
 from finetune.probes.folds import Fold, deal_folds
-from finetune.records.estimate import Hits, share
+from finetune.records.estimate import Correct, accuracy_of
+from finetune.records.evidence import Forecast
 from finetune.records.plan import Plan
 from finetune.strategies import find_strategy
 from zoo.errors import GraftError
@@ -35,9 +36,9 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
     return prepare(recipe, load_data(recipe))
 
 
-def entry(setup: Setup, name: str, *, epochs: int = 20, minutes: float = 1.0) -> Entry:
-    plan = replace(settle(setup, find_strategy(name), None, (), {}), epochs=epochs)
-    return Entry(plan, Forecast(epochs, 100.0, minutes))
+def entry(setup: Setup, name: str, *, epochs: int = 20, minutes: float = 1.0) -> Contender:
+    plan = replace(resolve_defaults(setup, find_strategy(name), None, (), count_images(setup)), epochs=epochs)
+    return Contender(plan, Forecast(epochs, 100.0, minutes))
 
 
 class Trainings:
@@ -46,27 +47,27 @@ class Trainings:
     def __init__(self, shares: dict[str, float]) -> None:
         self.shares, self.asked = shares, list[tuple[str, int]]()
 
-    def __call__(self, setup: Setup, plan: Plan, fold: Fold) -> Hits:
+    def __call__(self, setup: Setup, plan: Plan, fold: Fold) -> Correct:
         self.asked.append((plan.strategy, plan.epochs))
-        hits = np.full(len(setup.train), np.nan)
+        correct = np.full(len(setup.train), np.nan)
         left = fold[1]
-        hits[left] = np.arange(len(left)) < self.shares[plan.strategy] * len(left)
-        return hits
+        correct[left] = np.arange(len(left)) < self.shares[plan.strategy] * len(left)
+        return correct
 
 
 def test_a_fold_asks_for_what_was_left_out_and_leaves_the_network_alone(setup: Setup) -> None:
     [fold, *_] = deal_folds(setup.train.split.targets)[0]
     before = {name: value.clone() for name, value in setup.net.state_dict().items()}
-    hits = fold_hits(setup, entry(setup, "full", epochs=2).plan, fold)
-    assert sorted(np.flatnonzero(~np.isnan(hits))) == sorted(fold[1])
-    assert set(hits[fold[1]]) <= {0.0, 1.0}
+    correct = train_fold(setup, entry(setup, "full", epochs=2).plan, fold)
+    assert sorted(np.flatnonzero(~np.isnan(correct))) == sorted(fold[1])
+    assert set(correct[fold[1]]) <= {0.0, 1.0}
     assert all(value.equal(before[name]) for name, value in setup.net.state_dict().items())
 
 
 def test_a_contender_whose_loss_runs_away_has_none_right(setup: Setup) -> None:
     [fold, *_] = deal_folds(setup.train.split.targets)[0]
     wild = replace(entry(setup, "full", epochs=20).plan, learning_rate=1e12)
-    assert np.nansum(fold_hits(setup, wild, fold)) == 0
+    assert np.nansum(train_fold(setup, wild, fold)) == 0
 
 
 def test_a_fold_too_small_for_a_probe_starts_from_a_fresh_head(setup: Setup) -> None:
@@ -74,24 +75,24 @@ def test_a_fold_too_small_for_a_probe_starts_from_a_fresh_head(setup: Setup) -> 
     learned = np.array([np.flatnonzero(targets == label)[0] for label in range(CLASSES)])
     left = np.setdiff1d(np.arange(len(targets)), learned)
     plan = replace(entry(setup, "full", epochs=1).plan, head="probe")
-    assert np.isfinite(fold_hits(setup, plan, (learned, left))[left]).all()
+    assert np.isfinite(train_fold(setup, plan, (learned, left))[left]).all()
 
 
 def hold(
     setup: Setup,
-    entries: list[Entry],
+    entries: list[Contender],
     *,
     probe: float,
     probes: tuple[str, ...] = ("linear_probe",),
     budget_minutes: float | None = None,
-    worth: float = WORTH,
-    say: Say = lambda _: None,
+    min_gain: float = MIN_GAIN,
+    log: Log = lambda _: None,
 ) -> Race:
     """A race against a linear probe that is right on such a share, where others may lead by more or less."""
     probed = {"linear_probe": (np.arange(len(setup.train)) % 10 < 10 * probe).astype(float)}
-    like = known(lead=0.1, growth=0.1, spread=0.2)
+    like = make_prior(lead=0.1, growth=0.1, spread=0.2)
     return run_race(
-        setup, like, probed, entries, probes=probes, budget_minutes=budget_minutes, worth=worth, say=say
+        setup, like, probed, entries, probes=probes, budget_minutes=budget_minutes, min_gain=min_gain, log=log
     )
 
 
@@ -99,28 +100,28 @@ def test_a_contender_that_cannot_win_any_more_is_not_asked_again(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainings = Trainings({"partial": 0.3, "full": 0.8})
-    monkeypatch.setattr(race, "fold_hits", trainings)
-    found = hold(setup, [entry(setup, name) for name in trainings.shares], probe=0.8, worth=1e-3)
+    monkeypatch.setattr(race, "train_fold", trainings)
+    found = hold(setup, [entry(setup, name) for name in trainings.shares], probe=0.8, min_gain=1e-3)
     names = [name for name, _ in trainings.asked]
     assert 1 == names.count("partial") < names.count("full") == found.rounds
     assert found.names == ("linear_probe", "partial", "full")
-    assert {epochs for _, epochs in trainings.asked} == {round(SHARE * 20)}
+    assert {epochs for _, epochs in trainings.asked} == {round(SHORT_RUN * 20)}
 
 
 def test_no_round_is_run_that_could_not_change_the_choice(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainings = Trainings({"full": 0.5})
-    monkeypatch.setattr(race, "fold_hits", trainings)
+    monkeypatch.setattr(race, "train_fold", trainings)
     found = hold(setup, [entry(setup, "full")], probe=0.99)
     assert (found.rounds, found.accuracy("full")) == (0, None)
-    assert hold(setup, [entry(setup, "full")], probe=0.99, worth=-1.0).rounds > 1
+    assert hold(setup, [entry(setup, "full")], probe=0.99, min_gain=-1.0).rounds > 1
 
 
 def test_who_would_win_is_tried_first(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     for right, winner in ((0.9, "full"), (0.3, "linear_probe")):
-        monkeypatch.setattr(race, "fold_hits", Trainings({"full": right}))
-        found = hold(setup, [entry(setup, "full")], probe=0.6, worth=1.0)
+        monkeypatch.setattr(race, "train_fold", Trainings({"full": right}))
+        found = hold(setup, [entry(setup, "full")], probe=0.6, min_gain=1.0)
         assert (found.rounds, found.winner) == (1, winner)
 
 
@@ -128,70 +129,70 @@ def test_who_comes_forward_untried_is_tried_after_the_last_round(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainings = Trainings({"partial": 0.6, "full": 0.7})
-    monkeypatch.setattr(race, "fold_hits", trainings)
-    monkeypatch.setattr(race, "worth_of_a_round", lambda name, *_: float(name == "partial"))
-    monkeypatch.setattr(race, "ASKED", 5)
+    monkeypatch.setattr(race, "train_fold", trainings)
+    monkeypatch.setattr(race, "round_gain", lambda name, *_: float(name == "partial"))
+    monkeypatch.setattr(race, "ENOUGH_IMAGES", 5)
     probed = {"linear_probe": np.full(len(setup.train), 0.0) + (np.arange(len(setup.train)) % 2)}
-    like = replace(known(spread=0.2), lead=np.array([0, 0, 0, 0.3]))
+    like = replace(make_prior(spread=0.2), lead=np.array([0, 0, 0, 0.3]))
     entries = [entry(setup, name) for name in trainings.shares]
-    found = run_race(setup, like, probed, entries, probes=("linear_probe",), worth=0.5, say=lambda _: None)
+    found = run_race(setup, like, probed, entries, probes=("linear_probe",), min_gain=0.5, log=lambda _: None)
     assert {"partial", "full"} <= {name for name, _ in trainings.asked}
-    assert found.winner in found.seen
+    assert found.winner in found.answers
 
 
 def test_nothing_grows_after_a_trial_that_was_the_whole_run(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.6}))
+    monkeypatch.setattr(race, "train_fold", Trainings({"full": 0.6}))
     long, short = (
-        hold(setup, [entry(setup, "full", epochs=epochs)], probe=0.5, worth=-1.0) for epochs in (20, 1)
+        hold(setup, [entry(setup, "full", epochs=epochs)], probe=0.5, min_gain=-1.0) for epochs in (20, 1)
     )
-    came, expected = share(short.seen["full"]).value, short.belief.expected("full").value
+    came, expected = accuracy_of(short.seen["full"]).value, short.posterior.expected("full").value
     assert expected == pytest.approx(came, abs=0.03)
-    assert long.belief.expected("full").value > expected + 0.02
-    assert (short.trials["full"].epochs, short.trials["full"].left) == (1, 0.0)
-    assert (long.trials["full"].epochs, long.trials["full"].left) == (20, 1.0)
+    assert long.posterior.expected("full").value > expected + 0.02
+    assert (short.short_runs["full"].epochs, short.short_runs["full"].left) == (1, 0.0)
+    assert (long.short_runs["full"].epochs, long.short_runs["full"].left) == (20, 1.0)
 
 
 def test_a_run_that_the_budget_cuts_short_has_less_to_grow(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.6}))
+    monkeypatch.setattr(race, "train_fold", Trainings({"full": 0.6}))
     one = entry(setup, "full", epochs=200, minutes=20.0)
     bag = replace(one, forecast=replace(one.forecast, trainings=5))
     for contender, epochs in ((one, 6), (bag, 30)):
-        trial = hold(setup, [contender], probe=0.5, budget_minutes=10.0, worth=-1.0).trials["full"]
+        trial = hold(setup, [contender], probe=0.5, budget_minutes=10.0, min_gain=-1.0).short_runs["full"]
         assert (trial.plan.epochs, trial.epochs) == (epochs, 70)
         assert trial.left == pytest.approx((1 - epochs / 70) / 0.8)
 
 
 def test_where_all_guess_the_cheapest_stays(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.3}))
+    monkeypatch.setattr(race, "train_fold", Trainings({"full": 0.3}))
     found = hold(setup, [entry(setup, "full")], probe=0.2)
-    assert found.blind
+    assert found.at_chance
     assert found.winner == "linear_probe"
 
 
 def test_no_more_rounds_than_give_enough_images(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     trainings = Trainings({"full": 0.5})
-    monkeypatch.setattr(race, "fold_hits", trainings)
-    monkeypatch.setattr(race, "ASKED", 5)
-    hold(setup, [entry(setup, "full")], probe=0.5, worth=-1.0)
+    monkeypatch.setattr(race, "train_fold", trainings)
+    monkeypatch.setattr(race, "ENOUGH_IMAGES", 5)
+    hold(setup, [entry(setup, "full")], probe=0.5, min_gain=-1.0)
     assert len(trainings.asked) == 1
-    assert ASKED > 5
+    assert ENOUGH_IMAGES > 5
 
 
 def test_what_does_not_fit_the_budget_stays_away(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     trainings = Trainings({"partial": 0.9, "full": 0.9})
-    monkeypatch.setattr(race, "fold_hits", trainings)
+    monkeypatch.setattr(race, "train_fold", trainings)
     entries = [entry(setup, "partial", minutes=0.1), entry(setup, "full", minutes=600.0)]
-    found = hold(setup, entries, probe=0.5, budget_minutes=1.0, worth=-1.0)
+    found = hold(setup, entries, probe=0.5, budget_minutes=1.0, min_gain=-1.0)
     assert found.left_out == ("full",)
     assert {name for name, _ in trainings.asked} == {"partial"}
     assert found.winner == "partial"
-    shorter = hold(setup, entries[:1], probe=0.5, budget_minutes=0.1, worth=-1.0)
+    shorter = hold(setup, entries[:1], probe=0.5, budget_minutes=0.1, min_gain=-1.0)
     assert shorter.rounds
-    assert trainings.asked[-1][1] < round(SHARE * 20)
+    assert trainings.asked[-1][1] < round(SHORT_RUN * 20)
 
 
 def test_a_budget_that_holds_nothing_is_refused(setup: Setup) -> None:
@@ -200,16 +201,16 @@ def test_a_budget_that_holds_nothing_is_refused(setup: Setup) -> None:
 
 
 def test_each_contender_is_announced(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "fold_hits", Trainings({"full": 0.5}))
+    monkeypatch.setattr(race, "train_fold", Trainings({"full": 0.5}))
     lines: list[str] = []
-    hold(setup, [entry(setup, "full")], probe=0.5, say=lines.append)
-    assert lines[0].startswith("  race, round 1: full is right on 0.5")
+    hold(setup, [entry(setup, "full")], probe=0.5, log=lines.append)
+    assert lines[0].startswith("  race, round 1: full has held-out accuracy 50.0%")
 
 
 def test_a_sample_is_what_is_raced_on(setup: Setup, tmp_path: Path) -> None:
-    from finetune.planning.measure import measure_evidence
+    from finetune.planning.evidence import measure_evidence
 
-    evidence = measure_evidence(setup)
-    few = replace(evidence, rows=np.arange(10))
-    assert len(few.sampled(setup).train) == 10
-    assert evidence.sampled(setup) is setup
+    measured = measure_evidence(setup)
+    few = replace(measured, rows=np.arange(10))
+    assert len(few.sample(setup).train) == 10
+    assert measured.sample(setup) is setup

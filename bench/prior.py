@@ -1,9 +1,8 @@
-"""`make bench-experience`: what the choice knows beforehand, from the first draw of `make bench-strategy`.
+"""`make bench-prior`: the prior of the race, from the first draw of `make bench-strategy`.
 
-Every cell's race is run to its end, none dropped early; beside it stand the whole runs of the strategies,
-from the log of `make bench-strategy`. Out: finetune/planning/race/experience.csv. Runs that
-stand in its own log are
-not repeated, so that the same command goes on where it was stopped.
+The race of every cell is run through all rounds; the accuracies of whole runs come from the log of `make
+bench-strategy`. Out: finetune/planning/race/prior.csv. Runs in the benchmark's own log are not repeated, so
+that the same command resumes after an interruption.
 """
 
 from __future__ import annotations
@@ -22,15 +21,17 @@ from bench.strategy import FOLDER, SIZES, SPEC, arguments, log_of, sets, values
 from bench.task import Images
 from finetune.experiment.setup import prepare, read_recipe
 from finetune.planning.choose import race_strategies
-from finetune.planning.measure import measure_evidence
-from finetune.planning.race.belief import measure
-from finetune.planning.race.experience import RACERS, SEEN
+from finetune.planning.evidence import measure_evidence
+from finetune.planning.race.posterior import measure_answers
+from finetune.planning.race.prior import PRIOR
 from finetune.planning.table import find_cell
 from finetune.probes.folds import deal_folds
+from finetune.strategies import racing_names
 
-RECORD = FOLDER / "experience.jsonl"
+RACES = FOLDER / "races.jsonl"
+RACERS = racing_names()
 DRAW = 0
-"""Of the others no row is taken: they show how the choice does on draws that it does not know."""
+"""Other draws are not used: they show how the choice does on draws that the prior has not seen."""
 PLACES = 4
 COLUMNS = (
     "data",
@@ -51,37 +52,37 @@ def main() -> None:
         for (data, folder, classes), images in product(sets(given.data, given.near), SIZES)
         if enough(classes, images)
     ]
-    run_all(tasks, race_once, RECORD)
+    run_all(tasks, race_once, RACES)
     whole = {
         (line["data"], line["images"], line["way"]): line["accuracy"]
         for line in read_log(log_of(SPEC))
         if line["draw"] == DRAW
     }
-    with SEEN.open("w", newline="") as file:
+    with PRIOR.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        for line in read_log(RECORD):
+        for line in read_log(RACES):
             ran = {name: whole[line["data"], line["images"], name] for name in RACERS}
             found = {f"whole_{name}": round(value, PLACES) for name, value in ran.items()}
             row = {name: line[name] for name in COLUMNS if name in line} | found
             writer.writerow(row | {"images": line["images"] or "all"})
-    print(f"wrote {SEEN}")
+    print(f"wrote {PRIOR}")
 
 
 def race_once(task: Images) -> Line:
-    """The whole race of one cell: what each strategy's short run got of the left-out images."""
+    """Run all rounds of one cell's race; record the held-out accuracy of each strategy's short run."""
     with tempfile.TemporaryDirectory() as cache:
         recipe = read_recipe(
             task.spec, task.folder, values(DRAW, cache, near_weights=task.classes is not None)
         )
         splits = draw_images(recipe, classes=task.classes, images=task.images, seed=DRAW)
         setup = prepare(recipe, splits)
-        evidence = measure_evidence(setup)
-        cell = find_cell(evidence.images_a_class, evidence.similar)
-        race, _, _ = race_strategies(setup, evidence, cell, worth=-math.inf)
-    shares, _ = measure(race.seen)
+        measured = measure_evidence(setup)
+        cell = find_cell(measured.evidence.median_class, measured.similar)
+        race, _, _ = race_strategies(setup, measured, cell, min_gain=-math.inf)
+    shares, _ = measure_answers(race.answers, RACERS)
     folds = deal_folds(setup.train.split.targets, seed=setup.settings.seed)[0][: race.rounds]
-    asked = int(np.isfinite(race.seen[RACERS[-1]]).sum())
+    asked = int(np.isfinite(race.answers[RACERS[-1]]).sum())
     return {
         "similarity": cell[1],
         "tested": len(setup.test),
@@ -89,7 +90,7 @@ def race_once(task: Images) -> Line:
         "asked": asked,
         "seconds": round(race.seconds, 1),
         "chance": race.chance,
-        "hits": {name: np.round(race.seen[name], PLACES).tolist() for name in RACERS},
+        "correct": {name: np.round(race.answers[name], PLACES).tolist() for name in RACERS},
         "rounds": [left.tolist() for _, left in folds],
     }
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from finetune.data import ArrayImage, Split
 from finetune.data.dataset import EpochDataset, ImageDataset, loader
 from finetune.data.masked_dataset import MaskedDataset
-from finetune.features.lower import Lower
-from finetune.features.stored import StoredOutputs, view_mb
+from finetune.features.cached_features import CachedFeatures, view_mb
+from finetune.features.frozen_stages import FrozenStages
 from finetune.transforms.augment import build_augment
 from finetune.transforms.defaults import default_augmentation
 from finetune.transforms.preprocess import Preprocess
@@ -46,19 +46,19 @@ def epoch_of(dataset: EpochDataset, epoch: int, start_batch: int = 0) -> tuple[T
 
 def test_a_view_is_what_its_epoch_of_images_gives() -> None:
     images, compute = pictures(), Halved()
-    stored = StoredOutputs(images, compute, views=3, batch_size=8)
+    stored = CachedFeatures(images, compute, views=3, batch_size=8)
     for epoch in range(3):
         outputs, targets = epoch_of(stored, epoch)
         expected, truth = epoch_of(images, epoch)
         assert torch.equal(outputs, expected / 2)
         assert torch.equal(targets, truth)
-    assert not torch.equal(stored.stored[0].outputs, stored.stored[1].outputs)
+    assert not torch.equal(stored.cached[0].outputs, stored.cached[1].outputs)
     assert compute.images == 3 * COUNT
 
 
 def test_views_are_shown_in_turn_and_computed_once() -> None:
     compute = Halved()
-    stored = StoredOutputs(pictures(), compute, views=2, batch_size=8)
+    stored = CachedFeatures(pictures(), compute, views=2, batch_size=8)
     first = [epoch_of(stored, epoch)[0] for epoch in range(2)]
     seen = compute.images
     later = [epoch_of(stored, epoch)[0] for epoch in (2, 3)]
@@ -70,19 +70,19 @@ def test_views_are_shown_in_turn_and_computed_once() -> None:
 
 def test_only_views_that_are_shown_are_computed_whatever_came_before() -> None:
     compute = Halved()
-    resumed = StoredOutputs(pictures(), compute, views=4, batch_size=8)
-    unbroken = StoredOutputs(pictures(), Halved(), views=4, batch_size=8)
+    resumed = CachedFeatures(pictures(), compute, views=4, batch_size=8)
+    unbroken = CachedFeatures(pictures(), Halved(), views=4, batch_size=8)
     for epoch in range(6):
         expected = epoch_of(unbroken, epoch)[0]
     assert torch.equal(epoch_of(resumed, 5, start_batch=2)[0], expected[8:])
-    assert list(resumed.stored) == [1]
+    assert list(resumed.cached) == [1]
     assert compute.images == COUNT
 
 
 def test_the_images_keep_their_epoch() -> None:
     images = pictures()
     images.set_epoch(7)
-    epoch_of(StoredOutputs(images, Halved(), views=2, batch_size=8), 1)
+    epoch_of(CachedFeatures(images, Halved(), views=2, batch_size=8), 1)
     assert images.epoch == 7
 
 
@@ -91,12 +91,12 @@ def test_masks_move_with_their_view_and_take_a_byte_a_pixel() -> None:
     masks = tuple(ArrayImage(f"{i}", np.full((8, 8), 250 + i, dtype=np.uint8)) for i in range(5))
     split = replace(Split(whole.images[:5], whole.targets[:5]), masks=masks)
     images = MaskedDataset(split, Preprocess(height=8, width=8))
-    stored = StoredOutputs(images, Halved(), views=1, batch_size=2)
+    stored = CachedFeatures(images, Halved(), views=1, batch_size=2)
     _, targets = epoch_of(stored, 0)
     assert targets.dtype == torch.int64
     assert torch.equal(targets, epoch_of(images, 0)[1])
     assert targets.max() == 254
-    view = stored.stored[0]
-    lower = Lower("low", {}, (3, 8, 8), (3, 8, 8), torch.float32)
+    view = stored.cached[0]
+    lower = FrozenStages("low", {}, (3, 8, 8), (3, 8, 8), torch.float32)
     size = view.outputs.nbytes + view.targets.nbytes
     assert view_mb(lower, images) * 2**20 == size == 5 * (3 * 64 * 4 + 64)

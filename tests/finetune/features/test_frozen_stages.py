@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from finetune.features.lower import Lower, find_lower
+from finetune.features.frozen_stages import FrozenStages, find_frozen_stages
 from finetune.optim.freeze import covers, freeze, set_training
 from finetune.runtime.precision import EXACT, Precision
 from finetune.strategies import find_strategy
@@ -34,13 +34,15 @@ def images(spec: zoo.Spec, count: int = 4) -> Tensor:
     return torch.randn(count, spec.input.channels, spec.input.height, spec.input.width)
 
 
-def find(net: nn.Module, stages: tuple[str, ...], inputs: Tensor, precision: Precision = EXACT) -> Lower:
-    lower = find_lower(net, stages, inputs, precision)
+def find(
+    net: nn.Module, stages: tuple[str, ...], inputs: Tensor, precision: Precision = EXACT
+) -> FrozenStages:
+    lower = find_frozen_stages(net, stages, inputs, precision)
     assert lower is not None
     return lower
 
 
-def check_cut(net: nn.Module, lower: Lower, inputs: Tensor) -> None:
+def check_cut(net: nn.Module, lower: FrozenStages, inputs: Tensor) -> None:
     """In training the upper part alone gives the whole's answer and gradients, whatever the lower holds."""
     set_training(net)
     answers, gradients = [], []
@@ -55,7 +57,7 @@ def check_cut(net: nn.Module, lower: Lower, inputs: Tensor) -> None:
                 value.data.fill_(torch.nan)
         torch.manual_seed(1)
         net.zero_grad()
-        answer = net(inputs) if whole else lower.upper(net, outputs)
+        answer = net(inputs) if whole else lower.run_above(net, outputs)
         answer.square().sum().backward()
         answers.append(answer.detach())
         gradients.append({name: p.grad for name, p in net.named_parameters() if p.grad is not None})
@@ -212,7 +214,7 @@ class Auxiliary(Net):
 
 def cut_of(net: nn.Module, *learning: str) -> str | None:
     freeze(net, learning)
-    lower = find_lower(net, ("low", "high"), torch.randn(3, 3, 8, 8), EXACT)
+    lower = find_frozen_stages(net, ("low", "high"), torch.randn(3, 3, 8, 8), EXACT)
     return None if lower is None else lower.boundary
 
 
@@ -248,7 +250,7 @@ def test_what_training_would_compute_otherwise_is_not_below_a_cut() -> None:
 def test_a_unet_is_not_cut_since_every_stage_is_taken_again_further_up() -> None:
     spec = zoo.read_spec("specs/examples/unet.yaml", {"input.height": 32, "input.width": 32})
     net, anatomy = with_top_stage(spec)
-    assert find_lower(net, anatomy.stages, images(spec), EXACT) is None
+    assert find_frozen_stages(net, anatomy.stages, images(spec), EXACT) is None
 
 
 def test_dropout_above_the_cut_draws_what_it_would_draw() -> None:
@@ -280,6 +282,6 @@ def test_a_forward_of_a_module_s_own_is_put_back_even_after_an_error() -> None:
     own = net.low.forward
     net.low.forward = own  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
-        lower.upper(net, torch.randn(2, 9, 4, 4))  # four channels are wanted
+        lower.run_above(net, torch.randn(2, 9, 4, 4))  # four channels are wanted
     assert vars(net.low)["forward"] is own
     assert "forward" not in vars(net.high)

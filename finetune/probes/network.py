@@ -1,0 +1,74 @@
+"""Features of a run's network, and its head fitted as a linear probe.
+
+A head that starts from a probe is after Kumar et al. 2022, "Fine-tuning can distort pretrained features",
+arXiv:2202.10054.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from finetune.data.subset import subset
+from finetune.experiment.setup import Setup
+from finetune.features.cache import FeatureCache, default_folder
+from finetune.features.extract import Features, extract_features, feature_key
+from finetune.probes.folds import Rows
+from finetune.probes.probe import Probe, fit_probe, write_head
+from finetune.records.plan import Plan
+from finetune.strategies import find_strategy
+from zoo.errors import GraftError
+
+
+def feature_cache(setup: Setup) -> FeatureCache:
+    """Return the cache for features of this network with this preprocessing."""
+    folder = setup.settings.cache
+    return FeatureCache(
+        feature_key(setup.net, setup.anatomy.head, setup.preprocess),
+        Path(folder).expanduser() if folder else default_folder(),
+    )
+
+
+def network_features(setup: Setup, rows: Rows | None = None) -> Features:
+    """Return the features of the training images, or of these rows, not augmented; cached ones are read."""
+    train = replace(setup.train, augment=None)
+    if rows is not None and len(rows) < len(train):
+        train = subset(train, rows, seed=0)
+    return extract_features(
+        setup.net,
+        train,
+        setup.preprocess,
+        head=setup.anatomy.head,
+        stages=setup.anatomy.stages,
+        cache=feature_cache(setup),
+        digests=[image.digest() for image in train.split.images],
+    )
+
+
+def start_head(setup: Setup, plan: Plan) -> None:
+    """Fit the head of the setup's network before training by gradient, where the plan says so.
+
+    Raises: as fit_head.
+    """
+    if plan.head == "probe" and not find_strategy(plan.strategy).probe:
+        fit_head(setup)
+
+
+def fit_head(setup: Setup) -> Probe:
+    """Fit a probe to the training images and write it into the head of the setup's network.
+
+    Raises: GraftError when the head is not a linear layer, and as fit_probe.
+    """
+    head = setup.net.get_submodule(setup.anatomy.head)
+    if not isinstance(head, nn.Linear):
+        raise GraftError(
+            f"{setup.spec.name}: a linear probe needs a linear head; {setup.anatomy.head} is a "
+            f"{type(head).__name__}\n  expected: strategy stage_probe, or finetune.head fresh"
+        )
+    targets = setup.train.split.targets
+    features = network_features(setup).head_input
+    probe = fit_probe(features, targets, classes=len(setup.classes), seed=setup.settings.seed)
+    write_head(probe, head)
+    return probe
