@@ -147,7 +147,7 @@ def test_nothing_grows_after_a_trial_that_was_the_whole_run(
     long, short = (
         hold(setup, [entry(setup, "full", epochs=epochs)], probe=0.5, min_gain=-1.0) for epochs in (20, 1)
     )
-    came, expected = accuracy_of(short.seen["full"]).value, short.posterior.expected("full").value
+    came, expected = accuracy_of(short.answers["full"]).value, short.posterior.expected("full").value
     assert expected == pytest.approx(came, abs=0.03)
     assert long.posterior.expected("full").value > expected + 0.02
     assert (short.short_runs["full"].epochs, short.short_runs["full"].left) == (1, 0.0)
