@@ -104,7 +104,7 @@ def _values(value: Any) -> Any:  # noqa: ANN401
         yield from _values(item)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(document=mutated())
 def test_mutated_spec_is_read_or_refused(document: Any, tmp_path_factory: Any) -> None:  # noqa: ANN401
     path = tmp_path_factory.getbasetemp() / "mutated.yaml"

@@ -87,23 +87,14 @@ def _parse(document: MapNode, file: Path) -> Spec:
     if problems or header is None:
         raise SpecError(problems)
     return Spec(
-        name=header.name,
         path=file,
-        source=header.source,
-        task=header.task,
-        input=header.input,
-        classes=header.classes,
-        head=header.head,
-        stages=header.stages,
         choices=choices,
         blocks=blocks,
         layers=layers,
-        model=header.model,
-        weights=header.weights,
-        facts=header.facts,
         sections=Sections(sections),
         document=document,
         tree=tree,
+        **{name: getattr(header, name) for name in Header.model_fields},
     )
 
 
