@@ -27,7 +27,7 @@ def write(folder: Path, text: str, name: str = "net") -> Path:
 def spec_of(
     folder: Path, layers: str, more: str = "", change: Mapping[str, object] | None = None, tail: str = TAIL
 ) -> Spec:
-    """Give the spec of a few layers, between an image of 16 pixels and a classifier of 4."""
+    """Return the spec of a few layers, between an image of 16 pixels and a classifier of 4."""
     return read_spec(write(folder, f"{HEAD}{more}layers:\n{layers}{tail}"), change)
 
 
@@ -36,5 +36,5 @@ def network_of(folder: Path, layers: str, more: str = "", tail: str = TAIL) -> N
 
 
 def ops_of(spec: Spec) -> list[tuple[str, str]]:
-    """Give every layer's path and op."""
+    """Return every layer's path and op."""
     return [(leaf.path, leaf.op) for leaf in leaves(spec.expand().root)]

@@ -14,7 +14,7 @@ BAD = sorted(Path(__file__).parent.glob("bad/*.yaml"))
 
 
 def message_of(path: Path) -> str:
-    """Give what a user reads who builds a spec; `weights_*` are asked for weights they do not declare."""
+    """Return what a user reads who builds a spec; `weights_*` are asked for weights they do not declare."""
     weights = "mime" if path.name.startswith("weights_") else None
     with pytest.raises(GraftError) as caught:
         zoo.build(path, weights=weights)

@@ -62,14 +62,14 @@ VALUES = st.one_of(
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:  # noqa: ANN401
-    """Give the path of every value in a document."""
+    """Return the path of every value in a document."""
     below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, item in below for place in places(item, (*path, key)))]
 
 
 @st.composite
 def mutated(draw: st.DrawFn) -> Any:  # noqa: ANN401
-    """Give a spec with a few values changed, removed, renamed, doubled or swapped for others of it."""
+    """Return a spec with a few values changed, removed, renamed, doubled or swapped for others of it."""
     document = json.loads(json.dumps(DOCUMENTS[draw(st.sampled_from(SMALL))]))
     for _ in range(draw(st.integers(1, 3))):
         everywhere = [place for place in places(document) if place]

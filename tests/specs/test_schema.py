@@ -73,13 +73,13 @@ def test_schema_accepts_resolved_specs(path: Path, validator: Draft202012Validat
 
 
 def arguments(name: str) -> dict[str, object]:
-    """Give the fewest arguments that a layer takes."""
+    """Return the fewest arguments that a layer takes."""
     known: dict[str, object] = {"out": 8, "kernel": 3, "size": 2, "multiple": 4}
     return {key: known[key] for key in ops()[name].required}
 
 
 def variants(name: str) -> Iterator[tuple[object, bool]]:
-    """Give items that call a layer, with whether they are right."""
+    """Return items that call a layer, with whether they are right."""
     right = arguments(name)
     yield {name: right}, True
     yield {name: right, "as": "here"}, True

@@ -28,14 +28,14 @@ ONE_OF_EACH = {
 
 
 def theirs(name: str, **settings: object) -> nn.Module:
-    """Give torchvision's network on the meta device, where making it costs nothing."""
+    """Return torchvision's network on the meta device, where making it costs nothing."""
     with torch.device("meta"):
         net: nn.Module = torchvision.models.get_model(name, weights=None, **settings)
     return net
 
 
 def filled(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give values of the same names and shapes, of a size that neither dies out nor blows up."""
+    """Return values of the same names and shapes, of a size that neither dies out nor blows up."""
     generator = torch.Generator().manual_seed(0)
     values = {}
     for name, tensor in state.items():

@@ -1,4 +1,4 @@
-"""Find and read a spec's file, and merge in what it extends and includes."""
+"""Find and read a spec's file, merge in what it extends and includes, and find the files that it names."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, text_of, walk, wrong
 from zoo.spec.yaml import read_file
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 SUFFIX = ".yaml"
 NOT_INHERITED = ("name",)
 
@@ -186,3 +187,29 @@ def find_spec(name: str | Path) -> Path:
     near = nearest(path.stem, (spec.stem for spec in SPECS.glob("*" + SUFFIX)))
     hint = f"; did you mean '{_shown(SPECS / (near + SUFFIX))}'?" if near else ""
     raise GraftError(f"{name}: no such spec{hint}")
+
+
+def resolve_weight_files(document: MapNode) -> MapNode:
+    """Make the paths of files next to a spec absolute, so that a copy of the spec finds them from any folder.
+
+    Files in `SHIPPED` keep their bare name, which is the same on every machine.
+    """
+    weights = document.get("weights")
+    if not isinstance(weights, MapNode):
+        return document
+    for name, entry in weights.items.items():
+        file = entry.get("file") if isinstance(entry, MapNode) else None
+        if not isinstance(entry, MapNode) or not isinstance(file, Scalar) or text_of(file) is None:
+            continue
+        folder = Path(file.mark.file).parent if file.mark.line else Path()
+        path = (folder / Path(str(file.value)).expanduser()).resolve()
+        if path.is_file() and path.parent != SHIPPED:
+            weights = weights.having(name, entry.having("file", Scalar(str(path), file.mark)))
+    return document.having("weights", weights)
+
+
+def find_weight_file(file: str, folder: Path) -> Path:
+    """Return the path of an entry's file: relative to the `folder` of its spec, else in `SHIPPED`."""
+    path = folder / Path(file).expanduser()
+    shipped = SHIPPED / file
+    return shipped if not path.is_file() and shipped.is_file() else path

@@ -13,7 +13,7 @@ from zoo.spec.check import check
 from zoo.spec.choices import read_choices
 from zoo.spec.expand import expand
 from zoo.spec.header import Header
-from zoo.spec.inherit import find_spec, load_document
+from zoo.spec.inherit import find_spec, load_document, resolve_weight_files
 from zoo.spec.merge import NETWORK_KEYS, merge_documents, read_overrides
 from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, unknown_keys
 from zoo.spec.sections import (
@@ -26,7 +26,6 @@ from zoo.spec.sections import (
 )
 from zoo.spec.spec import Spec
 from zoo.spec.tree import Tree, items
-from zoo.spec.weight_files import resolve_weight_files
 
 HEADER = TypeAdapter(Header)
 

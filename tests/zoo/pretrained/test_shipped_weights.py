@@ -19,7 +19,7 @@ from finetune.experiment.setup import build_preprocess
 from zoo.__main__ import app
 from zoo.pretrained.card import Card, read_card
 from zoo.pretrained.sources.base import sha256_of
-from zoo.spec.weight_files import SHIPPED
+from zoo.spec.inherit import SHIPPED
 
 CARDS = sorted(SHIPPED.glob("*.card.yaml"))
 LEAST_TOP1 = {"resnet_small": 0.52, "resnet_tiny": 0.25}

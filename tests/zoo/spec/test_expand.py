@@ -26,7 +26,7 @@ choices: {act: relu}
 
 
 def body(spec: Spec) -> list[tuple[str, str]]:
-    """Give the layers before the classifier."""
+    """Return the layers before the classifier."""
     return ops_of(spec)[:-3]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.pretrained.card import find_card
 from zoo.pretrained.sources.base import Source, WeightsFile
-from zoo.spec.weight_files import find_weight_file
+from zoo.spec.inherit import find_weight_file
 
 
 @dataclass(frozen=True)
