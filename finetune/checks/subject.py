@@ -21,7 +21,7 @@ from finetune.engine.dead_units import count_dead
 from finetune.engine.step import BatchPosition, Step
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import covers, freeze, set_training
-from finetune.optim.groups import find_rate
+from finetune.optim.groups import rate_factor
 from finetune.optim.schedules import SCHEDULES, Schedule
 from finetune.records.plan import Plan
 
@@ -125,7 +125,7 @@ class Subject:
         planned = {
             name
             for name in names
-            if any(covers(prefix, name) for prefix in self.plan.trains) and find_rate(name, rates) > 0
+            if any(covers(prefix, name) for prefix in self.plan.trains) and rate_factor(name, rates) > 0
         }
         return frozenset(planned | random.intersection(names))
 

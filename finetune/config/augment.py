@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, RootModel
 
-from finetune.transforms.augment import AUGMENTATIONS
+from finetune.transforms.augmentations import AUGMENTATIONS
 from zoo.registry import Call
 
 

@@ -14,7 +14,7 @@ from finetune.config.settings import OneOf
 from finetune.losses.registry import LOSSES
 from finetune.optim.optimizers import OPTIMIZERS
 from finetune.optim.schedules import SCHEDULES
-from finetune.transforms.augment import AUGMENTATIONS
+from finetune.transforms.augmentations import AUGMENTATIONS
 from zoo.registry import Call, Registry
 
 REGISTRIES = {

@@ -33,7 +33,7 @@ def class_weights(rule: ClassWeights, context: LossContext) -> Tensor | None:
 
     `balanced` divides the number of all training images (or pixels) by that of the class and by the number of
     classes, as scikit-learn does; a class without any counts as if it had one.
-    Raises: ValueError when the task has not said how many there are of each class.
+    Raises: ValueError without class counts.
     """
     import torch
 

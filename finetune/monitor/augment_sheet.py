@@ -12,7 +12,7 @@ from torch import Tensor
 
 from finetune.runtime.seeds import derive_seed
 from finetune.transforms.augment import build_augment
-from finetune.transforms.registry import Transform
+from finetune.transforms.augmentations import Transform
 from finetune.transforms.statistics import Statistics
 from zoo.registry import Call
 

@@ -38,7 +38,7 @@ def param_groups(
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     decayed = decayed_names(net)
     for name, parameter in net.named_parameters():
-        rate = learning_rate * find_rate(name, rates) * layer_decay ** (top - depths.get(name, top))
+        rate = learning_rate * rate_factor(name, rates) * layer_decay ** (top - depths.get(name, top))
         if rate == 0:
             parameter.requires_grad_(False)
         if not parameter.requires_grad:
@@ -55,7 +55,7 @@ def param_groups(
     return list(groups.values())
 
 
-def find_rate(name: str, rates: Mapping[str, float]) -> float:
+def rate_factor(name: str, rates: Mapping[str, float]) -> float:
     """Return the factor of the longest path that contains the parameter, or 1."""
     paths = [path for path in rates if covers(path, name)]
     return rates[max(paths, key=len)] if paths else 1.0

@@ -125,13 +125,6 @@ def plateau(
     return 1.0
 
 
-def one_cycle_momentum(share: float, *, warm_up: float, low: float, high: float) -> float:
-    """Return the momentum of one_cycle at a share of the run: from `high` to `low` and back."""
-    risen, fallen = _one_cycle_phases(share, warm_up)
-    height = _descend(risen, 0.0) if risen < 1 else 1 - _descend(fallen, 0.0)
-    return low + (high - low) * height
-
-
 def cycle_ends(steps: int, *, cycles: int, growth: float = 1.0) -> tuple[int, ...]:
     """Return the steps at which the cycles of cosine_restarts end; the last one is `steps`."""
     lengths = [growth**cycle for cycle in range(cycles)]
@@ -165,9 +158,9 @@ class Schedule:
         if self.call.op != "one_cycle" or self.call.args["momentum"] is None:
             return None
         low, high = self.call.args["momentum"]
-        return one_cycle_momentum(
-            self.span.share(step), warm_up=self.call.args["warm_up"], low=low, high=high
-        )
+        risen, fallen = _one_cycle_phases(self.span.share(step), self.call.args["warm_up"])
+        height: float = _descend(risen, 0.0) if risen < 1 else 1 - _descend(fallen, 0.0)
+        return float(low + (high - low) * height)
 
     def cycle_ends(self) -> tuple[int, ...]:
         """Return the numbers of steps after which cosine cycles end and snapshots are taken."""

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from finetune.transforms import augmentations
-from finetune.transforms.registry import AUGMENTATIONS, AugmentContext, v2
+from finetune.transforms.augmentations import AUGMENTATIONS, AugmentContext, v2
 from zoo.registry import Call
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from finetune.transforms.statistics import Statistics
-
-__all__ = ["AUGMENTATIONS", "LazyAugment", "augmentations", "build_augment", "needs_statistics"]
 
 
 def build_augment(

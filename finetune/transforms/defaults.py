@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from finetune.transforms.augment import AUGMENTATIONS
+from finetune.transforms.augmentations import AUGMENTATIONS
 from zoo.registry import Call
 
 DIGITS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])

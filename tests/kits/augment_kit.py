@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from finetune.transforms.augment import AUGMENTATIONS, build_augment
+from finetune.transforms.augment import build_augment
+from finetune.transforms.augmentations import AUGMENTATIONS
 from finetune.transforms.statistics import Statistics, measure_statistics
 
 
@@ -26,7 +27,7 @@ def step(name: str, size: tuple[int, int] = (32, 32), **arguments: object) -> An
 
 
 def draw(name: str, image: Tensor, count: int, **arguments: object) -> Tensor:
-    """(count, 3, height, width) of one image, with probability 1 unless told."""
+    """(count, 3, height, width) of one image, by default with probability 1."""
     transform = step(name, (image.shape[1], image.shape[2]), **{"p": 1.0, **arguments})
     return torch.stack([transform(image) for _ in range(count)])
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from finetune.data import ArrayImage, DataError, FileImage, Split
 from finetune.data.dataset import ImageDataset, batch_indices, count_batches, loader
-from finetune.transforms.augment import AUGMENTATIONS, build_augment
+from finetune.transforms.augment import build_augment
+from finetune.transforms.augmentations import AUGMENTATIONS
 from finetune.transforms.preprocess import Preprocess
 from finetune.transforms.statistics import measure_statistics, principal_components
 

@@ -5,7 +5,7 @@ import torch
 from augment_kit import noise
 
 from finetune.monitor.augment_sheet import augment_sheet
-from finetune.transforms.augment import AUGMENTATIONS
+from finetune.transforms.augmentations import AUGMENTATIONS
 
 
 def test_the_sheet_shows_the_original_and_eight_draws_of_each() -> None:

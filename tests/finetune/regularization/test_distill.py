@@ -88,9 +88,3 @@ def test_a_teacher_of_another_size_answers_as_at_its_own(teacher: Path) -> None:
     with torch.inference_mode():
         expected = done.net(done.preprocess(images)).argmax(1)
         assert (loaded.predict(student(images)).argmax(1) == expected).float().mean() > 0.9
-
-
-def test_a_run_learns_from_a_teacher(teacher: Path, tmp_path: Path) -> None:
-    taught = QUICK | {"finetune.distill": {"run": str(teacher), "share": 0.9}}
-    done = run("specs/lenet5.yaml", set=taught, run=tmp_path / "run", console=QUIET)
-    assert float(str(done.metrics["accuracy"])) > 0.5

@@ -5,7 +5,8 @@ import pytest
 import torch
 from augment_kit import draw, flat, noise, spans, statistics
 
-from finetune.transforms.augment import AUGMENTATIONS, build_augment, needs_statistics
+from finetune.transforms.augment import build_augment, needs_statistics
+from finetune.transforms.augmentations import AUGMENTATIONS
 
 
 def test_brightness_multiplies() -> None:
