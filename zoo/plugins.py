@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import entry_points
 from typing import Any
 
 from zoo.errors import GraftError
@@ -41,6 +40,8 @@ def find_plugins(group: str) -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, target in BUILT_IN[group].items():
         taken.add(name)
         yield name, partial(pkgutil.resolve_name, target)
+    from importlib.metadata import entry_points  # takes longer to import than a small spec to read
+
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         if point.name in taken:
             raise GraftError(f"{group}: {point.name!r} is already taken; the second is {point.value}")
