@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from finetune.config.optim import OptimSettings
 from finetune.config.settings import Off, Settings
 from finetune.optim.ranges import Count, Positive, Share
-from finetune.strategies import STRATEGIES
+from finetune.strategies import strategy_names
 
-if TYPE_CHECKING:
-    StrategyName = str
-else:
-    StrategyName = Literal["auto", *STRATEGIES]
 
+class _StrategyName:
+    """Accepts `auto` and the names of strategies that are registered when a value is read."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(_check_strategy, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, object]:
+        return {"enum": [AUTO, *strategy_names()], "type": "string"}
+
+
+def _check_strategy(name: str) -> str:
+    if name not in (AUTO, *strategy_names()):
+        expected = " or ".join(", ".join(map(repr, (AUTO, *strategy_names()))).rsplit(", ", 1))
+        raise PydanticKnownError("literal_error", {"expected": expected})
+    return name
+
+
+AUTO = "auto"
+StrategyName = Annotated[str, _StrategyName()]
 Auto = Literal["auto"]
 
 
