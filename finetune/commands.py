@@ -15,11 +15,10 @@ from rich.text import Text
 
 import zoo
 from finetune.api import RUNS, load_run
+from finetune.checks.check import Result
 from finetune.checks.rate_finder import plot_rates
 from finetune.checks.rates import rate_curve
-from finetune.checks.registry import CHECKS
-from finetune.checks.result import Result
-from finetune.checks.run import run_checks
+from finetune.checks.run import CHECKS, run_checks
 from finetune.checks.subject import Subject, undisturbed
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings
 from finetune.data import Split
@@ -71,7 +70,7 @@ def check_recipe(
     start_head(setup, plan)
     subject, results = Subject(setup, plan, PartialState().device), []
     for result in run_checks(subject):
-        console.print(f"  {_coloured(result)}  {result.name}: {CHECKS[result.name].words}")
+        console.print(f"  {_coloured(result)}  {result.name}: {CHECKS[result.name].description}")
         results.append(result)
     show_results(results, console)
     if plan.learning_rate:
@@ -87,7 +86,7 @@ def show_results(results: Sequence[Result], console: Console) -> None:
     console.print(table)
     for result in results:
         if result.failed:
-            console.print(f"[red]{result.name}[/red]: {escape(result.way_out)}")
+            console.print(f"[red]{result.name}[/red]: {escape(result.advice)}")
 
 
 def show_pictures(run: str | Path, *, console: Console | None = None) -> list[Path]:

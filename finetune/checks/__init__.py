@@ -1,1 +1,1 @@
-"""Sanity checks of a recipe before it is trained, each a function in one of these files."""
+"""Sanity checks of a recipe before it is trained: each is one function, listed in `run`."""

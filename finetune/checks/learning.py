@@ -1,67 +1,105 @@
-"""Whether each parameter that ought to learn does."""
+"""Checks of learning: whether each parameter does that should, and whether the network can learn at all."""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+import time
 
-from finetune.checks.registry import check
-from finetune.checks.result import Result, judge, shorten
+import torch
+from torch import Tensor, nn
+
+from finetune.checks.check import Result, check, judge, shorten, skip
 from finetune.checks.subject import EXAMPLES, Subject, position
+from finetune.data.masks import IGNORED
 from finetune.runtime.seeds import make_generator
 
 RATE = 0.01
-"""High enough to move every weight in float32, whatever the plan's own rate."""
+"""High enough to change every weight in float32, whatever the plan's own rate."""
 JITTER = 0.01
+OVERFIT_IMAGES = 20
+OVERFIT_RATES, STEPS_PER_RATE = (1e-3, 1e-2, 1e-4), 100
+MASK_ACCURACY = 0.95
+"""Enough for masks, whose edges are drawn coarser than the images."""
+BUDGET_S = 120.0
 
 
 @check(brief=True)
 def frozen(subject: Subject) -> Result:
     """every layer that should train is given to the optimiser"""
-    learning = subject.learning
     step = subject.trial(learning_rate=RATE)
-    taken = {id(parameter) for group in step.optimizer.param_groups for parameter in group["params"]}
-    still = [
+    optimised = {id(parameter) for group in step.optimizer.param_groups for parameter in group["params"]}
+    missing = [
         name
         for name, parameter in step.accelerator.unwrap_model(step.net).named_parameters()
-        if name in learning and not (parameter.requires_grad and id(parameter) in taken)
+        if name in subject.trainable and not (parameter.requires_grad and id(parameter) in optimised)
     ]
     return judge(
-        "frozen",
-        not still,
-        found=f"frozen: {shorten(_layers(still))}" if still else f"all {len(learning)} parameters train",
+        not missing,
+        found=f"frozen: {shorten(_layers(missing))}"
+        if missing
+        else f"all {len(subject.trainable)} parameters train",
         expected="what starts at random, and what the plan names, trains",
-        way_out="let them train: a rate above 0 in finetune.stage_rates, or finetune.strategy=full",
-        numbers={"parameters": len(still)},
+        advice="let them train: a rate above 0 in finetune.stage_rates, or finetune.strategy=full",
+        numbers={"parameters": len(missing)},
     )
 
 
 @check(brief=True)
 def detached(subject: Subject) -> Result:
-    """every layer that should train gets a gradient, and an update moves it"""
+    """every layer that should train gets a gradient, and an update changes it"""
     step = subject.trial(learning_rate=RATE)
     net = step.accelerator.unwrap_model(step.net)
-    _shake(net)
+    _perturb_constants(net)
     before = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
     step(*subject.images(EXAMPLES), position(0))
     after = dict(net.named_parameters())
-    still = [
-        name for name, old in before.items() if name in subject.learning and torch.equal(old, after[name])
+    unchanged = [
+        name for name, old in before.items() if name in subject.trainable and torch.equal(old, after[name])
     ]
     return judge(
-        "detached",
-        not still,
-        found=f"no gradient reaches {shorten(_layers(still))}"
-        if still
-        else "an update moves every parameter",
+        not unchanged,
+        found=f"no gradient reaches {shorten(_layers(unchanged))}"
+        if unchanged
+        else "an update changes every parameter",
         expected="a gradient for every parameter that trains",
-        way_out="something cuts them off from the loss: a branch that nothing reads, or a detached value",
-        numbers={"parameters": len(still)},
+        advice="something cuts them off from the loss: an output that nothing uses, or a detached value",
+        numbers={"parameters": len(unchanged)},
     )
 
 
-def _shake(net: nn.Module) -> None:
-    """Move parameters that start constant off it: a branch that starts at zero is shut, and not detached."""
+@check()
+def overfit(subject: Subject) -> Result:
+    """twenty images are memorised, with regularisation and augmentation off"""
+    inputs, targets = subject.batch(OVERFIT_IMAGES)
+    deadline, best, steps = time.monotonic() + BUDGET_S, 0.0, 0
+    required = 1.0 if targets.ndim == 1 else MASK_ACCURACY
+    for rate in OVERFIT_RATES:
+        net = subject.net()
+        trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(trained, lr=rate)
+        for _ in range(STEPS_PER_RATE):
+            logits = net(inputs)
+            best = max(best, _accuracy(logits, targets))
+            if best >= required or time.monotonic() > deadline:
+                break
+            optimizer.zero_grad()
+            subject.loss(logits, targets).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            steps += 1
+        if best >= required:
+            break
+        if time.monotonic() > deadline:
+            return skip(f"accuracy {best:.2f} after {steps} steps, when {BUDGET_S:g} s were over")
+    return judge(
+        best >= required,
+        found=f"accuracy {best:.2f} on {len(targets)} images after {steps} steps",
+        expected=f"{required:.2f}",
+        advice="look for weights that cannot learn, wrong inputs, or one image under two labels",
+        numbers={"accuracy": best, "steps": steps, "images": len(targets)},
+    )
+
+
+def _perturb_constants(net: nn.Module) -> None:
+    """Add noise to constant parameters: a branch that starts at zero has no gradient, but is attached."""
     generator = make_generator(0, "shake")
     with torch.no_grad():
         for parameter in net.parameters():
@@ -71,5 +109,11 @@ def _shake(net: nn.Module) -> None:
 
 
 def _layers(names: list[str]) -> list[str]:
-    """The layers that parameters belong to, each once."""
+    """Return the layers that parameters belong to, each once."""
     return list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+
+
+def _accuracy(logits: Tensor, targets: Tensor) -> float:
+    """Return the share of images, or of pixels that are not ignored, with the right class."""
+    counts = targets != IGNORED
+    return float((logits.argmax(1) == targets)[counts].float().mean())

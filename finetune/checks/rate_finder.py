@@ -1,4 +1,4 @@
-"""Finding a learning rate: let it grow step by step, and see where the loss falls and where it blows up."""
+"""The learning rate test: the rate grows from step to step until the loss diverges."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from finetune.runtime.divergence import Divergence
 LOWEST, HIGHEST = 1e-5, 10.0
 STEPS = 61
 MEMORY = 0.8
-"""Share of the old in the running mean of the loss."""
-SAFE = 10.0
-"""How far below the rate of the lowest loss one is on safe ground."""
-FIRST = 5
-"""Steps whose mean loss counts as the start: at so low a rate nothing has been learnt in them."""
-WORTH = 0.05
-"""The least share by which the loss must fall for a rate to be proposed."""
+"""Weight of the past in the running mean of the loss."""
+MARGIN = 10.0
+"""The proposed rate is this many times lower than the rate with the lowest loss."""
+START_STEPS = 5
+"""Steps whose mean loss counts as the start: their rates are too low to change it."""
+MIN_FALL = 0.05
+"""The share by which the loss must fall for a rate to be proposed."""
 
 Learn = Callable[[Tensor, Tensor, BatchPosition, float], tuple[Tensor, bool]]
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """The loss that each learning rate met, in the order of steps; `smooth` is its running mean.
+    """The loss at each learning rate, in the order of steps; `smooth` is its running mean.
 
-    `proposed` is None where no rate made the loss fall. `ended` says why the test stopped.
+    `proposed` is None if no rate lowered the loss. `ended` says why the test stopped.
     """
 
     rates: tuple[float, ...]
@@ -50,8 +50,8 @@ def find_rate(
 ) -> RateCurve:
     """Train with a rate that grows by the same factor each step, until the loss is three times its start.
 
-    In: `learn` takes a batch, its place and the rate (a `Step` whose own rate is 1); `chance` is the loss of
-    an even guess. Source: Smith 2015, Cyclical learning rates, arXiv:1506.01186, section 3.3.
+    In: `learn` takes a batch, its position and the rate (a `Step` whose own rate is 1); `chance` is the loss
+    of an even guess. Source: Smith 2015, Cyclical learning rates, arXiv:1506.01186, section 3.3.
     """
     rates, losses, guard = [], [], Divergence(chance)
     deadline, ended = time.monotonic() + budget_s, "the highest rate was reached"
@@ -59,7 +59,7 @@ def find_rate(
         images, targets = next(batches)
         loss = float(learn(images, targets, BatchPosition(0, step, step, last=True), rate)[0])
         if guard.observe(loss) is not None:
-            ended = "the loss blew up"
+            ended = "the loss diverged"
             break
         rates.append(rate)
         losses.append(loss)
@@ -71,26 +71,26 @@ def find_rate(
 
 
 def smoothed(losses: Sequence[float]) -> tuple[float, ...]:
-    """The running mean, corrected for its start at zero as in Kingma & Ba 2014, arXiv:1412.6980."""
-    mean, found = 0.0, []
+    """Return the running mean, with the bias correction of Kingma & Ba 2014, arXiv:1412.6980."""
+    mean, means = 0.0, []
     for step, loss in enumerate(losses, start=1):
         mean = MEMORY * mean + (1 - MEMORY) * loss
-        found.append(mean / (1 - MEMORY**step))
-    return tuple(found)
+        means.append(mean / (1 - MEMORY**step))
+    return tuple(means)
 
 
 def propose(rates: Sequence[float], smooth: Sequence[float]) -> float | None:
-    """A tenth of the rate at which the loss was lowest, if it had fallen by then; to two digits."""
-    if len(smooth) <= FIRST:
+    """Return a tenth of the rate with the lowest loss, to two digits; None if the loss has not fallen."""
+    if len(smooth) <= START_STEPS:
         return None
-    lowest = FIRST + int(np.argmin(smooth[FIRST:]))
-    if smooth[lowest] > (1 - WORTH) * sum(smooth[:FIRST]) / FIRST:
+    lowest = START_STEPS + int(np.argmin(smooth[START_STEPS:]))
+    if smooth[lowest] > (1 - MIN_FALL) * sum(smooth[:START_STEPS]) / START_STEPS:
         return None
-    return float(f"{rates[lowest] / SAFE:.1e}")
+    return float(f"{rates[lowest] / MARGIN:.1e}")
 
 
 def endless_batches(dataset: ImageDataset, batch_size: int, *, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of a data set, not augmented, again and again, in another order each time."""
+    """Yield batches of a data set, not augmented, epoch after epoch, each in another order."""
     for epoch in itertools.count():
         for rows in batch_indices(len(dataset), batch_size, seed, epoch):
             yield read_rows(dataset, np.array(rows))

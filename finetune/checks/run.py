@@ -1,19 +1,65 @@
-"""Running the checks, one after the other."""
+"""All sanity checks in their order, and making them."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
 
-from finetune.checks import gradients, inputs, labels, learning, overfitting, rates, start  # noqa: F401  (register)
-from finetune.checks.registry import CHECKS, ORDER
-from finetune.checks.result import Result
-from finetune.checks.subject import Subject, undisturbed
+from rich.console import Console
+from rich.markup import escape
+
+from finetune.checks.check import Check, Result
+from finetune.checks.data import inputs, labels
+from finetune.checks.gradient import gradient
+from finetune.checks.learning import detached, frozen, overfit
+from finetune.checks.rates import learning_rate
+from finetune.checks.start import activations, initial_loss, initial_weights, regularisation
+from finetune.checks.subject import Subject
+from finetune.engine.callbacks import Callback
+from finetune.engine.state import TrainState
+from finetune.records.run_folder import RunFolder, write_json
+
+# From the network's inputs to what it learns: the first check to fail often makes later ones fail.
+IN_ORDER = (
+    inputs,
+    labels,
+    initial_loss,
+    regularisation,
+    initial_weights,
+    activations,
+    frozen,
+    detached,
+    gradient,
+    learning_rate,
+    overfit,
+)
+CHECKS: dict[str, Check] = {each.name: each for each in IN_ORDER}
 
 
 def run_checks(subject: Subject, *, brief: bool = False) -> Iterator[Result]:
-    """Each check's result as it comes; the run that the subject belongs to is left as it was."""
-    for name in ORDER:
-        if CHECKS[name].brief or not brief:
-            with undisturbed(subject.device):
-                result = CHECKS[name].run(subject)
-            yield result
+    """Yield the result of each check, or of each brief one."""
+    return (each.run(subject) for each in IN_ORDER if each.brief or not brief)
+
+
+class StartChecks(Callback):
+    """Makes the checks that the spec asks for before a run. Failures are printed, and training goes on."""
+
+    def __init__(self, subject: Subject, folder: RunFolder, console: Console) -> None:
+        self.subject, self.folder, self.console = subject, folder, console
+
+    def on_train_start(self, state: TrainState, *, resumed: bool) -> None:
+        """Make the checks unless the run resumes, and write `checks.json`."""
+        choice, start_s = self.subject.setup.settings.checks, time.monotonic()
+        if choice == "none" or resumed:
+            return
+        results = list(run_checks(self.subject, brief=choice == "brief"))
+        write_json(self.folder.path / "checks.json", {"checks": [asdict(result) for result in results]})
+        failed = [result for result in results if result.failed]
+        for result in failed:
+            self.console.print(
+                f"[yellow]warning[/yellow]: sanity check {result.name}: found {escape(result.found)}; "
+                f"expected {escape(result.expected)}\n  {escape(result.advice)}"
+            )
+        passed, seconds = len(results) - len(failed), time.monotonic() - start_s
+        self.console.print(f"  sanity checks: {passed} of {len(results)} passed ({seconds:.1f} s)")

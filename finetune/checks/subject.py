@@ -1,4 +1,4 @@
-"""What the checks are made on: copies of a run's network, and a few of its training images."""
+"""What the checks examine: copies of a run's network, and a few of its training images."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from finetune.optim.schedules import SCHEDULES, Schedule
 from finetune.records.plan import Plan
 
 EXAMPLES = 16
-"""Images that a single pass is made on: enough for batch norms, and cheap on a laptop."""
+"""Images of a single pass: enough for batch norms, and fast on a laptop."""
 
-CALM: Mapping[str, object] = {
+DETERMINISTIC: Mapping[str, object] = {
     "finetune.label_smoothing": 0.0,
     "finetune.mixup": 0.0,
     "finetune.cutmix": 0.0,
@@ -45,9 +45,9 @@ CALM: Mapping[str, object] = {
 
 @dataclass(frozen=True)
 class FirstPass:
-    """What one pass over EXAMPLES images shows: the loss, gradients by parameter, dead units by activation.
+    """The results of one pass over EXAMPLES images: loss, gradients by parameter, dead units by activation.
 
-    `gradients` holds what got none as None; `dead` as `count_dead` gives it.
+    A parameter without a gradient has None; `dead` is as `count_dead` returns it.
     """
 
     loss: float
@@ -57,7 +57,7 @@ class FirstPass:
 
 @dataclass(frozen=True)
 class Subject:
-    """A run before its first step. Every method works on copies: the run is left as it is."""
+    """A run before its first step. All methods work on copies and do not change the run."""
 
     setup: Setup
     plan: Plan
@@ -65,57 +65,58 @@ class Subject:
 
     @property
     def classes(self) -> int:
-        """How many there are."""
+        """The number of classes."""
         return len(self.setup.classes)
 
     def net(self) -> nn.Module:
-        """A copy of the network in training mode where it learns by the plan, its dropouts off."""
+        """Return a copy of the network, frozen and in training mode as the plan says, without dropout."""
         net = copy.deepcopy(self.setup.net).to(self.device)
         freeze(net, self.plan.trains)
         set_training(net)
-        silence_drops(net)
+        disable_dropout(net)
         return net
 
     def images(self, count: int = EXAMPLES) -> tuple[Tensor, Tensor]:
-        """The same training images at each call, not augmented, evenly from all classes.
+        """Return the same training images at each call, not augmented, evenly from all classes.
 
         Out: uint8 (N, 3, h, w) and their targets (N, …), N at most `count`.
         """
         return read_rows(self.setup.train, self.rows(count))
 
     def rows(self, count: int) -> NDArray[np.int64]:
-        """Where these images stand in the training split."""
+        """Return the indices of these images in the training split."""
         return spread_rows(self.setup.train.split.targets, count, seed=self.setup.settings.seed)
 
     def batch(self, count: int = EXAMPLES) -> tuple[Tensor, Tensor]:
-        """The same, normalised, on the device: float (N, C, h, w) and (N, …)."""
+        """Return the images normalised and on the device: float (N, C, h, w), and their targets (N, …)."""
         pixels, targets = self.images(count)
         inputs = self.setup.preprocess.to(self.device).normalise(pixels.to(self.device))
         return inputs, targets.to(self.device)
 
-    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The task's plain loss, (), without what regularises it."""
-        return self.setup.task.loss(0.0)(net(inputs), targets)
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the task's loss, (), without regularisation."""
+        return self.setup.task.loss(0.0)(logits, targets)
 
     @cached_property
     def first_pass(self) -> FirstPass:
-        """Forward and back once, before the first step, for all that ought to learn."""
+        """One forward and backward pass before the first step, for all parameters that should train."""
         net = self.net()
         for name, parameter in net.named_parameters():
-            parameter.requires_grad_(name in self.learning)
+            parameter.requires_grad_(name in self.trainable)
+        inputs, targets = self.batch()
         with count_dead(net) as dead:
-            loss = self.loss(net, *self.batch())
+            loss = self.loss(net(inputs), targets)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
         gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
         return FirstPass(float(loss.detach()), gradients, dict(dead))
 
     @cached_property
-    def learning(self) -> frozenset[str]:
-        """Names of the parameters that ought to learn.
+    def trainable(self) -> frozenset[str]:
+        """Names of the parameters that should train.
 
-        Pretrained ones are those that the plan trains at a rate above 0. Of the others, all: what stays
-        random is of no use.
+        Of pretrained ones those that the plan trains at a rate above 0; of those with random weights all,
+        since a random layer that stays as it is, is of no use.
         """
         names = [name for name, _ in self.setup.net.named_parameters()]
         origin, rates = self.setup.origin, self.setup.settings.stage_rates
@@ -130,27 +131,25 @@ class Subject:
         return frozenset(planned | random.intersection(names))
 
     def trial(self, *, learning_rate: float) -> Step:
-        """A step of the recipe at a constant learning rate, on a copy of the network.
+        """Return a step of the recipe at a constant learning rate, on a copy of the network.
 
         Optimiser, rates by layer, decay, penalties and clipping are the run's; what is random is off.
         """
         net = self.net()
-        spec = zoo.override(self.setup.spec, CALM)
-        setup = replace(self.setup, net=net, spec=spec)
-        plan = replace(self.plan, learning_rate=learning_rate, epochs=1)
-        step = build_step(setup, plan, Accelerator())
+        setup = replace(self.setup, net=net, spec=zoo.override(self.setup.spec, DETERMINISTIC))
+        step = build_step(setup, replace(self.plan, learning_rate=learning_rate, epochs=1), Accelerator())
         set_training(net)
-        silence_drops(net)
+        disable_dropout(net)
         return replace(step, schedule=Schedule(SCHEDULES.read_call("constant"), 1, 1))
 
 
 def position(step: int) -> BatchPosition:
-    """Where a trial stands: every batch is a step."""
+    """Return the position of a trial's batch: each is followed by an update."""
     return BatchPosition(epoch=0, batch=step, step=step, last=True)
 
 
-def silence_drops(net: nn.Module) -> None:
-    """Evaluation mode for every kind of dropout: Dropout, DropBlock, DropPath, those of timm."""
+def disable_dropout(net: nn.Module) -> None:
+    """Set every kind of dropout to evaluation mode: Dropout, DropBlock, DropPath, those of timm."""
     for module in net.modules():
         if type(module).__name__.startswith("Drop"):
             module.eval()
@@ -158,7 +157,7 @@ def silence_drops(net: nn.Module) -> None:
 
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
-    """Torch's random numbers go on after the block as if it had not been."""
+    """Restore torch's random state after the block."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from finetune.checks.at_start import StartChecks
-from finetune.checks.divergence import divergence_error
+from finetune.checks.rates import divergence_error
+from finetune.checks.run import StartChecks
 from finetune.checks.subject import Subject
 from finetune.engine.callbacks import Callback, DivergedError, DivergenceGuard
 from finetune.engine.progress import ProgressBar

@@ -1,4 +1,4 @@
-"""A sheet of pictures that shows what each step of an augmentation does to the user's own images."""
+"""A sheet of pictures that shows what each augmentation step does to some images."""
 
 from __future__ import annotations
 
@@ -28,26 +28,19 @@ INK, PAPER = (30, 30, 30), (255, 255, 255)
 def augment_sheet(
     images: Sequence[Tensor], calls: Sequence[Call], statistics: Statistics | None, seed: int
 ) -> Image.Image:
-    """For each step, and for all of them in turn, a row an image: the original, then eight draws.
+    """Draw a row for each image and step, and for all steps together: the original, then eight draws.
 
-    A single step is shown with probability 1, all together with the probabilities of the spec. The same seed
+    A single step is drawn with probability 1, all together with the probabilities of the spec. The same seed
     gives the same sheet. In: images, each uint8 (3, height, width), of one size.
     """
     height, width = images[0].shape[-2:]
     size = (int(height), int(width))
-    rows = [
-        (
-            _label(call),
-            build_augment([Call(call.op, {**call.args, "p": 1.0})], size=size, statistics=statistics),
-        )
-        for call in calls
-    ]
-    rows.append(
-        (
-            ["all together" if calls else "no augmentation"],
-            build_augment(calls, size=size, statistics=statistics),
-        )
-    )
+
+    def build(steps: Sequence[Call]) -> Transform:
+        return build_augment(steps, size=size, statistics=statistics)
+
+    rows = [(_label(call), build([Call(call.op, {**call.args, "p": 1.0})])) for call in calls]
+    rows.append((["all together" if calls else "no augmentation"], build(calls)))
     strips = [
         _strip(label if i == 0 else [], image, transform, derive_seed(seed, row, i))
         for row, (label, transform) in enumerate(rows)
@@ -57,7 +50,7 @@ def augment_sheet(
 
 
 def draw_augmented(image: Tensor, transform: Transform, seed: int) -> list[Tensor]:
-    """Eight draws of a transform; torch's random numbers outside are left as they are."""
+    """Return eight draws of a transform. Torch's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return [transform(image) for _ in range(DRAWS)]

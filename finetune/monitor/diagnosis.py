@@ -9,7 +9,7 @@ from statistics import median
 
 from rich.console import Console
 
-from finetune.checks.result import shorten
+from finetune.checks.check import shorten
 from finetune.engine.callbacks import Callback
 from finetune.experiment.setup import Setup
 from finetune.records.metrics_log import EpochRecord, Measurements, read_records

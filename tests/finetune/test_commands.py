@@ -12,7 +12,7 @@ from subject_kit import write_tiny
 from typer.testing import CliRunner
 
 from finetune.__main__ import app
-from finetune.checks.registry import CHECKS
+from finetune.checks.run import CHECKS
 from finetune.commands import choose_images
 from finetune.data import ArrayImage, Split
 from finetune.monitor.augment_sheet import DRAWS, GAP_PX, LABEL_PX

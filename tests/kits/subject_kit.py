@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from finetune.checks.registry import CHECKS
-from finetune.checks.result import Result
-from finetune.checks.run import run_checks
+from finetune.checks.check import Result
+from finetune.checks.run import CHECKS, run_checks
 from finetune.checks.subject import Subject
 from finetune.config import DataSettings
 from finetune.data import Split, Splits, load_splits

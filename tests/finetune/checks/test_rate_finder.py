@@ -1,4 +1,4 @@
-"""Finding a learning rate: on a curve whose best rate is known, and where nothing is to be found."""
+"""The learning rate test: on a curve whose best rate is known, and on losses that never fall."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from finetune.engine.step import BatchPosition
 from finetune.runtime.divergence import Divergence
 
 
-def nothing() -> Iterator[tuple[Tensor, Tensor]]:
+def empty_batches() -> Iterator[tuple[Tensor, Tensor]]:
     while True:
         yield torch.zeros(1), torch.zeros(1)
 
@@ -24,7 +24,7 @@ def nothing() -> Iterator[tuple[Tensor, Tensor]]:
 class Descent:
     """Gradient descent on squares of one curvature, whose lowest point moves from batch to batch.
 
-    It blows up from a rate of 2 / curvature on.
+    It diverges from a rate of 2 / curvature on.
     """
 
     def __init__(self, curvature: float) -> None:
@@ -39,28 +39,28 @@ class Descent:
 
 
 @pytest.mark.parametrize("curvature", [10.0, 1000.0])
-def test_the_rate_proposed_is_below_the_one_that_blows_up(curvature: float) -> None:
-    curve = find_rate(Descent(curvature), nothing(), chance=2.0)
+def test_the_proposed_rate_is_below_the_one_that_diverges(curvature: float) -> None:
+    curve = find_rate(Descent(curvature), empty_batches(), chance=2.0)
     assert curve.proposed is not None
     assert 0.01 / curvature < curve.proposed < 2 / curvature
     assert curve.rates[-1] < 100 / curvature
 
 
-def test_the_test_ends_when_the_loss_blows_up() -> None:
-    curve = find_rate(Descent(1000.0), nothing(), chance=2.0)
-    assert curve.ended == "the loss blew up"
+def test_the_test_ends_when_the_loss_diverges() -> None:
+    curve = find_rate(Descent(1000.0), empty_batches(), chance=2.0)
+    assert curve.ended == "the loss diverged"
     assert max(curve.losses) <= 6.0 * 5  # three times the start, in the mean of five
     assert len(curve.rates) == len(curve.losses) == len(curve.smooth)
 
 
-def test_a_loss_that_never_falls_proposes_nothing() -> None:
-    curve = find_rate(Descent(0.0), nothing(), chance=2.0)
+def test_a_loss_that_never_falls_proposes_empty_batches() -> None:
+    curve = find_rate(Descent(0.0), empty_batches(), chance=2.0)
     assert (curve.proposed, curve.ended) == (None, "the highest rate was reached")
     assert propose([], []) is None
 
 
 def test_the_budget_is_kept() -> None:
-    curve = find_rate(Descent(1.0), nothing(), chance=2.0, budget_s=0.0)
+    curve = find_rate(Descent(1.0), empty_batches(), chance=2.0, budget_s=0.0)
     assert (len(curve.rates), curve.ended) == (1, "time was up")
 
 
@@ -70,7 +70,7 @@ def test_the_running_mean_starts_at_the_first_loss() -> None:
 
 
 def test_the_plot_marks_both_rates(tmp_path: Path) -> None:
-    curve = find_rate(Descent(10.0), nothing(), chance=2.0)
+    curve = find_rate(Descent(10.0), empty_batches(), chance=2.0)
     plot_rates(curve, tmp_path / "a" / "rates.png", current=1.0)
     with Image.open(tmp_path / "a" / "rates.png") as picture:
         colours = {colour: count for count, colour in picture.convert("RGB").getcolors(1 << 20) or []}
@@ -78,15 +78,15 @@ def test_the_plot_marks_both_rates(tmp_path: Path) -> None:
         assert colours.get(wanted, 0) > 50
 
 
-def test_a_loss_that_is_no_number_is_told_at_once() -> None:
+def test_a_loss_that_is_not_a_number_is_reported_at_once() -> None:
     assert Divergence(2.3).observe(math.nan) == "the loss is nan; expected a finite number"
 
 
-def test_three_times_the_start_is_told_and_one_odd_batch_is_not() -> None:
+def test_three_times_the_start_is_reported_and_one_odd_batch_is_not() -> None:
     guard = Divergence(2.0)
     assert [guard.observe(loss) for loss in [2.0, 2.0, 2.0, 2.0, 12.0, 2.0]] == [None] * 6
-    told = [guard.observe(7.0) for _ in range(5)]
-    assert told[-1] == "the loss is 7, over three times its start, 2; expected it to fall"
+    reasons = [guard.observe(7.0) for _ in range(5)]
+    assert reasons[-1] == "the loss is 7, over three times its start, 2; expected it to fall"
 
 
 def test_a_start_below_a_guess_counts_as_a_guess() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from subject_kit import run_tiny
 
-from finetune.checks.registry import CHECKS
+from finetune.checks.run import CHECKS
 from zoo.errors import GraftError
 
 pytestmark = pytest.mark.usefixtures("seeded")
