@@ -33,9 +33,9 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class CachePlan:
-    """Cache the outputs of `lower` for `views` of the `requested` views, each of `view_mb` MiB."""
+    """Cache the outputs of `stages` for `views` of the `requested` views, each of `view_mb` MiB."""
 
-    lower: FrozenStages
+    stages: FrozenStages
     views: int
     requested: int
     view_mb: float
@@ -51,20 +51,20 @@ def cache_frozen_stages(setup: Setup, plan: Plan, step: Step) -> TrainingData:
         requested = isinstance(setup.settings.partial.views, int)
         message = f"  frozen stages are not cached: {cache}" if requested else ""
         return TrainingData(setup.train, setup.val, step, message)
-    step = replace(step, lower=cache.lower)
+    step = replace(step, frozen_stages=cache.stages)
     cached = partial(
         CachedFeatures,
         compute=partial(compute_outputs, step),
         batch_size=plan.batch_size * 2,  # nothing is kept for a backward pass
         workers=setup.data.workers,
     )
-    val_fits = len(setup.val) and view_mb(cache.lower, setup.val) <= room_mb
+    val_fits = len(setup.val) and view_mb(cache.stages, setup.val) <= room_mb
     fewer = f" (of {cache.requested}: data.cache_mb is {room_mb})" if cache.views < cache.requested else ""
     return TrainingData(
         train=cached(setup.train, views=cache.views),
         val=cached(setup.val, views=1) if val_fits else setup.val,
         step=step,
-        message=f"  the frozen stages up to {cache.lower.boundary} are cached: {cache.views} "
+        message=f"  the frozen stages up to {cache.stages.boundary} are cached: {cache.views} "
         f"{'view' if cache.views == 1 else 'views'} of {len(setup.train)} images{fewer}, "
         f"{cache.views * cache.view_mb:.0f} MiB",
     )
@@ -102,10 +102,10 @@ def count_views(requested: int | str, epochs: int, *, augmented: bool) -> int:
 
 def compute_outputs(step: Step, images: Tensor) -> Tensor:
     """Return the outputs of the step's frozen stages for uint8 images (N, 3, h, w), in main memory."""
-    assert step.lower is not None, "the step has frozen stages"
+    assert step.frozen_stages is not None, "the step has frozen stages"
     net = step.accelerator.unwrap_model(step.net)
     with step.precision.context(step.accelerator.device):
-        return step.lower.outputs(net, step.inputs(images)).cpu()
+        return step.frozen_stages.outputs(net, step.inputs(images)).cpu()
 
 
 def _plan_cache(setup: Setup, plan: Plan, step: Step) -> CachePlan | str:
@@ -114,13 +114,13 @@ def _plan_cache(setup: Setup, plan: Plan, step: Step) -> CachePlan | str:
     views = count_views(settings.partial.views, plan.epochs, augmented=augmented)
     for reason in reasons_not_to_cache(settings, views, step.accelerator.num_processes):
         return reason
-    lower = _find_frozen_stages(setup, step)
-    if lower is None:
+    stages = _find_frozen_stages(setup, step)
+    if stages is None:
         return "no stage separates what is frozen from what is trained"
-    size_mb, room_mb = view_mb(lower, setup.train), setup.data.cache_mb
+    size_mb, room_mb = view_mb(stages, setup.train), setup.data.cache_mb
     if size_mb > room_mb:
         return f"a view takes {size_mb:.0f} MiB, and data.cache_mb is {room_mb}"
-    return CachePlan(lower, min(views, int(room_mb / size_mb)), views, size_mb)
+    return CachePlan(stages, min(views, int(room_mb / size_mb)), views, size_mb)
 
 
 def _find_frozen_stages(setup: Setup, step: Step) -> FrozenStages | None:

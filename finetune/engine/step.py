@@ -55,7 +55,7 @@ class Step:
     Random numbers depend only on the seed and the batch's position, so a run that resumes in the middle of an
     epoch gets the same numbers as one that never stopped.
 
-    Batches are uint8 images, or, in floating point, the outputs of the network's frozen stages (`lower`). Of
+    Batches are uint8 images, or, in floating point, the outputs of the network's frozen stages (`frozen_stages`). Of
     the latter only the stages above are computed.
     """
 
@@ -73,7 +73,7 @@ class Step:
     ema: ModelEmaV3 | None
     teacher: Teacher | None
     resizing: Resizing | None = None
-    lower: FrozenStages | None = None
+    frozen_stages: FrozenStages | None = None
     gauge: Gauge = field(default_factory=Gauge)
 
     def __call__(
@@ -132,8 +132,8 @@ class Step:
         """Return the function that computes logits: the network, or for cached outputs its upper stages."""
         if not images.is_floating_point():
             return net
-        assert self.lower is not None, "cached outputs come from frozen stages"
-        return partial(self.lower.run_above, net)
+        assert self.frozen_stages is not None, "cached outputs come from frozen stages"
+        return partial(self.frozen_stages.run_above, net)
 
     def _training_loss(self, forward: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, mixed with the teacher's and on adversarial inputs if the recipe says so."""

@@ -225,7 +225,7 @@ def test_without_memory_for_a_view_images_are_shown(tmp_path: Path) -> None:
     assert not words
     assert trainer.train is trainer.setup.train
     assert trainer.val is trainer.setup.val
-    assert trainer.step.lower is None
+    assert trainer.step.frozen_stages is None
     words, _ = said(tmp_path, views(2) | {"data.cache_mb": 0})
     assert words == "frozen stages are not cached: a view takes 1 MiB, and data.cache_mb is 0"
 
