@@ -55,8 +55,8 @@ class Step:
     Random numbers depend only on the seed and the batch's position, so a run that resumes in the middle of an
     epoch gets the same numbers as one that never stopped.
 
-    Batches are uint8 images, or, in floating point, the outputs of the network's frozen stages (`frozen_stages`). Of
-    the latter only the stages above are computed.
+    Batches are uint8 images, or, in floating point, the outputs of the network's `frozen_stages`. Of the
+    latter only the stages above are computed.
     """
 
     accelerator: Accelerator
