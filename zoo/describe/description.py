@@ -10,7 +10,6 @@ from zoo.errors import GraftError, nearest
 from zoo.spec.spec import Spec
 
 IMAGE = ":image"  # the id of the network's input
-MEGABYTE = 10**6
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,6 @@ class Description:
     def macs(self) -> int:
         """Multiply-adds of convolutions and linear layers for one image."""
         return sum(row.macs for row in self.layers)
-
-    @property
-    def state_mb(self) -> float:
-        """Size of parameters and buffers in float32, in megabytes of 10^6 bytes."""
-        return self.state_bytes / MEGABYTE
 
     def below(self, path: str) -> tuple[LayerRow, ...]:
         """Return the layers of a module. Raises GraftError, with the nearest path."""

@@ -34,6 +34,7 @@ COLUMNS = ("path", "kind", "arguments", "output", "parameters", "MACs")
 FIRST_NUMBER = 4  # the columns from here on are numbers
 PATH_SHARE = 0.4  # of a line; longer paths are folded
 SLOTS = ("norm", "act", "drop", "input_drop")
+MEGABYTE = 10**6
 PLURALS = {"weight": "weights", "bias": "biases"}
 
 
@@ -216,7 +217,7 @@ def _totals(description: Description) -> str:
             counted(len(description.layers), "layer"),
             counted(description.params, "parameter"),
             f"{description.macs:,} multiply-adds (MACs) per image",
-            f"{description.state_mb:.1f} MB of weights in float32",
+            f"{description.state_bytes / MEGABYTE:.1f} MB of weights in float32",
         )
     )
 

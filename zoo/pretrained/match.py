@@ -99,7 +99,7 @@ def match_tensors(tensors: Mapping[str, Tensor], net: nn.Module, rules: Rules) -
 
 
 def rename_keys(tensors: Mapping[str, Tensor], rename: Mapping[str, str]) -> dict[str, Tensor]:
-    """Give tensors the names that the network has for them. Raises WeightsError if two get the same name."""
+    """Rename tensors to the names in the network. Raises WeightsError if two get the same name."""
     patterns = [(_pattern(old), new) for old, new in rename.items()]
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

@@ -127,8 +127,8 @@ def test_a_violated_fact_is_reported(
         "violated",
     ]
     assert "2 networks, 1 mistake:" in printed
-    told = f"{tmp_path / 'net1.yaml'}: params: expected 387, found 386"
-    assert "".join(told.split()) in "".join(printed.split())  # a long path is folded
+    mistake = f"{tmp_path / 'net1.yaml'}: params: expected 387, found 386"
+    assert "".join(mistake.split()) in "".join(printed.split())  # a long path is folded
 
 
 def test_a_violated_fact_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,9 +125,9 @@ def test_help_takes_half_a_second_and_no_torch() -> None:
     durations = []
     for _ in range(3):  # time on the processor, the best of three: the machine may do other things too
         before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-        told = _help()
+        shown = _help()
         durations.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
-    assert "--graph" in told.stdout
+    assert "--graph" in shown.stdout
     imported = {line.rpartition("|")[2].strip() for line in _help("-X", "importtime").stderr.splitlines()}
     assert "typer" in imported
     assert not imported & {"torch", "numpy", "yaml"}

@@ -83,8 +83,8 @@ def test_parameters_are_those_of_the_network_built(norm: str) -> None:
     assert description.params == sum(parameter.numel() for parameter in net.parameters())
     assert description.params == sum(row.params for row in description.layers)
     assert description.state_bytes == sum(value.numel() * 4 for value in net.state_dict().values())
-    told = [row for row in description.layers if "weight norm" in row.arguments]
-    assert len(told) == (5 if norm == "weight_norm" else 0)
+    described_so = [row for row in description.layers if "weight norm" in row.arguments]
+    assert len(described_so) == (5 if norm == "weight_norm" else 0)
 
 
 def test_huge_networks_take_no_memory() -> None:
@@ -143,7 +143,7 @@ def test_arguments_are_described() -> None:
 def test_stages_are_those_of_partial_fine_tuning(name: str) -> None:
     description = described(name)
     net = build_network(description.spec).net
-    told = {
+    trained = {
         stage: sum(sum(p.numel() for p in _parameters(net, path)) for path in paths)
         for stage, paths in zoo.stage_parts(net, zoo.anatomy(description.spec, net)).items()
     }
@@ -151,7 +151,7 @@ def test_stages_are_those_of_partial_fine_tuning(name: str) -> None:
         stage: sum(row.params for row in description.layers if row.part == stage)
         for stage in description.stages
     }
-    assert shown == told
+    assert shown == trained
     assert [row.path for row in description.layers if row.part == description.head] == [description.head]
 
 
