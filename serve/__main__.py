@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from serve.predictor import Predictor
     from serve.tasks import Answer
 
 app = typer.Typer(
@@ -60,10 +59,17 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Print the best classes for each IMAGE."""
+    from pixels import ImageError
     from serve.predictor import Predictor
 
     predictor = Predictor(model)
-    answers, errors = answer_images(predictor, images, top)
+    answers: dict[Path, Answer] = {}
+    errors: dict[Path, str] = {}
+    for image in images:
+        try:
+            answers[image] = predictor(image)[:top]
+        except ImageError as error:
+            errors[image] = str(error)
     if as_json:
         results = [
             {"image": str(image)}
@@ -77,10 +83,8 @@ def predict(
         print(json.dumps(results, indent=2, ensure_ascii=False))
     elif answers:
         print_answers(answers)
-    for error in errors.values():
-        print(error, file=sys.stderr)
     if errors:
-        raise typer.Exit(BAD_INPUT)
+        fail("\n".join(errors.values()))
 
 
 @command
@@ -145,22 +149,6 @@ def serve(
 
         from serve.app import create_app, load_models
     uvicorn.run(create_app(load_models(models)), host=host, port=port)
-
-
-def answer_images(
-    predictor: Predictor, images: list[Path], top: int
-) -> tuple[dict[Path, Answer], dict[Path, str]]:
-    """Return the `top` best classes of each image that can be read, and the error for each that cannot."""
-    from pixels import ImageError
-
-    answers: dict[Path, Answer] = {}
-    errors: dict[Path, str] = {}
-    for image in images:
-        try:
-            answers[image] = predictor(image)[:top]
-        except ImageError as error:
-            errors[image] = str(error)
-    return answers, errors
 
 
 def print_answers(answers: dict[Path, Answer]) -> None:

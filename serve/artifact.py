@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from serve.tasks import Output, find_task, task_names
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+T = TypeVar("T")
 
 CONTRACT_VERSION = 1
 FILE_NAME = "model.onnx"
@@ -154,25 +156,24 @@ def _read_text(values: Mapping[str, str], key: str) -> str:
 
 
 def _read_labels(values: Mapping[str, str]) -> tuple[str, ...]:
-    labels = _read_json(values, "labels")
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+    labels = _read_json(values, "labels", list, "a JSON list of names")
+    if not labels or not all(isinstance(label, str) for label in labels):
         _fail_value("labels", values[PREFIX + "labels"], "a JSON list of names")
     return tuple(labels)
 
 
 def _read_object(values: Mapping[str, str], key: str) -> dict[str, object]:
-    value = _read_json(values, key) if PREFIX + key in values else {}
-    if not isinstance(value, dict):
-        _fail_value(key, values[PREFIX + key], "a JSON object")
-    return value
+    return _read_json(values, key, dict, "a JSON object") if PREFIX + key in values else {}
 
 
-def _read_json(values: Mapping[str, str], key: str) -> object:
+def _read_json(values: Mapping[str, str], key: str, kind: type[T], expected: str) -> T:
     text = _read_text(values, key)
     try:
-        value: object = json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError:
-        _fail_value(key, text, "JSON")
+        value = None
+    if not isinstance(value, kind):
+        _fail_value(key, text, expected)
     return value
 
 

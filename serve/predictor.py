@@ -7,39 +7,24 @@ from typing import Any, cast, overload
 
 from numpy.typing import NDArray
 
-from serve.artifact import Metadata
 from serve.codec import ImageLike, read_image
 from serve.model import Model, batch_by_size
-from serve.tasks import Answer, Task
+from serve.tasks import Answer
 
 
 class Predictor:
     """An exported model that answers for images. Safe to call from several threads.
 
     `path` is a model.onnx or the folder of a run; `threads` is how many threads one call may use, by default
-    one for every core that this process may run on.
+    one for every core that this process may run on. `labels` are in the order of the model's numbers.
 
     Raises: ArtifactError if the file is missing, damaged or not written by Graft.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         self.model = Model(path, threads)
-        self.path = self.model.path
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the file says about itself."""
-        return self.model.metadata
-
-    @property
-    def task(self) -> Task:
-        """The kind of answer that the model gives."""
-        return self.model.task
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the model's numbers."""
-        return self.metadata.labels
+        self.path, self.metadata, self.task = self.model.path, self.model.metadata, self.model.task
+        self.labels = self.metadata.labels
 
     @overload
     def __call__(self, image: list[ImageLike]) -> list[Answer]: ...

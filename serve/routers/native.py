@@ -61,7 +61,16 @@ def native_router(models: Models) -> APIRouter:
     @router.get("/models")
     def list_models() -> list[ModelSummary]:
         """The loaded models."""
-        return [summarise_model(name, predictor) for name, predictor in models.items()]
+        return [
+            ModelSummary(
+                name=name,
+                task=about.task,
+                classes=len(about.labels),
+                metrics=dict(about.metrics),
+                created=about.created,
+            )
+            for name, about in ((name, predictor.metadata) for name, predictor in models.items())
+        ]
 
     @router.get("/models/{name}")
     def show_model(name: str) -> dict[str, object]:
@@ -96,15 +105,6 @@ def native_router(models: Models) -> APIRouter:
         return Response(content, media_type=media_type)
 
     return router
-
-
-def summarise_model(name: str, predictor: Predictor) -> ModelSummary:
-    """Return a model's line of `GET /models`."""
-    about = predictor.metadata
-    metrics = dict(about.metrics)
-    return ModelSummary(
-        name=name, task=about.task, classes=len(about.labels), metrics=metrics, created=about.created
-    )
 
 
 def _find_model(models: Models, name: str | None) -> tuple[str, Predictor]:

@@ -22,11 +22,9 @@ class Classification(Task):
     value_name = "probability"
 
     def values(self, output: NDArray[Any], _classes: int) -> NDArray[np.floating[Any]]:
-        """Return the probabilities."""
         return output
 
     def check_shape(self, shape: Sequence[int | str | None], labels: Sequence[str]) -> str:
-        """There must be one column per label."""
         columns = shape[-1]
         fits = not isinstance(columns, int) or columns == len(labels)
         return "" if fits else f"{len(labels)} labels for {columns} classes"

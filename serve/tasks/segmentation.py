@@ -47,7 +47,6 @@ class Segmentation(Task):
         return Difference(name, bool(clear.any()), None, fault)
 
     def summary(self, parity: Parity) -> str:
-        """Give the number of images; a mask holds no probabilities."""
         return f"checked on {parity.images} validation images: the same class for every clear pixel"
 
     def draw(self, picture: NDArray[np.uint8], output: NDArray[Any]) -> NDArray[np.uint8]:

@@ -129,7 +129,7 @@ def test_foreign_onnx_file(tmp_path: Path) -> None:
         ({"task": None}, "its metadata has no graft.task"),
         ({"labels": "[1, 2]"}, "graft.labels is '[1, 2]'; expected a JSON list of names"),
         ({"labels": "[]"}, "graft.labels is '[]'; expected a JSON list of names"),
-        ({"labels": "cat, dog"}, "graft.labels is 'cat, dog'; expected JSON"),
+        ({"labels": "cat, dog"}, "graft.labels is 'cat, dog'; expected a JSON list of names"),
         ({"metrics": "[]"}, "graft.metrics is '[]'; expected a JSON object"),
         ({"labels": '["a", "b"]'}, "2 labels for 10 classes"),
         ({"contract": "9" * 5000}, "its metadata is damaged"),

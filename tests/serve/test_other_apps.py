@@ -115,18 +115,17 @@ def test_webassembly_gives_pythons_answers(
     tmp_path: Path, node: str, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
 ) -> None:
     script = [node, "predict.mjs", str(digits_model.path)]
-    larger = digits[0][:2].repeat(3, axis=1).repeat(2, axis=2)
-    for images in (digits[0][:4], larger):
-        pixels = tmp_path / "pixels.raw"
-        images.tofile(pixels)
-        dims = json.dumps(images.shape)
-        done = subprocess.run(
-            [*script, str(pixels), dims], cwd=ONNX_WEB, capture_output=True, text=True, timeout=60, check=True
-        )
-        answer = json.loads(done.stdout)
-        assert answer["dims"] == [len(images), 10]
-        found = np.array(answer["data"], np.float32).reshape(len(images), 10)
-        expected = Predictor(digits_model.path).model(images)
-        # another build of the same kernels sums float32 in another order
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-        assert (found.argmax(1) == expected.argmax(1)).all()
+    images = digits[0][:2].repeat(3, axis=1).repeat(2, axis=2)
+    pixels = tmp_path / "pixels.raw"
+    images.tofile(pixels)
+    dims = json.dumps(images.shape)
+    done = subprocess.run(
+        [*script, str(pixels), dims], cwd=ONNX_WEB, capture_output=True, text=True, timeout=60, check=True
+    )
+    answer = json.loads(done.stdout)
+    assert answer["dims"] == [len(images), 10]
+    found = np.array(answer["data"], np.float32).reshape(len(images), 10)
+    expected = Predictor(digits_model.path).model(images)
+    # another build of the same kernels sums float32 in another order
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (found.argmax(1) == expected.argmax(1)).all()

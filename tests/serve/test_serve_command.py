@@ -16,6 +16,7 @@ from call_kit import Call
 from digits_kit import DigitsModel, save_png
 from numpy.typing import NDArray
 
+from graft.__main__ import main as graft
 from serve import Predictor
 
 
@@ -93,6 +94,17 @@ def test_missing_package_names_its_extra(
     assert (
         err == f"this needs the package {package}, which is not installed: pip install 'graft-zoo[serve]'\n"
     )
+
+
+@pytest.mark.parametrize("command", ["serve", "info"])
+def test_graft_has_the_same_commands(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["graft", command, str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        graft()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path}: no model.onnx in this folder")
 
 
 def test_unknown_option_is_exit_2(call: Call) -> None:

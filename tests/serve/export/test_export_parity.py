@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from digits_kit import DigitsModel
 from numpy.typing import NDArray
 
 from serve.export.parity import Expected, describe_failure, measure_parity
@@ -119,3 +124,31 @@ def test_large_images_are_compared_one_by_one() -> None:
     )
     assert (parity.images, faults) == (3, [])
     assert sizes[0] == sizes[1] == large.size
+
+
+MEASURE = """
+import resource, sys
+import numpy as np, torch
+from serve.export.parity import Expected, measure_parity
+from serve.model import Model
+net, preprocess = torch.load(sys.argv[2], weights_only=False)
+def network(batch):
+    with torch.no_grad():
+        outputs = torch.softmax(net(preprocess(torch.from_numpy(batch))), 1).numpy()
+    return Expected(outputs, np.ones(len(batch), np.float32))
+photos = ((str(i), np.full((3024, 4032, 3), 40 * i, np.uint8)) for i in range(4))
+model = Model(sys.argv[1])
+parity, faults = measure_parity(model, network, photos, model.task, model.metadata.labels)
+print(parity.images, len(faults), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_photos_of_12_megapixels_take_less_than_one_and_a_half_gigabytes(
+    tmp_path: Path, digits_model: DigitsModel
+) -> None:
+    torch.save((digits_model.net, digits_model.preprocess), tmp_path / "net.pt")
+    command = [sys.executable, "-c", MEASURE, str(digits_model.path), str(tmp_path / "net.pt")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    images, faults, peak_kib = map(int, done.stdout.split())
+    assert (images, faults) == (4, 0)
+    assert peak_kib < 1.5e9 / 1024
