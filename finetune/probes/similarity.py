@@ -24,11 +24,9 @@ Label = Literal["similar", "different"]
 # The thresholds come from one network of 2.8 million parameters with weak weights (22% on Tiny ImageNet). Its
 # top stage drifted by 0.01 to 0.11 nats per channel on unseen images of the same kind (ten images of two
 # classes gave the largest value), by 0.15 to 0.21 on flowers, 0.28 to 0.36 on signed digits, 0.45 on written
-# ones. The other two rules are for networks without batch norm, and separate the same images much less well.
+# ones. The second rule is for networks without batch norm, and separates the same images much less well.
 DRIFT = 0.12
 """Similar below this drift of the top stage with a batch norm, in nats per channel."""
-OVER_RANDOM = 0.25
-"""Else similar when the top stage avoids more than this share of the mistakes of random weights."""
 OVER_EARLIER = 0.0
 """Else similar when the head's input gains more than this accuracy over the best single stage below it."""
 
@@ -37,9 +35,8 @@ OVER_EARLIER = 0.0
 class Similarity:
     """The label, the `score` that decided, and the `reason`; `clear` by two standard errors or more.
 
-    `evidence` holds every measured number: `probe:STAGE` and `neighbours:STAGE` (held-out accuracy), the same
-    of random weights as `random probe:STAGE`, `h-score:STAGE`, `drift:STAGE`, and the gains `over earlier`
-    and `over random`. The head's input is the stage `head`.
+    `evidence` holds every measured number: `probe:STAGE` and `neighbours:STAGE` (held-out accuracy),
+    `h-score:STAGE`, `drift:STAGE`, and the gain `over earlier`. The head's input is the stage `head`.
     """
 
     label: Label
@@ -49,7 +46,7 @@ class Similarity:
     evidence: Mapping[str, Estimate]
 
 
-RULES = f"1 {DRIFT} {OVER_RANDOM} {OVER_EARLIER}"
+RULES = f"2 {DRIFT} {OVER_EARLIER}"
 """What a cached decision depends on beside features and targets; the first number is the version."""
 
 
@@ -58,16 +55,15 @@ def measure_similarity(
     targets: Targets,
     net: nn.Module,
     *,
-    random: Features | None = None,
     measured: Mapping[Taps, MeasuredProbe] | None = None,
     separation: bool = True,
     seed: int = 0,
 ) -> Similarity:
     """Measure similarity from frozen features, and decide by the first rule that applies.
 
-    In: features of N images and their targets (N,); their network; optionally the features of the same
-    network with random weights, and the result of measure_stages. Without `separation`, how well stages
-    separate the classes is measured only where nothing else decides.
+    In: features of N images and their targets (N,); their network; optionally the result
+    of measure_stages. Without `separation`, how well stages separate the classes is measured only where
+    nothing else decides.
     Raises: as fit_probe.
     """
     drift = measure_drift(features.norms, stage_norms(net, list(features.norms)))
@@ -75,9 +71,6 @@ def measure_similarity(
     if separation or not drift:
         probes = _each_alone(features, targets, seed, measured or {})
         evidence |= _separation(features, targets, probes)
-    if random is not None:
-        probes = _each_alone(features, targets, seed, measured or {})
-        evidence |= _over_random(probes, _each_alone(random, targets, seed, {}))
     return _decide(drift, evidence)
 
 
@@ -107,26 +100,11 @@ def _separation(
     return evidence
 
 
-def _over_random(
-    probes: Mapping[str, MeasuredProbe], others: Mapping[str, MeasuredProbe]
-) -> dict[str, Estimate]:
-    """Compute the share of mistakes of the best stage of random weights that the head's input avoids."""
-    best = _best(list(others.values()))
-    better = gain_of(probes[HEAD].cv.correct, best.cv.correct)
-    wrong = max(1 - best.cv.accuracy.value, best.cv.accuracy.error)
-    evidence = {f"random probe:{name}": probe.cv.accuracy for name, probe in others.items()}
-    return evidence | {"over random": Estimate(better.value / wrong, better.error / wrong)}
-
-
 def _decide(drift: Mapping[str, Estimate], evidence: Mapping[str, Estimate]) -> Similarity:
     if drift:
         stage, score = list(drift.items())[-1]
         text = f"the inputs of {stage} drift by {score} nats per channel from those of training"
         return _similarity(score, DRIFT, text, evidence, below=True)
-    if "over random" in evidence:
-        score = evidence["over random"]
-        text = f"the top stage avoids {score} of the mistakes of random weights"
-        return _similarity(score, OVER_RANDOM, text, evidence)
     score = evidence.get("over earlier", Estimate(0.0, math.inf))
     text = f"the top stage is {score} more accurate than the best stage below it"
     return _similarity(score, OVER_EARLIER, text, evidence)
