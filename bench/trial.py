@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 import zoo
-from finetune.api import served
 from finetune.data import Splits
 from finetune.experiment.setup import load_data, prepare
 from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
+from finetune.models.tta import apply_test_time_augmentation
 from finetune.planning.choose import choose_plan
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
@@ -45,8 +45,9 @@ def measure_plan(recipe: zoo.Spec, splits: Splits) -> tuple[dict[str, object], P
     with tempfile.TemporaryDirectory() as folder:
         plan = choose_plan(setup)
         setup = prepare_start(setup, plan)
-        trained = served(setup, execute_plan(setup, plan, RunFolder(Path(folder)), Console(quiet=True)))
+        net = execute_plan(setup, plan, RunFolder(Path(folder)), Console(quiet=True)).net
+        net = apply_test_time_augmentation(net, setup.settings.test_time)
     seconds = time.perf_counter() - start
-    found = evaluate_artifact(trained.net, setup.preprocess, setup.test, setup.task, len(setup.classes))
+    found = evaluate_artifact(net, setup.preprocess, setup.test, setup.task, len(setup.classes))
     accuracy = float(found["accuracy"])  # type: ignore[arg-type]
     return {"accuracy": round(accuracy, 5), "seconds": round(seconds, 1)}, plan

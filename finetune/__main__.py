@@ -1,11 +1,15 @@
-"""The command line of training: a thin layer on finetune.run and its neighbours."""
+"""The command line of training."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from zoo.__main__ import read_pairs
+from zoo.errors import GraftError
 
 app = typer.Typer(
     add_completion=False,
@@ -15,11 +19,15 @@ app = typer.Typer(
     help="Train a spec on your images: plan, fine-tune, export.",
 )
 
-SpecPath = Annotated[Path, typer.Argument(help="the YAML spec")]
+SpecPath = Annotated[Path, typer.Argument(help="the YAML spec", metavar="SPEC")]
 Data = Annotated[
-    str | None, typer.Option(help="folder of images, or parquet files, in place of the spec's data")
+    str | None, typer.Option(help="folder of images or parquet files, instead of the spec's data")
 ]
-Set = Annotated[list[str] | None, typer.Option("--set", help="override a key of the spec: finetune.epochs=3")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the spec: finetune.epochs=3"),
+]
+Run = Annotated[Path | None, typer.Option(help="the run's folder; an interrupted run in it is resumed")]
 
 
 @app.command()
@@ -27,13 +35,13 @@ def run(
     spec: SpecPath,
     data: Data = None,
     set_: Set = None,
-    run: Annotated[Path | None, typer.Option(help="run folder to go on with, or to make")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the newest unfinished run")] = False,
+    run: Run = None,
+    resume: Annotated[bool, typer.Option("--resume", help="resume the newest unfinished run")] = False,
 ) -> None:
-    """Train SPEC and write the run folder, the ONNX file in it."""
-    from finetune.api import run as train_and_export
+    """Train SPEC, and write the run's folder with the ONNX file in it."""
+    from finetune.api import run as run_spec
 
-    train_and_export(spec, data=data, set=read_pairs(set_), run=run, resume=resume)
+    run_spec(spec, data=data, set=read_pairs(set_), run=run, resume=resume)
 
 
 @app.command()
@@ -41,13 +49,13 @@ def pretrain(
     spec: SpecPath,
     data: Data = None,
     set_: Set = None,
-    run: Annotated[Path | None, typer.Option(help="run folder to go on with, or to make")] = None,
-    out: Annotated[Path, typer.Option(help="folder of the weights and their card")] = Path("zoo/weights"),
+    run: Run = None,
+    out: Annotated[Path, typer.Option(help="folder for the weights and their card")] = Path("zoo/weights"),
 ) -> None:
     """Train SPEC, and write its weights with a card, for other specs to start from."""
-    from finetune.publish import pretrain as train_and_ship
+    from finetune.publish import pretrain as pretrain_spec
 
-    train_and_ship(spec, data=data, set=read_pairs(set_), folder=run, out=out)
+    pretrain_spec(spec, data=data, set=read_pairs(set_), folder=run, out=out)
 
 
 @app.command()
@@ -64,10 +72,10 @@ def check(
     data: Data = None,
     set_: Set = None,
     plot: Annotated[
-        Path | None, typer.Option(help="the PNG of the learning rate test; runs/SPEC/rates.png if not given")
+        Path | None, typer.Option(help="PNG of the learning rate test, by default runs/SPEC/rates.png")
     ] = None,
 ) -> None:
-    """Check SPEC's recipe on the data before it is trained; exit code 2 when a check fails."""
+    """Check SPEC's recipe on the data before training; the exit code is 2 if a check fails."""
     from finetune.commands import check_recipe
 
     if any(result.failed for result in check_recipe(spec, data=data, set=read_pairs(set_), plot=plot)):
@@ -76,7 +84,7 @@ def check(
 
 @app.command()
 def pictures(run: Annotated[Path, typer.Argument(help="the folder of a finished run")]) -> None:
-    """Draw a run's first-layer filters and some activations into its folder."""
+    """Draw the first layer's filters and some activations into a run's folder."""
     from finetune.commands import show_pictures
 
     show_pictures(run)
@@ -87,16 +95,12 @@ def search(
     spec: SpecPath,
     data: Data = None,
     set_: Set = None,
-    run: Annotated[Path | None, typer.Option(help="folder of the search: runs/SPEC/search")] = None,
+    run: Annotated[Path | None, typer.Option(help="the search's folder, by default runs/SPEC/search")] = None,
 ) -> None:
-    """Try out what SPEC's search section says; the same command again goes on, also beside the first."""
+    """Search the hyperparameters of SPEC's search section; run again to continue, or at once to share."""
     from finetune.search import search as search_spec
 
-    try:
-        search_spec(spec, data=data, set=read_pairs(set_), run=run)
-    except KeyboardInterrupt as stop:
-        typer.echo("stopped; the same command goes on with the search", err=True)
-        raise typer.Exit(130) from stop
+    search_spec(spec, data=data, set=read_pairs(set_), run=run)
 
 
 @app.command()
@@ -104,9 +108,9 @@ def augment(
     spec: SpecPath,
     data: Data = None,
     set_: Set = None,
-    out: Annotated[Path | None, typer.Option(help="the PNG; runs/SPEC/augment.png if not given")] = None,
+    out: Annotated[Path | None, typer.Option(help="the PNG, by default runs/SPEC/augment.png")] = None,
 ) -> None:
-    """Draw what SPEC's augmentation does to some of the images."""
+    """Draw the effect of SPEC's augmentation on some of the images."""
     from finetune.commands import show_augment
 
     show_augment(spec, data=data, set=read_pairs(set_), out=out)
@@ -120,35 +124,15 @@ def keys() -> None:
     typer.echo(keys_document())
 
 
-def read_pairs(pairs: list[str] | None) -> dict[str, str]:
-    """`key=value` texts as a mapping.
-
-    Raises: typer.BadParameter for one without an equals sign.
-    """
-    split = {}
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise typer.BadParameter(
-                f"found {pair!r}; expected key=value, as in finetune.epochs=3", param_hint="--set"
-            )
-        split[key.strip()] = value.strip()
-    return split
-
-
 def run_app(command: typer.Typer) -> None:
-    """Run a command line; a user's mistake ends in its message and exit code 2."""
-    import sys
-
-    from zoo.errors import GraftError
-
+    """Run a command line. A mistake of the user ends in a message and exit code 2."""
     try:
         command()
     except GraftError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted: a run continues with --resume, a search with the same command", file=sys.stderr)
         sys.exit(130)
 
 

@@ -1,4 +1,4 @@
-"""A finished run's weights as a file of the zoo, with the card that says what they are and how good."""
+"""Publishing a run's weights as a file of the zoo, with a card that describes them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import zoo
-from finetune.api import RUNS, reopen, run
+from finetune.api import load_trained, run
 from finetune.config import AugmentSettings, CardSettings
 from finetune.data.subset import subset
 from finetune.experiment.setup import Setup, get_section
 from finetune.features.extract import extract_features
 from finetune.probes.folds import stratified_sample
 from finetune.records.plan import Plan, read_plan
-from finetune.records.run_folder import RunFolder
+from finetune.records.run_folder import RUNS, RunFolder
+from finetune.records.training import EnsembleTraining, StageProbeTraining
 from finetune.runtime.console import make_console
 from finetune.tasks.evaluate import logits_of
 from zoo.errors import GraftError
 from zoo.pretrained.card import Card, Score, StageStatistics, write_card
 from zoo.pretrained.sources.base import sha256_of
 
-HALF_COSTS_AT_MOST = 0.001
-"""Half precision is shipped where top-1 accuracy falls by no more than this share."""
+MAX_ACCURACY_LOSS = 0.001
+"""Half precision is used if it lowers top-1 accuracy by no more than this."""
 SAMPLE = 5000
-"""Training images that the stages' statistics are taken over."""
+"""The number of training images that the statistics of the stages are computed from."""
 DIGITS = 4
 
 
@@ -43,47 +44,48 @@ def pretrain(
     root: Path = RUNS,
     console: Console | None = None,
 ) -> Path:
-    """An ordinary run of the spec, and its weights shipped to `out`.
+    """Train the spec, and publish its weights in `out`. Out: their file.
 
-    Raises: GraftError for everything a user can mend.
+    Raises: GraftError for every mistake in the spec, the data or the arguments.
     """
     console = console or make_console()
     report = run(spec, data=data, set=set, run=folder, root=root, console=console)
-    return ship(report.folder, out, f"make pretrain SPEC={Path(spec).as_posix()} DATA=folder", console)
+    return publish(report.folder, out, f"graft pretrain {Path(spec).as_posix()} --data FOLDER", console)
 
 
-def ship(folder: Path, out: Path, command: str, console: Console) -> Path:
-    """Write `out/NAME.safetensors` and its card for a run's folder; `command` gives the weights again.
+def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
+    """Write the weights of a run to `out/NAME.safetensors`, and their card; `command` repeats the run.
 
-    Raises: GraftError for a run whose network is not the spec's own, or that was not validated.
+    Raises: GraftError for a run whose network is not the one that its spec declares, or no classifier.
     """
-    place = RunFolder(folder)
-    setup, trained = reopen(place)
-    if {"taps", "ensemble"} & trained.training.keys() or setup.task.name != "classification":
-        raise GraftError(f"{folder}: expected a classifier that is trained as its spec declares it")
-    exact = measure(trained.net, setup)
-    halved = copy.deepcopy(trained.net)
-    halved.load_state_dict(half(trained.net.state_dict()))
-    rounded = measure(halved, setup)
-    smaller = exact.top1 - rounded.top1 <= HALF_COSTS_AT_MOST
-    console.print(f"top-1 {100 * exact.top1:.2f}% in float32, {100 * rounded.top1:.2f}% in half precision")
-    path = out / f"{setup.spec.name}.safetensors"
+    setup, trained = load_trained(RunFolder(folder))
+    changed = isinstance(trained.training, StageProbeTraining | EnsembleTraining)
+    if changed or setup.task.name != "classification":
+        raise GraftError(f"{folder}: expected a classifier whose network is the one that its spec declares")
     state = trained.net.state_dict()
-    write_state(path, half(state) if smaller else state)
+    rounded = copy.deepcopy(trained.net)
+    rounded.load_state_dict(to_half(state))
+    exact_score, half_score = measure(trained.net, setup), measure(rounded, setup)
+    half = exact_score.top1 - half_score.top1 <= MAX_ACCURACY_LOSS
+    console.print(
+        f"top-1 {100 * exact_score.top1:.2f}% in float32, {100 * half_score.top1:.2f}% in half precision"
+    )
+    path = out / f"{setup.spec.name}.safetensors"
+    write_state(path, to_half(state) if half else state)
     card = Card(
         name=setup.spec.name,
         spec=setup.spec.name,
         sha256=sha256_of(path),
         params=sum(parameter.numel() for parameter in trained.net.parameters()),
-        dtype="float16" if smaller else "float32",
+        dtype="float16" if half else "float32",
         classes=len(setup.classes),
         input=trained_input(setup.spec.input),
         data=get_section(setup.spec, CardSettings).data,
         licence=get_section(setup.spec, CardSettings).licence,
-        recipe=recipe_in_words(setup, read_plan(place.plan)),
+        recipe=describe_recipe(setup, read_plan(RunFolder(folder).plan)),
         command=command,
         seed=setup.settings.seed,
-        score=rounded if smaller else exact,
+        score=half_score if half else exact_score,
         choices={slot: setup.spec.choices.of(slot).op for slot in ("norm", "act")},
         stages=stage_statistics(setup, trained.net),
         labels=list(setup.classes),
@@ -94,18 +96,18 @@ def ship(folder: Path, out: Path, command: str, console: Console) -> Path:
 
 
 def measure(net: nn.Module, setup: Setup) -> Score:
-    """Top-1 and top-5 accuracy on the test split, without one on the validation split."""
+    """Return top-1 and top-5 accuracy on the test split, or without one on the validation split."""
     split, images = ("test", setup.test) if len(setup.test) else ("val", setup.val)
-    first, among_five = 0, 0
+    top1, top5 = 0, 0
     for logits, targets in logits_of(net, setup.preprocess, images):
         best = logits.topk(min(5, logits.shape[1])).indices
-        first += int((best[:, 0] == targets).sum())
-        among_five += int((best == targets[:, None]).sum())
-    return Score(split=split, images=len(images), top1=first / len(images), top5=among_five / len(images))
+        top1 += int((best[:, 0] == targets).sum())
+        top5 += int((best == targets[:, None]).sum())
+    return Score(split=split, images=len(images), top1=top1 / len(images), top5=top5 / len(images))
 
 
 def stage_statistics(setup: Setup, net: nn.Module) -> dict[str, StageStatistics]:
-    """Mean and deviation of every channel of every stage over a sample of the training images."""
+    """Return mean and deviation of each channel of each stage over a sample of the training images."""
     rows = stratified_sample(setup.splits.train.targets, SAMPLE, seed=setup.settings.seed)
     images = subset(replace(setup.train, augment=None), rows, seed=setup.settings.seed)
     features = extract_features(
@@ -117,8 +119,8 @@ def stage_statistics(setup: Setup, net: nn.Module) -> dict[str, StageStatistics]
     }
 
 
-def half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Floating point tensors in half precision, the others as they are."""
+def to_half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return floating point tensors in half precision, and the others unchanged."""
     return {
         name: tensor.half() if tensor.is_floating_point() else tensor.clone()
         for name, tensor in state.items()
@@ -126,7 +128,7 @@ def half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write weights, whole or not at all."""
+    """Write weights, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, part)
@@ -134,29 +136,29 @@ def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
 
 
 def trained_input(shape: zoo.Input) -> zoo.TrainedInput:
-    """The preprocessing of a resolved spec as a card states it."""
+    """Return the preprocessing of a resolved spec as a card states it."""
     return zoo.TrainedInput(
         height=shape.height, width=shape.width, resize=shape.resize, mean=shape.mean, std=shape.std
     )
 
 
-def recipe_in_words(setup: Setup, plan: Plan) -> str:
-    """How the network was trained, in one line."""
+def describe_recipe(setup: Setup, plan: Plan) -> str:
+    """Describe in one line how the network was trained."""
     settings = setup.settings
     steps = ", ".join(call.op for call in get_section(setup.spec, AugmentSettings).calls or ())
-    words = [
-        f"{plan.strategy}, {plan.epochs} epochs in batches of {plan.batch_size}, {plan.precision.dtype}",
+    parts = [
+        f"{plan.strategy}, {plan.epochs} epochs, batch size {plan.batch_size}, {plan.precision.dtype}",
         f"{settings.optimizer.op} at {plan.learning_rate:g}, {settings.schedule.op}",
         f"weight decay {settings.weight_decay:g}",
         f"label smoothing {settings.label_smoothing:g}" if settings.label_smoothing else "",
-        f"weights averaged over {settings.ema.decay:g}" if settings.ema else "",
-        f"images from {settings.progressive_resizing.initial_scale:g} of the size up"
+        f"moving average of weights, decay {settings.ema.decay:g}" if settings.ema else "",
+        f"image size growing from {settings.progressive_resizing.initial_scale:g}"
         if settings.progressive_resizing
         else "",
         f"distilled from {Path(settings.distill.run).name}" if settings.distill else "",
         steps,
     ]
-    return ", ".join(word for word in words if word)
+    return ", ".join(part for part in parts if part)
 
 
 def _rounded(values: list[float]) -> list[float]:

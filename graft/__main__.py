@@ -1,16 +1,39 @@
-"""The `graft` command: the doors of `finetune`, `zoo` and `serve` in one."""
+"""The `graft` command: the commands of `finetune`, `zoo` and `serve` in one."""
 
 from __future__ import annotations
 
+import copy
+
 import typer
+from typer.models import CommandInfo
 
 from finetune.__main__ import app as finetune_app
 from finetune.__main__ import run_app
 from serve.__main__ import app as serve_app
 from zoo.__main__ import app as zoo_app
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.registered_commands += [*finetune_app.registered_commands, *serve_app.registered_commands]
+NAMES = {"run": "finetune", "api": "serve"}
+"""Commands of `python -m finetune` and `python -m serve` that have another name here."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help comes in half the time
+    help="Fine-tune a network on your images, and use the model.",
+)
+
+
+def add_command(command: CommandInfo) -> None:
+    """Add a command of another application under its name here."""
+    assert command.callback is not None
+    name, renamed = command.name or command.callback.__name__, copy.copy(command)
+    renamed.name = NAMES.get(name, name)
+    app.registered_commands.append(renamed)
+
+
+for _command in (*finetune_app.registered_commands, *serve_app.registered_commands):
+    add_command(_command)
 app.add_typer(zoo_app, name="zoo")
 
 

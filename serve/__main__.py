@@ -115,7 +115,7 @@ def export(
     with explain_missing("train"):
         from serve.export import export_folder
     written = export_folder(run, opset)
-    print(f"{run / str(written['file'])}: {written['summary']}")
+    print(f"{run / written.file}: {written.summary}")
 
 
 @command

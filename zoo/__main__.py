@@ -38,7 +38,7 @@ def validate(specs: Specs, override: Overrides = None) -> None:
     mistakes = []
     for path in specs:
         try:
-            check_network(read_spec(path, _pairs(override or [])))
+            check_network(read_spec(path, read_pairs(override)))
             typer.echo(f"{path}: valid")
         except GraftError as error:
             mistakes.append(str(error))
@@ -75,7 +75,7 @@ def describe(
     from zoo.describe.show import print_description
     from zoo.describe.trace import describe as describe_spec
 
-    description = describe_spec(read_spec(spec, _pairs(override or [])))
+    description = describe_spec(read_spec(spec, read_pairs(override)))
     if graph is not None:
         from zoo.describe.graph import write_graph
 
@@ -110,18 +110,18 @@ def pull(
     from zoo.api import read_spec
     from zoo.pretrained.pull import pull
 
-    for pulled in pull(read_spec(spec, _pairs(override or [])), tuple(weights or ())):
+    for pulled in pull(read_spec(spec, read_pairs(override)), tuple(weights or ())):
         typer.echo(str(pulled))
 
 
-def _pairs(texts: list[str]) -> dict[str, object]:
-    """Split KEY=VALUE. Raises GraftError."""
-    pairs: dict[str, object] = {}
-    for text in texts:
+def read_pairs(texts: list[str] | None) -> dict[str, str]:
+    """Split the values of `--set`, KEY=VALUE. Raises: GraftError for one without an equals sign."""
+    pairs = {}
+    for text in texts or []:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise GraftError(f"--set {text}: expected KEY=VALUE, such as choices.norm=group_norm")
-        pairs[key] = value
+        pairs[key.strip()] = value.strip()
     return pairs
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from finetune.optim.schedules import Plateau
+from finetune.records.training import GradientTraining
 
 
 @dataclass
@@ -69,6 +70,6 @@ class TrainState:
         """Return whether `patience` epochs have passed since the best one."""
         return self.epoch - 1 - self.best_epoch >= patience
 
-    def summary(self) -> dict[str, object]:
-        """Return how training went, for the report."""
-        return {"epochs": self.epoch, "best_epoch": self.best_epoch + 1, "steps": self.step}
+    def summary(self) -> GradientTraining:
+        """Return the record of the training."""
+        return GradientTraining(self.epoch, self.best_epoch + 1, self.step)

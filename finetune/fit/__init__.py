@@ -1,1 +1,1 @@
-"""Carrying out a plan."""
+"""Training a network as its plan says."""

@@ -1,4 +1,4 @@
-"""Carrying out a plan: fit a linear classifier on frozen features, or train by gradient."""
+"""Carrying out a plan by the fitter that its strategy names."""
 
 from __future__ import annotations
 
@@ -11,96 +11,94 @@ from torch import nn
 from finetune.engine.build import build_trainer
 from finetune.experiment.setup import Setup
 from finetune.fit.callbacks import train
-from finetune.fit.members import train_members
-from finetune.fit.refit import train_again
-from finetune.models.rebuild import Training, rebuild_net
+from finetune.fit.ensembles import train_ensemble
+from finetune.fit.refit import train_and_refit
+from finetune.models.rebuild import rebuild_net
 from finetune.models.stage_probe import build_stage_probe
 from finetune.probes.network import fit_head, network_features, start_head
 from finetune.probes.stage_select import fit_stage_probe
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder, write_weights
+from finetune.records.training import ProbeTraining, StageProbeTraining, TrainingRecord
 from finetune.strategies import find_strategy
 from zoo.errors import GraftError
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, and how its training went: plain numbers, with all that `rebuild` needs."""
+    """A trained network, and the record from which `rebuild` restores it."""
 
     net: nn.Module
-    training: Training
+    training: TrainingRecord
+
+
+Fitter = Callable[[Setup, Plan, RunFolder, Console], Trained]
 
 
 def execute_plan(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
-    """Train the setup's network as the plan says; its weights are also written to the folder.
+    """Train the setup's network as the plan says, and write its weights to the folder.
 
-    Raises: GraftError when a linear probe has no linear head to write into, or when training breaks down.
+    Raises: GraftError when the network's head is not linear and has to be, or when training diverges.
     """
     _check_probe(setup, plan)
     start_head(setup, plan)
-    fit = PROBE_FITTERS.get(find_strategy(plan.strategy).fitter)
-    if fit is not None:
-        trained = fit(setup)
-    elif setup.settings.ensemble is not None:
-        trained = Trained(*train_members(setup, plan, folder, console))
-    elif setup.settings.after_stopping != "keep":
-        trained = Trained(*train_again(setup, plan, folder, console))
-    else:
-        return Trained(setup.net, train(build_trainer(setup, plan, folder, console)).summary())
+    trained = FITTERS[find_strategy(plan.strategy).fitter](setup, plan, folder, console)
     write_weights(folder.weights, trained.net)
     return trained
 
 
-def rebuild(setup: Setup, training: Training, folder: RunFolder) -> Trained:
-    """The network that `execute_plan` left in the folder."""
+def rebuild(setup: Setup, training: TrainingRecord, folder: RunFolder) -> Trained:
+    """Return the trained network that `execute_plan` wrote to the folder."""
     head, classes = setup.anatomy.head, len(setup.classes)
     net = rebuild_net(setup.net, training, folder.weights, head=head, classes=classes)
     return Trained(net, training)
 
 
-def _check_probe(setup: Setup, plan: Plan) -> None:
-    """Raises: GraftError when a linear classifier is to be fitted, and the spec wants more than that."""
-    settings = setup.settings
-    wanted = {"ensemble": settings.ensemble is not None, "after_stopping": settings.after_stopping != "keep"}
-    named = [f"finetune.{key}" for key, value in wanted.items() if value]
-    if named and find_strategy(plan.strategy).probe:
-        raise GraftError(
-            f"{named[0]} is about training by gradient, and the plan is {plan.strategy}, which fits a linear "
-            "classifier\n  expected: finetune.strategy partial, full or scratch, or a spec without it"
-        )
-
-
-def _fit_head(setup: Setup) -> Trained:
+def fit_linear_probe(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
+    """Fit a linear classifier to the input of the head, as the head's weights."""
     probe = fit_head(setup)
-    accuracy = probe.accuracy
-    return Trained(
-        setup.net,
-        {
-            "strength": probe.cv.strength,
-            "cross_validated_accuracy": accuracy.value,
-            "standard_error": accuracy.error,
-        },
-    )
+    return Trained(setup.net, ProbeTraining(probe.cv.strength, probe.accuracy))
 
 
-def _fit_stages(setup: Setup) -> Trained:
+def fit_stages(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
+    """Fit a linear classifier to the features of the best combination of stages."""
     classes, seed = len(setup.classes), setup.settings.seed
     fit = fit_stage_probe(network_features(setup), setup.splits.train.targets, classes=classes, seed=seed)
-    accuracy = fit.probe.accuracy
+    features = fit.probe.weight.shape[1]
     return Trained(
         build_stage_probe(setup.net, setup.anatomy.head, fit),
-        {
-            "taps": list(fit.taps),
-            "features": fit.probe.weight.shape[1],
-            "strength": fit.probe.cv.strength,
-            "cross_validated_accuracy": accuracy.value,
-            "standard_error": accuracy.error,
-        },
+        StageProbeTraining(fit.taps, features, fit.probe.cv.strength, fit.probe.accuracy),
     )
 
 
-PROBE_FITTERS: Mapping[str, Callable[[Setup], Trained]] = {
-    "linear_probe": _fit_head,
-    "stage_probe": _fit_stages,
+def train_by_gradient(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
+    """Train the network, or an ensemble of it, or train it again after early stopping, as the spec says."""
+    if setup.settings.ensemble is not None:
+        return Trained(*train_ensemble(setup, plan, folder, console))
+    if setup.settings.after_stopping != "keep":
+        return Trained(*train_and_refit(setup, plan, folder, console))
+    state = train(build_trainer(setup, plan, folder, console))
+    return Trained(setup.net, state.summary())
+
+
+FITTERS: Mapping[str, Fitter] = {
+    "linear_probe": fit_linear_probe,
+    "stage_probe": fit_stages,
+    "gradient": train_by_gradient,
 }
-"""By the `fitter` of a strategy; strategies with another one train by gradient."""
+"""The fitters that the declaration of a strategy may name."""
+
+
+def _check_probe(setup: Setup, plan: Plan) -> None:
+    """Raises: GraftError when a linear classifier is to be fitted and the spec asks for more."""
+    settings = setup.settings
+    requested = {
+        "finetune.ensemble": settings.ensemble is not None,
+        "finetune.after_stopping": settings.after_stopping != "keep",
+    }
+    keys = [key for key, value in requested.items() if value]
+    if keys and find_strategy(plan.strategy).probe:
+        raise GraftError(
+            f"{keys[0]} is for training by gradient, and the plan is {plan.strategy}, which fits a linear "
+            f"classifier\n  expected: finetune.strategy partial, full or scratch, or a spec without {keys[0]}"
+        )

@@ -1,4 +1,4 @@
-"""After early stopping: training again, or going on, with the validation images as well.
+"""After early stopping: training again, or further, with the validation images as well.
 
 Source: Goodfellow et al. 2016, Deep Learning, section 7.8, algorithms 7.2 and 7.3.
 """
@@ -25,30 +25,31 @@ from finetune.optim.schedules import SCHEDULES, Schedule, build_plateau
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import DraftFolder, RunFolder, read_weights, write_weights
+from finetune.records.training import RefitTraining
 from finetune.regularization.resizing import Resizing
 from finetune.tasks.evaluate import evaluate
 from zoo.errors import GraftError
 
-LOWEST_RATE = 0.1
-"""Going on happens at the rate of the best step, but at no less than this share of the highest: schedules end
-near 0, where nothing more would be learnt."""
+MIN_RATE = 0.1
+"""Training continues at the rate of the best step, but at least at this share of the highest rate: schedules end
+near 0, where nothing more is learned."""
 
 
 @dataclass(frozen=True)
 class DampedSchedule(Schedule):
-    """A schedule whose rates are multiplied by a factor for each epoch; the last one holds for the rest."""
+    """A schedule whose rates are multiplied by one factor per epoch; the last applies to all further epochs."""
 
     factors: tuple[float, ...] = (1.0,)
 
     def rate(self, step: int) -> float:
-        """The factor for step `step`, from 0."""
+        """Return the rate factor of step `step`, from 0."""
         epoch = min(step // self.steps_per_epoch, len(self.factors) - 1)
         return super().rate(step) * self.factors[epoch]
 
 
 @dataclass(frozen=True)
 class Refit(Trainer):
-    """Training on all images, without choosing among epochs: the last weights are the result.
+    """Training on all images, without a choice of epoch: the last weights are the result.
 
     It ends after `max_steps`, or once the loss on the validation images is down to `target_loss`.
     """
@@ -62,7 +63,7 @@ class Refit(Trainer):
         return over or (self.target_loss is not None and state.best_loss <= self.target_loss)
 
     def close_epoch(self, images_per_s: float) -> None:
-        """Write weights, the line of numbers and the checkpoint; validate where a target is to be reached."""
+        """Validate if there is a target, write the weights, and finish the epoch."""
         state = self.state
         record = EpochRecord(
             epoch=state.epoch + 1,
@@ -83,19 +84,20 @@ class Refit(Trainer):
         self.finish_epoch(record, message)
 
 
-def train_again(
+def train_and_refit(
     setup: Setup, plan: Plan, folder: RunFolder, console: Console
-) -> tuple[nn.Module, dict[str, object]]:
-    """Train with early stopping, then do what `after_stopping` says. Out: the network, and how it went.
+) -> tuple[nn.Module, RefitTraining]:
+    """Train with early stopping, then do what `after_stopping` says. Out: the network and its record.
 
     The second phase has a folder of its own, `refit/`, with its own log and checkpoint.
-    Raises: GraftError when no images would be left to measure the result on.
+    Raises: GraftError when there are no test images to evaluate the result on.
     """
-    how = setup.settings.after_stopping
+    method = setup.settings.after_stopping
+    assert method != "keep"
     if not len(setup.test):
         raise GraftError(
-            f"finetune.after_stopping: {how} learns from the validation images, and data.test is 0, "
-            "which leaves none to measure on\n  expected: images to test on, or after_stopping: keep"
+            f"finetune.after_stopping: {method} trains on the validation images, and data.test is 0, "
+            "which leaves no images to evaluate on\n  expected: a test split, or after_stopping: keep"
         )
     plain = copy.deepcopy(setup.net)
     draft, refit = DraftFolder(folder.path), RunFolder(folder.path / "refit")
@@ -105,44 +107,40 @@ def train_again(
     state = train(trainer)
     checked = zoo.override(setup.spec, {"finetune.checks": "none", "finetune.monitor": "none"})
     again = replace(setup, spec=checked, net=plain, train=join(setup.train, setup.val))
-    if how == "retrain":
+    if method == "retrain":
         trainer = retrain(again, trainer, refit)
     else:
-        trainer = go_on(again, trainer, refit, loss_on_training(trainer))
+        trainer = continue_training(again, trainer, refit, train_loss(trainer))
     ended = train(trainer)
-    went = {"steps": ended.step, "epochs": ended.epoch - (state.best_epoch + 1) * (how == "continue")}
-    target = (
-        {}
-        if trainer.target_loss is None
-        else {"target_loss": trainer.target_loss, "val_loss": ended.best_loss}
-    )
-    return plain, state.summary() | {how: went | target}
+    epochs = ended.epoch - (state.best_epoch + 1) * (method == "continue")
+    record = RefitTraining(method, state.summary(), ended.step, epochs)
+    if trainer.target_loss is not None:
+        record = replace(record, target_loss=trainer.target_loss, val_loss=ended.best_loss)
+    return plain, record
 
 
 def retrain(again: Setup, first: Trainer, folder: RunFolder) -> Refit:
-    """Algorithm 7.2: from the start, for the number of steps after which validation was best.
+    """Algorithm 7.2: train from the start for the number of steps after which validation was best.
 
-    Each step has the learning rate that it had the first time.
+    Each step has the learning rate that it had in the first training.
     """
     schedule = first.step.schedule
     steps = (first.state.best_epoch + 1) * schedule.steps_per_epoch
-    scores = val_scores(first)
-    factors = dampings(again.settings, scores)
-    first.console.print(f"  again from the start for {steps} steps, on training and validation images")
+    factors = plateau_factors(again.settings, val_scores(first))
+    first.console.print(f"  training from the start for {steps} steps, on training and validation images")
     damped = DampedSchedule(**vars(schedule), factors=factors)
     return replace(build_refit(again, first, folder, damped, first.step.resizing), max_steps=steps)
 
 
-def go_on(again: Setup, first: Trainer, folder: RunFolder, target_loss: float) -> Refit:
-    """Algorithm 7.3: from the best weights, until the validation loss is down to the training loss there.
+def continue_training(again: Setup, first: Trainer, folder: RunFolder, target_loss: float) -> Refit:
+    """Algorithm 7.3: train from the best weights until the validation loss is down to the training loss.
 
-    The algorithm need not end; it gets as many epochs as the plan has. The rate is constant.
+    This may never happen, so there are at most as many epochs as in the plan. The rate is constant.
     """
     schedule, state = first.step.schedule, first.state
     best = (state.best_epoch + 1) * schedule.steps_per_epoch - 1
-    scores = val_scores(first)
-    damping = dampings(again.settings, scores)[state.best_epoch]
-    rate = max(schedule.rate(best) * damping, LOWEST_RATE)
+    damping = plateau_factors(again.settings, val_scores(first))[state.best_epoch]
+    rate = max(schedule.rate(best) * damping, MIN_RATE)
     constant = Schedule(SCHEDULES.read_call("constant"), schedule.steps, schedule.steps_per_epoch)
     trainer = build_refit(again, first, folder, DampedSchedule(**vars(constant), factors=(rate,)), None)
     for net in (again.net, trainer.step.eval_net):
@@ -152,8 +150,8 @@ def go_on(again: Setup, first: Trainer, folder: RunFolder, target_loss: float) -
     if not folder.weights.exists():
         write_weights(folder.weights, again.net)
     first.console.print(
-        f"  goes on with the validation images until their loss, {state.best_loss:.3f}, "
-        f"is down to that of training, {target_loss:.3f}"
+        f"  training further with the validation images until their loss, {state.best_loss:.3f}, "
+        f"is down to the training loss, {target_loss:.3f}"
     )
     plan = replace(trainer.plan, epochs=trainer.plan.epochs + trainer.state.epoch)
     return replace(trainer, plan=plan, target_loss=target_loss)
@@ -162,15 +160,15 @@ def go_on(again: Setup, first: Trainer, folder: RunFolder, target_loss: float) -
 def build_refit(
     again: Setup, first: Trainer, folder: RunFolder, schedule: Schedule, resizing: Resizing | None
 ) -> Refit:
-    """The second phase's loop: all as in the first one, but for rates and sizes; it has no end yet."""
+    """Return the trainer of the second phase: as the first one, with other rates and image sizes."""
     trainer = build_trainer(again, first.plan, folder, first.console)
     trainer.state.plateau = None
     step = replace(trainer.step, schedule=schedule, resizing=resizing)
     return Refit(**vars(trainer) | {"step": step})
 
 
-def dampings(settings: FinetuneSettings, scores: Sequence[float]) -> tuple[float, ...]:
-    """What a plateau multiplied the rate by in each epoch, told from the epochs' validation scores."""
+def plateau_factors(settings: FinetuneSettings, scores: Sequence[float]) -> tuple[float, ...]:
+    """Return by what a plateau schedule multiplied the rate in each epoch, given the validation scores."""
     state, factors = TrainState(plateau=build_plateau(settings.schedule)), []
     for score in scores:
         factors.append(state.damping)
@@ -179,13 +177,13 @@ def dampings(settings: FinetuneSettings, scores: Sequence[float]) -> tuple[float
 
 
 def val_scores(trainer: Trainer) -> list[float]:
-    """The validation score of each epoch."""
+    """Return the validation score of each epoch."""
     scores = (record.val_score for record in read_records(trainer.folder.log))
     return [score for score in scores if score is not None]
 
 
-def loss_on_training(trainer: Trainer) -> float:
-    """The loss of the kept weights on the training images, as they are: not augmented, not regularised."""
+def train_loss(trainer: Trainer) -> float:
+    """Return the loss of the best weights on the training images, without augmentation or regularization."""
     setup, net = trainer.setup, trainer.step.eval_net
     read_weights(trainer.folder.weights, net)
     net.eval()

@@ -1,1 +1,1 @@
-"""Networks made of trained networks."""
+"""Networks made of trained parts: ensembles, stage probes, test-time augmentation."""

@@ -1,4 +1,4 @@
-"""Several sets of weights made into one network: averages of weights, and of predictions."""
+"""One network from several sets of weights, by averaging predictions or weights."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Average = Literal["probabilities", "logits"]
 
 
 class Ensemble(nn.Module):
-    """Members that answer together: one network, one file.
+    """A network that averages the predictions of its members.
 
-    In: what the members take, (N, C, H, W). Out: (N, classes, …) logits, whose softmax is the mean of the
-    members' probabilities; or the mean of the members' logits.
+    In: (N, C, H, W). Out: (N, classes, …) logits, whose softmax is the mean of the members' probabilities; or
+    the mean of the members' logits.
     """
 
     def __init__(self, members: Sequence[nn.Module], average: Average = "probabilities") -> None:
@@ -31,15 +31,15 @@ class Ensemble(nn.Module):
         self.average = average
 
     def forward(self, images: Tensor) -> Tensor:
-        """The members' answer."""
-        return average_answers(torch.stack([member(images) for member in self.members]), self.average)
+        """Return the mean prediction."""
+        return average_predictions(torch.stack([member(images) for member in self.members]), self.average)
 
 
-def average_answers(logits: Tensor, average: Average = "probabilities") -> Tensor:
-    """The mean answer of several networks, or to several views.
+def average_predictions(logits: Tensor, average: Average = "probabilities") -> Tensor:
+    """Average the predictions of several networks, or for several views.
 
-    In: logits (answers, N, classes, …). Out: (N, classes, …) logits, whose softmax is the mean of the
-    answers' probabilities; or the mean of the logits.
+    In: logits (predictions, N, classes, …). Out: (N, classes, …) logits, whose softmax is the mean of the
+    predicted probabilities; or the mean of the logits.
     """
     if average == "logits":
         return logits.mean(dim=0)
@@ -47,7 +47,7 @@ def average_answers(logits: Tensor, average: Average = "probabilities") -> Tenso
 
 
 def build_ensemble(net: nn.Module, states: Sequence[State], average: Average = "probabilities") -> Ensemble:
-    """An ensemble of copies of `net`, each with one of the states; `net` itself stays as it is."""
+    """Return an ensemble of copies of `net`, each with one of the states."""
     members = [copy.deepcopy(net) for _ in states]
     for member, state in zip(members, states, strict=True):
         member.load_state_dict(state)
@@ -55,7 +55,7 @@ def build_ensemble(net: nn.Module, states: Sequence[State], average: Average = "
 
 
 def average_states(states: Sequence[State]) -> dict[str, Tensor]:
-    """The mean of several state dicts, element by element; of what is not floating point, the last one's."""
+    """Return the element-wise mean of several state dicts; integers are those of the last one."""
     averaged = {}
     for name, last in states[-1].items():
         if last.is_floating_point():
@@ -68,18 +68,18 @@ def average_states(states: Sequence[State]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Soup:
-    """Averaged weights, which candidates are in them, and their validation score."""
+    """Averaged weights, the indices of the candidates in them, and their validation score."""
 
     state: Mapping[str, Tensor]
     kept: tuple[int, ...]
     score: float
 
 
-def cook_soup(states: Sequence[State], evaluate: Callable[[State], float]) -> Soup:
-    """Average weights greedily: the best first, each further one only if validation gains by it.
+def make_soup(states: Sequence[State], evaluate: Callable[[State], float]) -> Soup:
+    """Average weights greedily: start with the best, add each further one if the validation score rises.
 
-    In: candidates; `evaluate` gives a state's validation score, higher being better.
-    Source: Wortsman et al. 2022, arXiv:2203.05482, recipe 1; a candidate that changes nothing is left out.
+    In: candidates; `evaluate` returns a state's validation score (higher is better).
+    Source: Wortsman et al. 2022, arXiv:2203.05482, recipe 1; here an equal score does not add a candidate.
     """
     scores = [evaluate(state) for state in states]
     order = sorted(range(len(states)), key=lambda index: (-scores[index], index))
@@ -95,21 +95,21 @@ def cook_soup(states: Sequence[State], evaluate: Callable[[State], float]) -> So
 
 @dataclass(frozen=True)
 class Candidate:
-    """An epoch whose weights may be kept, with its validation score (higher is better)."""
+    """An epoch, from 0, whose weights may be kept, and its validation score (higher is better)."""
 
     epoch: int
     score: float
 
 
 def keep_best(kept: Sequence[Candidate], new: Candidate, count: int) -> tuple[Candidate, ...]:
-    """The best `count` of the kept and the new one, best first; of equals the earlier is better."""
+    """Return the best `count` candidates, best first; of equals the earlier is better."""
     return tuple(sorted((*kept, new), key=lambda one: (-one.score, one.epoch))[:count])
 
 
 def draw_bootstrap(images: int, *, seed: int, member: int) -> NDArray[np.int64]:
-    """The indices of a bagging member's training images: as many as there are, drawn with replacement.
+    """Draw the training images of a bagging member: as many as there are, with replacement.
 
-    Out: (images,). Source: Breiman 1996, Bagging predictors.
+    Out: indices (images,). Source: Breiman 1996, Bagging predictors.
     """
     generator = np.random.default_rng([seed, member])
     return generator.integers(0, images, size=images, dtype=np.int64)

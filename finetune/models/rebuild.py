@@ -1,8 +1,7 @@
-"""The network that a run left in its folder, whatever it was made of."""
+"""Rebuilding the trained network of a run from its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
@@ -10,23 +9,19 @@ from torch import nn
 from finetune.models.ensemble import build_ensemble
 from finetune.models.stage_probe import StageProbe
 from finetune.records.run_folder import read_weights
+from finetune.records.training import EnsembleTraining, StageProbeTraining, TrainingRecord
 
-Training = Mapping[str, object]
 
+def rebuild_net(
+    net: nn.Module, training: TrainingRecord, weights: Path, *, head: str, classes: int
+) -> nn.Module:
+    """Return the trained network: `net`, with its head at the path `head`, as `training` changed it.
 
-def rebuild_net(net: nn.Module, training: Training, weights: Path, *, head: str, classes: int) -> nn.Module:
-    """The trained network: `net`, whose head lies at `head`, with what its `training` put round it.
-
-    In: a network as the run's spec builds it, and what trained.json holds.
+    In: the network that the run's spec declares, and the record in trained.json.
     """
-    if "taps" in training:
-        taps, features = training["taps"], training["features"]
-        assert isinstance(taps, list)
-        assert isinstance(features, int)
-        net = StageProbe(net, head=head, taps=taps, features=features, classes=classes)
-    if "ensemble" in training:
-        record = training["ensemble"]
-        assert isinstance(record, dict)
-        net = build_ensemble(net, [net.state_dict()] * record["size"])
+    if isinstance(training, StageProbeTraining):
+        net = StageProbe(net, head=head, taps=training.taps, features=training.features, classes=classes)
+    if isinstance(training, EnsembleTraining):
+        net = build_ensemble(net, [net.state_dict()] * len(training.members))
     read_weights(weights, net)
     return net

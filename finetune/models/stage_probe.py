@@ -1,4 +1,4 @@
-"""A network whose answer is one linear layer over several of its stages."""
+"""A linear classifier over the features of several stages of a network."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from finetune.probes.stage_select import StageFit
 
 
 class StageProbe(nn.Module):
-    """A trunk, read at several stages, and a linear head over their averages.
+    """A network without its head, and a linear layer over the pooled outputs of several stages.
 
-    `taps` names the stages from the input upward; HEAD stands for what the trunk's own head was given. That
-    head is replaced by nothing: the trunk is taken over. `features` is the total number of channels read.
+    `taps` names the stages from the input upward; HEAD stands for the input of the original head. `trunk` is
+    modified: an identity replaces its head. `features` is the total number of channels of the taps.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class StageProbe(nn.Module):
         return logits
 
     def read(self, image: Tensor) -> Tensor:
-        """The averages of the stages side by side. In: (N, C, H, W). Out: (N, features)."""
+        """Return the pooled outputs of the taps, concatenated. In: (N, C, H, W). Out: (N, features)."""
         stages = [name for name in self.taps if name != HEAD]
         with tap(self.trunk, self.replaced, stages, image.shape[2:]) as caught:
             self.trunk(image)
@@ -44,7 +44,7 @@ class StageProbe(nn.Module):
 
 
 def build_stage_probe(trunk: nn.Module, head: str, fit: StageFit) -> StageProbe:
-    """The network that a fit describes, on the trunk that gave its features, which is taken over."""
+    """Return the classifier of a fit on the network that its features come from, which is modified."""
     classes, features = fit.probe.weight.shape
     net = StageProbe(trunk, head=head, taps=fit.taps, features=features, classes=classes)
     write_head(fit.probe, net.head)

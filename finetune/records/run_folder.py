@@ -1,4 +1,4 @@
-"""A run's folder: what is written where, each file whole or not at all."""
+"""The files of a run's folder. Each is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from zoo.errors import GraftError
 
+Record = TypeVar("Record")
 RUNS = Path("runs")
 """Where run folders are made."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The paths of one run: `runs/<spec name>/<id>/`."""
+    """The paths of one run, in `runs/<spec name>/<id>/`."""
 
     path: Path
 
     @property
     def recipe(self) -> Path:
-        """The spec as it was asked for, overrides written in."""
+        """The spec as given, with its overrides."""
         return self.path / "recipe.yaml"
 
     @property
     def spec(self) -> Path:
-        """The resolved spec: what to type to get this run again."""
+        """The resolved spec, which repeats the run."""
         return self.path / "spec.yaml"
 
     @property
@@ -42,17 +45,17 @@ class RunFolder:
 
     @property
     def plan(self) -> Path:
-        """Strategy, evidence, reasons."""
+        """The plan: strategy, evidence, reasons."""
         return self.path / "plan.json"
 
     @property
     def log(self) -> Path:
-        """One line of numbers an epoch."""
+        """One line of numbers per epoch."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoint(self) -> Path:
-        """Where training goes on after a kill."""
+        """The state from which interrupted training resumes."""
         return self.path / "checkpoint"
 
     @property
@@ -62,7 +65,7 @@ class RunFolder:
 
     @property
     def trained(self) -> Path:
-        """Written when training has ended: how it went."""
+        """How the network was trained; written when training has ended."""
         return self.path / "trained.json"
 
     @property
@@ -72,17 +75,17 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """Test metrics, per class; its presence means that the run is whole."""
+        """The result of the run; it exists once the run is finished."""
         return self.path / "report.json"
 
 
 @dataclass(frozen=True)
 class DraftFolder(RunFolder):
-    """A run's folder as it is seen by training whose weights are not yet the run's result."""
+    """A run's folder for training whose weights are not the run's result yet."""
 
     @property
     def members(self) -> Path:
-        """Where weights lie that the result is made of."""
+        """The weights that the result is made of."""
         return self.path / "members"
 
     @property
@@ -92,7 +95,7 @@ class DraftFolder(RunFolder):
 
 
 def new_folder(root: Path, name: str) -> RunFolder:
-    """A fresh run folder under `root`, named by the time in seconds and, if taken, a number."""
+    """Make a run folder under `root`, named by the time in seconds and, if that exists, a number."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     parent = root / name
     parent.mkdir(parents=True, exist_ok=True)
@@ -106,22 +109,22 @@ def new_folder(root: Path, name: str) -> RunFolder:
     raise GraftError(f"{parent}: a thousand runs in one second; expected a free folder name")
 
 
-def unfinished(root: Path, name: str) -> RunFolder:
-    """The newest run of that spec that has no report yet.
+def find_unfinished(root: Path, name: str) -> RunFolder:
+    """Return the newest run of that spec that is not finished.
 
-    Raises: GraftError when every run has ended, or there is none.
+    Raises: GraftError when there is none.
     """
     runs = [RunFolder(path.parent) for path in (root / name).glob("*/recipe.yaml")]
-    waiting = [run for run in runs if not run.report.exists()]
-    if not waiting:
+    unfinished = [run for run in runs if not run.report.exists()]
+    if not unfinished:
         raise GraftError(
             f"{root / name}: no unfinished run to resume ({len(runs)} finished); start one without --resume"
         )
-    return max(waiting, key=lambda run: run.path.name)
+    return max(unfinished, key=lambda run: run.path.name)
 
 
 def read_labels(folder: RunFolder) -> tuple[str, ...]:
-    """The classes of a run, in the order of its network's outputs."""
+    """Return the classes of a run, in the order of its network's outputs."""
     return tuple(json.loads(folder.splits.read_text())["classes"])
 
 
@@ -134,7 +137,7 @@ def describe_changes(old: str, new: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader finds the old text or the new, never half of one."""
+    """Write a file so that a reader finds either the old text or the new one, complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
@@ -142,7 +145,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def keep_other(path: Path, text: str) -> Path | None:
-    """A file that holds another text goes on under a name with the time: it may be edited. Out: that name."""
+    """Rename a file that holds another text: it may have been edited. Out: its new path, if renamed."""
     if not path.exists() or path.read_bytes() == text.encode():
         return None
     stem = f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -151,12 +154,28 @@ def keep_other(path: Path, text: str) -> Path | None:
 
 
 def write_json(path: Path, values: Mapping[str, object]) -> None:
-    """`write_text` of JSON that a person can read."""
+    """Write indented JSON, as `write_text`."""
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
+def write_record(path: Path, schema: TypeAdapter[Record], record: Record) -> None:
+    """Write a record as JSON, as `write_text`."""
+    write_text(path, schema.dump_json(record, indent=2).decode() + "\n")
+
+
+def read_record(path: Path, schema: TypeAdapter[Record]) -> Record:
+    """Read what `write_record` wrote. Raises: GraftError when the file is missing or damaged."""
+    try:
+        return schema.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
+        raise GraftError(
+            f"{path}: missing or damaged: {reason}\n  expected: the file as the run wrote it"
+        ) from error
+
+
 def write_weights(path: Path, net: nn.Module) -> None:
-    """The network's state dict as safetensors, whole or not at all."""
+    """Write the network's state dict as safetensors, completely or not at all."""
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(state, temporary)
@@ -164,5 +183,5 @@ def write_weights(path: Path, net: nn.Module) -> None:
 
 
 def read_weights(path: Path, net: nn.Module) -> None:
-    """Load what `write_weights` wrote into the same network."""
+    """Load what `write_weights` wrote into a network of the same structure."""
     net.load_state_dict(load_file(path))

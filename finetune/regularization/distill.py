@@ -5,7 +5,6 @@ Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from finetune.config import DataSettings, FinetuneSettings
 from finetune.config.finetune import Distill
 from finetune.experiment.setup import get_section
 from finetune.models.rebuild import rebuild_net
-from finetune.models.views import with_views
-from finetune.records.run_folder import RunFolder, read_labels
+from finetune.models.tta import apply_test_time_augmentation
+from finetune.records.run_folder import RunFolder, read_labels, read_record
+from finetune.records.training import TRAINING
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 
@@ -92,10 +92,10 @@ def load_teacher(
             f"{where} was trained with data.normalise: mean_image, and its folder has no such image\n"
             "  expected: a teacher with data.normalise weights or training_set"
         )
-    bare, training = zoo.build(spec, classes=len(classes)), json.loads(folder.trained.read_text())
+    bare, training = zoo.build(spec, classes=len(classes)), read_record(folder.trained, TRAINING)
     head = zoo.anatomy(spec, bare).head
     net = rebuild_net(bare, training, folder.weights, head=head, classes=len(classes))
-    net = with_views(net, get_section(spec, FinetuneSettings).test_time)
+    net = apply_test_time_augmentation(net, get_section(spec, FinetuneSettings).test_time)
     own = Preprocess(
         height=student.height,
         width=student.width,

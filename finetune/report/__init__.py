@@ -1,1 +1,1 @@
-"""What a run came to."""
+"""The report of a run: made, and shown."""

@@ -1,50 +1,79 @@
-"""report.json: what a run came to, and what exporters had to say."""
+"""Making the report of a run: the trained network is evaluated, and compared with the plan's predictions."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
+from typing import Any
 
 from finetune.experiment.setup import Setup
 from finetune.fit.execute import Trained
 from finetune.monitor.diagnosis import diagnose_run
 from finetune.records.plan import Plan
-from finetune.records.run_folder import RunFolder, write_json
+from finetune.records.report import (
+    BrokenFile,
+    NoWeights,
+    Outcome,
+    PredictedAccuracy,
+    PredictedMinutes,
+    Report,
+    SplitSizes,
+    StartingWeights,
+    WeightsOrigin,
+)
+from finetune.records.run_folder import RunFolder
 from finetune.tasks.evaluate import by_class, evaluate_artifact
 
 
-def make_report(setup: Setup, plan: Plan, trained: Trained, folder: RunFolder) -> dict[str, object]:
-    """What report.json says of a trained network, the exports aside."""
+def make_report(
+    setup: Setup, plan: Plan, trained: Trained, folder: RunFolder, minutes: float | None
+) -> Report:
+    """Evaluate the trained network on the test split, or without one on the validation split.
+
+    In: `minutes`, the duration of training, None if it was interrupted. Out: the report, without exports.
+    """
     splits, tested = setup.splits, len(setup.test) > 0
     images = setup.test if tested else setup.val
-    metrics = evaluate_artifact(trained.net, setup.preprocess, images, setup.task, len(setup.classes))
-    return {
-        "spec": setup.spec.name,
-        "task": setup.task.name,
-        "strategy": plan.strategy,
-        "images": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
-        "measured_on": "test" if tested else "val",
-        "metrics": {name: value for name, value in metrics.items() if isinstance(value, float)},
-        "classes": by_class(metrics, setup.classes),
-        "confusion": metrics.get("confusion"),
-        "training": dict(trained.training),
-        "reading": list(diagnose_run(setup, folder.log)),
-        "weights": setup.origin.as_json() if setup.origin is not None else {"none": setup.no_weights},
-        "broken": [asdict(broken) for broken in splits.broken],
-        "warnings": list(setup.warnings),
-    }
+    found: dict[str, Any] = evaluate_artifact(
+        trained.net, setup.preprocess, images, setup.task, len(setup.classes)
+    )
+    metrics = {name: value for name, value in found.items() if isinstance(value, float)}
+    confusion = found.get("confusion")
+    return Report(
+        spec=setup.spec.name,
+        task=setup.task.name,
+        strategy=plan.strategy,
+        images=SplitSizes(len(splits.train), len(splits.val), len(splits.test)),
+        measured_on="test" if tested else "val",
+        metrics=metrics,
+        classes=by_class(found, setup.classes),
+        confusion=None if confusion is None else tuple(tuple(row) for row in confusion),
+        training=trained.training,
+        remarks=tuple(diagnose_run(setup, folder.log)),
+        weights=describe_weights(setup),
+        broken=tuple(BrokenFile(broken.path, broken.reason) for broken in splits.broken),
+        warnings=setup.warnings,
+        outcome=compare_outcome(plan, metrics.get("accuracy"), minutes),
+    )
 
 
-def note_export(folder: RunFolder, name: str, said: Mapping[str, object]) -> None:
-    """Put what an exporter has to say into the report of a finished run."""
-    report = dict(read_report(folder))
-    exports = report["exports"]
-    assert isinstance(exports, dict)
-    write_json(folder.report, report | {"exports": exports | {name: dict(said)}})
+def describe_weights(setup: Setup) -> WeightsOrigin:
+    """Return the origin of the pretrained weights, or why there are none."""
+    origin = setup.origin
+    if origin is None:
+        return NoWeights(setup.no_weights)
+    return StartingWeights(origin.name, origin.origin, origin.licence, origin.sha256, origin.classes)
 
 
-def read_report(folder: RunFolder) -> Mapping[str, object]:
-    """The report of a finished run."""
-    values: Mapping[str, object] = json.loads(folder.report.read_text())
-    return values
+def compare_outcome(plan: Plan, accuracy: float | None, minutes: float | None) -> Outcome:
+    """Compare accuracy and minutes of training with what the plan predicted.
+
+    The predicted accuracy is what the race expects of a full run, from held-out images.
+    """
+    race = plan.evidence.race
+    score = None if race is None else race.scores.get(plan.strategy)
+    outcome = Outcome()
+    if score is not None and accuracy is not None:
+        outcome = replace(outcome, accuracy=PredictedAccuracy(score.expected, accuracy))
+    if plan.minutes is not None and minutes is not None:
+        outcome = replace(outcome, minutes=PredictedMinutes(round(plan.minutes, 2), round(minutes, 2)))
+    return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 import zoo
+from finetune.records.report import Export
 from pixels import ImageError
 from serve.artifact import FILE_NAME, ArtifactError, Metadata
 from serve.export.onnx_file import export_onnx
@@ -28,10 +29,10 @@ EXPORTER = "onnx"
 T = TypeVar("T")
 
 
-def export_run(run: FinishedRun) -> dict[str, object]:
+def export_run(run: FinishedRun) -> Export:
     """Write `model.onnx` into the run's folder, checked on its validation images.
 
-    Out: the file, a summary of the check, and its numbers, for report.json.
+    Out: the entry in report.json.
     Raises: ExportError if the network cannot be exported, or the file would answer differently.
     """
     settings = cast("ExportSettings", run.spec.sections["export"])
@@ -46,24 +47,24 @@ def export_run(run: FinishedRun) -> dict[str, object]:
         images=((image.name, image.read()) for image in spread(run.val.images, settings.parity_images)),
         opset=settings.opset,
     )
-    return {"file": path.name, "summary": find_task(run.task).summary(parity), **parity.to_dict()}
+    return Export(path.name, find_task(run.task).summary(parity), parity.to_dict())
 
 
-def export_folder(folder: str | Path, opset: int | None = None) -> dict[str, object]:
+def export_folder(folder: str | Path, opset: int | None = None) -> Export:
     """Export the run in a folder again, with another `export.opset` if one is given.
 
     Raises: ArtifactError if the run, its files or its images are unusable, or the export fails.
     """
     from finetune.api import load_run  # finetune.api imports all of training, which export_onnx does not need
+    from finetune.records.report import add_export
     from finetune.records.run_folder import RunFolder
-    from finetune.report.report import note_export
 
     try:
         run = load_run(folder)
         if opset is not None:
             run = replace(run, spec=zoo.override(run.spec, {"export.opset": opset}))
         written = export_run(run)
-        note_export(RunFolder(run.folder), EXPORTER, written)
+        add_export(RunFolder(run.folder), EXPORTER, written)
     except GraftError as error:
         raise ArtifactError(str(error)) from error
     except ImageError as error:
@@ -87,7 +88,7 @@ def describe_run(run: FinishedRun) -> Metadata:
         spec=run.spec.name,
         spec_sha256=run.spec.sha256,
         metrics={key: value for key, value in run.metrics.items() if _is_number(value)},
-        weights={key: value for key, value in run.weights_origin.items() if isinstance(value, str | int)},
+        weights={key: value for key, value in asdict(run.weights_origin).items() if value is not None},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         graft_version=version("graft-zoo"),
     )

@@ -55,9 +55,7 @@ def test_a_run_leaves_every_file_of_the_contract(unbroken: RunReport) -> None:
     assert unbroken.plan.strategy == "scratch"
     assert unbroken.onnx.stat().st_size > 0
     assert 0.5 < float(str(unbroken.metrics["accuracy"])) <= 1
-    export = unbroken.report["exports"]
-    assert isinstance(export, dict)
-    assert export["onnx"]["top1_differences"] == 0
+    assert unbroken.report.exports["onnx"].numbers["top1_differences"] == 0
 
 
 def test_the_resolved_spec_gives_the_same_run_again(unbroken: RunReport, tmp_path: Path) -> None:
@@ -124,7 +122,7 @@ def test_a_finished_run_is_left_alone(unbroken: RunReport) -> None:
 
 
 def test_a_run_of_another_recipe_is_refused(unbroken: RunReport) -> None:
-    with pytest.raises(GraftError, match=r"started from another recipe: then epochs: 3, now epochs: 4"):
+    with pytest.raises(GraftError, match=r"started with another spec: before: epochs: 3, now: epochs: 4"):
         run(SPEC, set=QUICK | {"finetune.epochs": 4}, run=unbroken.folder, console=Console(quiet=True))
 
 

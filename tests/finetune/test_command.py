@@ -21,7 +21,7 @@ def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProces
     [
         (("run", "specs/no_such.yaml"), "no such spec"),
         (("run", "specs/lenet5.yaml", "--set", "finetune.epoch=3"), "did you mean 'epochs'?"),
-        (("run", "specs/lenet5.yaml", "--set", "finetune.epochs"), "expected key=value"),
+        (("run", "specs/lenet5.yaml", "--set", "finetune.epochs"), "expected KEY=VALUE"),
         (("run", "specs/lenet5.yaml", "--data", "/no/such/folder"), "/no/such/folder: no such folder"),
         (("plan", "specs/lenet5.yaml", "--set", "finetune.strategy=full"), "needs pretrained weights"),
     ],

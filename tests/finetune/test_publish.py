@@ -1,4 +1,4 @@
-"""A run's weights shipped with their card: found by the spec, as good as the card says, and checked."""
+"""Published weights and their card: found by a spec, as accurate as the card says, and checked."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 import zoo
-from finetune.api import reopen
-from finetune.publish import half, measure, pretrain, ship
+from finetune.api import load_trained
+from finetune.publish import measure, pretrain, publish, to_half
 from finetune.records.run_folder import RunFolder
 from zoo.pretrained.card import Card, find_card
 
@@ -25,9 +25,9 @@ QUICK: dict[str, object] = {
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of weights of a short run; beside it a spec that starts from them."""
-    folder = tmp_path_factory.mktemp("shipped")
+    folder = tmp_path_factory.mktemp("published")
     path = pretrain("specs/resnet_tiny.yaml", set=QUICK, folder=folder / "run", out=folder, console=QUIET)
     (folder / "user.yaml").write_text(
         "extends: resnet_tiny\nweights: {default: {file: resnet_tiny.safetensors}}\n"
@@ -41,15 +41,15 @@ def card_of(path: Path) -> Card:
     return card
 
 
-def test_the_card_says_what_the_weights_are(shipped: Path) -> None:
-    card = card_of(shipped)
+def test_the_card_says_what_the_weights_are(published: Path) -> None:
+    card = card_of(published)
     net = zoo.build("resnet_tiny", classes=10)
     assert (card.name, card.classes) == ("resnet_tiny", 10)
     assert card.params == sum(parameter.numel() for parameter in net.parameters())
     assert card.data == "digits of scikit-learn"
     assert card.licence == "BSD-3-Clause"
-    assert card.command == "make pretrain SPEC=specs/resnet_tiny.yaml DATA=folder"
-    assert card.recipe.startswith("scratch, 2 epochs in batches of")
+    assert card.command == "graft pretrain specs/resnet_tiny.yaml --data FOLDER"
+    assert card.recipe.startswith("scratch, 2 epochs, batch size")
     assert card.labels == [str(digit) for digit in range(10)]
     assert card.choices == {"norm": "batch_norm", "act": "relu"}
     assert {name: len(stage.mean) for name, stage in card.stages.items()} == {
@@ -59,10 +59,10 @@ def test_the_card_says_what_the_weights_are(shipped: Path) -> None:
     }
 
 
-def test_the_cards_accuracy_is_that_of_the_file(shipped: Path) -> None:
-    card = card_of(shipped)
-    setup, _ = reopen(RunFolder(shipped.parent / "run"))
-    setup.net.load_state_dict(load_file(shipped))
+def test_the_cards_accuracy_is_that_of_the_file(published: Path) -> None:
+    card = card_of(published)
+    setup, _ = load_trained(RunFolder(published.parent / "run"))
+    setup.net.load_state_dict(load_file(published))
     assert measure(setup.net, setup) == card.score
     assert card.score.images == len(setup.val)
     assert card.score.top1 > 0.3
@@ -70,37 +70,37 @@ def test_the_cards_accuracy_is_that_of_the_file(shipped: Path) -> None:
     assert card.score.top5 > card.score.top1
 
 
-def test_half_precision_is_shipped_where_it_costs_nothing(shipped: Path) -> None:
-    state = load_file(shipped)
-    expected = torch.float16 if card_of(shipped).dtype == "float16" else torch.float32
+def test_half_precision_is_used_if_accuracy_does_not_fall(published: Path) -> None:
+    state = load_file(published)
+    expected = torch.float16 if card_of(published).dtype == "float16" else torch.float32
     assert {value.dtype for value in state.values()} == {expected, torch.int64}
-    assert half({"count": torch.tensor(3)})["count"].dtype == torch.int64
+    assert to_half({"count": torch.tensor(3)})["count"].dtype == torch.int64
 
 
-def test_a_spec_starts_from_them(shipped: Path) -> None:
-    spec = zoo.read_spec(shipped.parent / "user.yaml")
+def test_a_spec_starts_from_them(published: Path) -> None:
+    spec = zoo.read_spec(published.parent / "user.yaml")
     assert list(zoo.available_weights(spec)) == ["default"]
     net, origin = zoo.load(zoo.override(spec, {"classes": 3}), weights="default", seed=0)
     assert origin is not None
-    state, own = load_file(shipped), net.state_dict()
+    state, own = load_file(published), net.state_dict()
     assert torch.equal(own["layer2.0.conv1.weight"], state["layer2.0.conv1.weight"].float())
-    assert zoo.trained_input(spec, "default").mean == card_of(shipped).input.mean
+    assert zoo.trained_input(spec, "default").mean == card_of(published).input.mean
 
 
-def test_a_damaged_file_is_told_by_its_hash(shipped: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_is_found_by_its_hash(published: Path, tmp_path: Path) -> None:
     for name in ("resnet_tiny.safetensors", "resnet_tiny.card.yaml", "user.yaml"):
-        shutil.copy(shipped.parent / name, tmp_path)
-    damaged = bytearray((tmp_path / shipped.name).read_bytes())
+        shutil.copy(published.parent / name, tmp_path)
+    damaged = bytearray((tmp_path / published.name).read_bytes())
     damaged[-1] ^= 1
-    (tmp_path / shipped.name).write_bytes(damaged)
+    (tmp_path / published.name).write_bytes(damaged)
     with pytest.raises(zoo.WeightsError, match="sha256"):
         zoo.load(zoo.read_spec(tmp_path / "user.yaml"), weights="default", seed=0)
 
 
-def test_what_is_no_single_classifier_is_not_shipped(tmp_path: Path) -> None:
+def test_only_the_network_of_a_spec_is_published(tmp_path: Path) -> None:
     with pytest.raises(zoo.GraftError, match="no trained network here"):
-        ship(tmp_path / "nothing", tmp_path, "", QUIET)
+        publish(tmp_path / "nothing", tmp_path, "", QUIET)
     several = QUICK | {"finetune.epochs": 2, "finetune.ensemble": {"average": 2}, "data.val": 0.8}
-    with pytest.raises(zoo.GraftError, match="expected a classifier that is trained as its spec declares"):
+    with pytest.raises(zoo.GraftError, match="expected a classifier whose network"):
         pretrain("specs/lenet5.yaml", set=several, folder=tmp_path / "run", out=tmp_path, console=QUIET)
     assert not list(tmp_path.glob("*.safetensors"))

@@ -18,6 +18,7 @@ from finetune.engine.state import TrainState
 from finetune.engine.trainer import Trainer
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.run_folder import RunFolder
+from finetune.records.training import GradientTraining
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -89,7 +90,7 @@ def test_a_trial_writes_only_its_log(tmp_path: Path) -> None:
     trainer = replace(make_trainer(tmp_path), saves=False)
     trainer.run()
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.yaml", "metrics.jsonl"}
-    assert trainer.state.summary() == {"epochs": 2, "best_epoch": 2, "steps": 2}
+    assert trainer.state.summary() == GradientTraining(epochs=2, best_epoch=2, steps=2)
 
 
 def test_the_guard_allows_one_odd_batch_and_no_loss_that_is_not_a_number() -> None:

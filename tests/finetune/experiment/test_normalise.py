@@ -76,10 +76,7 @@ def test_a_run_with_a_mean_image_is_exported_and_set_up_again(name: str, tmp_pat
     )
     finished = load_run(done.folder)
     assert finished.preprocess.mean.shape[-2:] == (32, 32)
-    exports = done.report["exports"]
-    assert isinstance(exports, dict)
-    assert exports["onnx"]["top1_differences"] == 0
-    assert isinstance(done.report["reading"], list)
+    assert done.report.exports["onnx"].numbers["top1_differences"] == 0
 
 
 def test_a_search_of_what_is_no_key_is_refused_as_the_spec_is_read(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from finetune.config import FinetuneSettings
 from finetune.data import ArrayImage, Split
 from finetune.data.dataset import ImageDataset
 from finetune.data.subset import join, subset
-from finetune.fit.refit import DampedSchedule, dampings
+from finetune.fit.refit import DampedSchedule, plateau_factors
 from finetune.optim.schedules import SCHEDULES
 from finetune.records.metrics_log import read_records
+from finetune.records.training import RefitTraining
 from finetune.regularization.resizing import Resizing
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
@@ -31,9 +32,9 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small(tmp_path_factory.mktemp("spec"), val=0.1, test=0.8)
 
 
-def training(report: RunReport) -> dict[str, dict[str, float]]:
-    record = report.report["training"]
-    assert isinstance(record, dict)
+def training(report: RunReport) -> RefitTraining:
+    record = report.report.training
+    assert isinstance(record, RefitTraining)
     return record
 
 
@@ -41,8 +42,8 @@ def test_retraining_takes_as_many_steps_on_more_images(spec: Path, tmp_path: Pat
     settings: dict[str, object] = {"finetune.after_stopping": "retrain"}
     report = run(spec, set=settings, run=tmp_path / "run", console=QUIET)
     first, second = (read_records(report.folder / name / "metrics.jsonl") for name in (".", "refit"))
-    best = int(str(training(report)["best_epoch"]))
-    assert second[-1].step == first[best - 1].step == training(report)["retrain"]["steps"]
+    best = training(report).run.best_epoch
+    assert second[-1].step == first[best - 1].step == training(report).steps
     assert second[0].step == min(23, second[-1].step)  # 360 images an epoch, not 180
     weights = load_file(report.folder / "model.safetensors")
     stopped = load_file(report.folder / "members" / "best.safetensors")
@@ -59,19 +60,19 @@ def test_going_on_ends_when_the_validation_loss_is_down_to_that_of_training(
 ) -> None:
     settings = {"finetune.after_stopping": "continue", "finetune.epochs": 4}
     report = run(spec, set=settings, run=tmp_path / "run", console=QUIET)
-    went, lines = training(report)["continue"], read_records(tmp_path / "run" / "refit" / "metrics.jsonl")
-    losses = [record.val_loss or 0.0 for record in lines]
-    assert went["epochs"] == len(lines) >= 1
-    assert went["val_loss"] == losses[-1] <= went["target_loss"] < min([*losses[:-1], np.inf])
+    record, lines = training(report), read_records(tmp_path / "run" / "refit" / "metrics.jsonl")
+    losses = [line.val_loss or 0.0 for line in lines]
+    assert record.epochs == len(lines) >= 1
+    assert record.val_loss == losses[-1] <= (record.target_loss or 0.0) < min([*losses[:-1], np.inf])
     first = read_records(tmp_path / "run" / "metrics.jsonl")
-    best = int(str(training(report)["best_epoch"]))
+    best = training(report).run.best_epoch
     assert lines[0].epoch == best + 1
     assert losses[0] < (first[best - 1].val_loss or 0.0)
 
 
 def test_without_images_to_test_on_it_is_refused(spec: Path, tmp_path: Path) -> None:
     settings = {"finetune.after_stopping": "retrain", "data.test": 0}
-    with pytest.raises(GraftError, match=r"data.test is 0, which leaves none to measure on"):
+    with pytest.raises(GraftError, match=r"data.test is 0, which leaves no images to evaluate on"):
         run(spec, set=settings, run=tmp_path / "run", console=QUIET)
 
 
@@ -82,7 +83,7 @@ def test_it_goes_with_no_ensemble() -> None:
 
 def test_rates_are_damped_as_the_plateau_damped_them_the_first_time() -> None:
     settings = FinetuneSettings.model_validate({"schedule": {"plateau": {"patience": 1, "factor": 0.5}}})
-    factors = dampings(settings, [0.5, 0.4, 0.4, 0.6])
+    factors = plateau_factors(settings, [0.5, 0.4, 0.4, 0.6])
     assert factors == (1.0, 1.0, 0.5, 0.25)
     schedule = DampedSchedule(SCHEDULES.read_call("constant"), 8, 2, factors=factors)
     assert [schedule.rate(step) for step in (0, 3, 4, 5, 6, 100)] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
@@ -132,5 +133,5 @@ def test_the_second_phase_sees_the_sizes_of_the_first(
     report = run("resnet_tiny", set=settings, run=tmp_path / "run", console=QUIET)
     lines = read_records(report.folder / "metrics.jsonl")
     assert len({steps for _, steps in seen}) == 1  # of the first phase's schedule, in both
-    again = int(str(training(report)[how]["steps"])) if how == "retrain" else 0
+    again = training(report).steps if how == "retrain" else 0
     assert len(seen) == lines[-1].step + again

@@ -17,9 +17,9 @@ from finetune.models.ensemble import (
     State,
     average_states,
     build_ensemble,
-    cook_soup,
     draw_bootstrap,
     keep_best,
+    make_soup,
 )
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -89,11 +89,11 @@ def test_a_soup_keeps_what_improves_validation_only() -> None:
     def evaluate(state: State) -> float:
         return -abs(state["w"].item() - 0.2)
 
-    soup = cook_soup(candidates, evaluate)
+    soup = make_soup(candidates, evaluate)
     # best alone: 0.0; with 1.0 worse (0.5); with -1.2 worse; with 3.0 worse
     assert soup.kept == (0,)
     assert soup.score == pytest.approx(-0.2)
-    soup = cook_soup([*candidates, {"w": torch.tensor([0.45])}], evaluate)
+    soup = make_soup([*candidates, {"w": torch.tensor([0.45])}], evaluate)
     # 0.0 and 0.45 make 0.225, and nothing betters that
     assert soup.kept == (0, 4)
     assert soup.state["w"].item() == pytest.approx(0.225)
@@ -107,7 +107,7 @@ def test_a_soup_is_never_worse_than_its_best_candidate() -> None:
     def evaluate(state: State) -> float:
         return -state["w"].square().sum().item()
 
-    soup = cook_soup(candidates, evaluate)
+    soup = make_soup(candidates, evaluate)
     assert soup.score == evaluate(soup.state) > max(evaluate(state) for state in candidates)
     assert len(soup.kept) > 1
 

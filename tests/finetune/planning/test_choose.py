@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from finetune.api import load_run, make_plan, run
 from finetune.experiment.setup import load_data, prepare, read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.probes.network import fit_head
+from finetune.records.report import NoWeights, StartingWeights
 from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError
 
@@ -72,9 +72,8 @@ def test_strategy(strategy: str, spec: Path, tmp_path: Path) -> None:
         assert any(name.startswith("conv1") for name in changed)
     again = load_run(report.folder)
     assert set(again.net.state_dict()) == set(end)
-    weights = report.report["weights"]
-    assert isinstance(weights, dict)
-    assert weights["name"] == "default"
+    weights = report.report.weights
+    assert isinstance(weights, StartingWeights) and weights.name == "default"
 
 
 def test_auto_carries_out_what_won_the_race(spec: Path, tmp_path: Path) -> None:
@@ -86,11 +85,11 @@ def test_auto_carries_out_what_won_the_race(spec: Path, tmp_path: Path) -> None:
     assert set(race.scores) == {"linear_probe", "stage_probe", "partial", "full"}
     assert any("scratch does not race" in reason for reason in report.plan.reasons)
     assert any("the table says linear_probe" in reason for reason in report.plan.reasons)
-    outcome = report.report["outcome"]
-    assert isinstance(outcome, dict)
-    assert outcome["accuracy"]["came"] == report.metrics["accuracy"]
-    assert outcome["accuracy"]["predicted"] == asdict(race.scores[race.winner].expected)
-    assert outcome["minutes"]["came"] >= 0
+    accuracy, minutes = report.report.outcome.accuracy, report.report.outcome.minutes
+    assert accuracy is not None and minutes is not None
+    assert accuracy.actual == report.metrics["accuracy"]
+    assert accuracy.predicted == race.scores[race.winner].expected
+    assert minutes.actual >= 0
 
 
 def test_scratch_beside_weights_starts_from_random_ones(spec: Path, tmp_path: Path) -> None:
@@ -99,7 +98,7 @@ def test_scratch_beside_weights_starts_from_random_ones(spec: Path, tmp_path: Pa
     start = load_file(spec.parent / "weights.safetensors")
     end = load_file(report.folder / "model.safetensors")
     assert not torch.allclose(start["conv1.weight"], end["conv1.weight"], atol=1e-3)
-    assert report.report["weights"] == {"none": "the plan does without them"}
+    assert report.report.weights == NoWeights("the plan does without them")
     assert set(load_run(report.folder).net.state_dict()) == set(end)
 
 

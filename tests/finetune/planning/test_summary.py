@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-
-from rich.console import Console
 
 from finetune.planning.summary import summarise
 from finetune.records.estimate import Estimate
 from finetune.records.evidence import Evidence, Forecast, RaceResult, RaceScore
 from finetune.records.plan import SIMILARITIES, SIZES, Plan
-from finetune.report.outcome import compare_outcome, outcome_in_words
-from finetune.report.show import show_plan
 from finetune.runtime.precision import EXACT
 
 SCORES = {
@@ -70,43 +65,8 @@ def test_where_nothing_beats_guessing_that_is_said() -> None:
     assert "differs from the usual" not in text
 
 
-def test_reasons_are_shown_as_they_are() -> None:
-    console = Console(width=200)
-    with console.capture() as captured:
-        show_plan(replace(plan("full", None), reasons=("see [/bold] and [red]",), summary="[/x]"), console)
-    assert "• see [/bold] and [red]" in captured.get()
-    assert "10 epochs at most" in captured.get()
-    with console.capture() as captured:
-        show_plan(plan("linear_probe", None), console)
-    assert "epochs" not in captured.get()
-
-
 def test_without_weights_there_is_nothing_to_compare() -> None:
     forecast = {"scratch": Forecast(10, 300.0, 12.3)}
     text = summarise(plan("scratch", None, forecasts=forecast))
     assert text.startswith("There are no pretrained weights")
     assert text.endswith("about 12 minutes here.")
-
-
-def test_a_prediction_stands_beside_what_came() -> None:
-    forecast = {"full": Forecast(20, 300.0, 2.0)}
-    made = plan("full", None, race=race_won_by("full"), forecasts=forecast)
-    outcome = compare_outcome(made, {"metrics": {"accuracy": 0.95}}, 1.25)
-    assert outcome == {
-        "minutes": {"predicted": 1.0, "came": 1.25},  # ten of the twenty epochs that were reckoned with
-        "accuracy": {"predicted": {"value": 0.93, "error": 0.01}, "came": 0.95},
-    }
-    assert outcome_in_words(outcome) == (
-        "predicted: accuracy 0.930 ± 0.010 (came 0.950), 1 minutes of training (came 1.25)"
-    )
-
-
-def test_epochs_are_nothing_to_a_probe() -> None:
-    forecast = {"linear_probe": Forecast(1, 300.0, 0.5)}
-    made = plan("linear_probe", None, forecasts=forecast, race=race_won_by("linear_probe"))
-    assert compare_outcome(made, {"metrics": {}}, 0.4) == {"minutes": {"predicted": 0.5, "came": 0.4}}
-
-
-def test_what_was_not_predicted_is_not_compared() -> None:
-    assert compare_outcome(plan("full", None), {"metrics": {"accuracy": 0.95}}, 1.0) == {}
-    assert outcome_in_words({}) == ""

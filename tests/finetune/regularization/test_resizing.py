@@ -12,6 +12,7 @@ from torch import nn
 import zoo
 from finetune.api import run
 from finetune.config.optim import ProgressiveResizing
+from finetune.records.training import GradientTraining
 from finetune.regularization.resizing import Resizing, build_resizing, scaled
 
 HALF = ProgressiveResizing(initial_scale=0.5, delay_fraction=0.4, finetune_fraction=0.2)
@@ -64,6 +65,6 @@ def test_a_run_is_not_given_up_while_its_images_are_small(tmp_path: Path) -> Non
         **{"finetune.precision": "float32", "finetune.weights": "none", "export.parity_images": 4},
     }
     done = run("specs/resnet_tiny.yaml", set=settings, run=tmp_path / "run", console=QUIET)
-    training = done.report["training"]
-    assert isinstance(training, dict)
-    assert training["epochs"] >= 4  # nothing is learned, and the full size comes in the fourth epoch
+    training = done.report.training
+    assert isinstance(training, GradientTraining)
+    assert training.epochs >= 4  # nothing is learned, and the full size comes in the fourth epoch

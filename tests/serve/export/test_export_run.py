@@ -52,7 +52,7 @@ def test_artifact_tells_of_its_run(from_files: Path) -> None:
     report = json.loads((from_files / "report.json").read_text())
     assert (metadata.spec, metadata.task, metadata.labels) == ("lenet5", "classification", ("dark", "light"))
     assert metadata.metrics["accuracy"] == report["metrics"]["accuracy"]
-    assert report["exports"]["onnx"]["images"] == metadata.parity["images"] == 2
+    assert report["exports"]["onnx"]["numbers"]["images"] == metadata.parity["images"] == 2
     with contextlib.chdir(from_files.parent):
         finished = load_run(from_files)
     assert metadata.spec_sha256 == finished.spec.sha256
@@ -75,9 +75,9 @@ def write_over(name: str, text: str) -> Callable[[Path], object]:
     [
         (spoil_image, "the export is checked on the run's validation images, and"),
         (lambda run: (run.parent / "images").rename(run.parent / "moved"), "the images where the run found"),
-        (lambda run: (run / "report.json").unlink(), "missing, damaged or cannot be written"),
-        (write_over("report.json", "{"), "missing, damaged or cannot be written"),
-        (write_over("trained.json", "{"), "missing, damaged or cannot be written"),
+        (lambda run: (run / "report.json").unlink(), "report.json: missing or damaged"),
+        (write_over("report.json", "{"), "report.json: missing or damaged"),
+        (write_over("trained.json", "{"), "trained.json: missing or damaged"),
         (write_over("model.safetensors", "cut"), "missing, damaged or cannot be written"),
     ],
 )

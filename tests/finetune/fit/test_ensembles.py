@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from finetune.models.ensemble import Ensemble
 from finetune.planning.choose import choose_plan
 from finetune.records.metrics_log import EpochRecord, append_record, cut_log, read_records
 from finetune.records.run_folder import RunFolder
+from finetune.records.training import EnsembleTraining, SoupTraining
 from zoo.errors import GraftError
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -53,12 +53,10 @@ def train_only(spec: Path, settings: dict[str, object], path: Path) -> Trained:
     return execute_plan(setup, choose_plan(setup), RunFolder(path), QUIET)
 
 
-def record_of(run: RunReport | Trained, key: str) -> dict[str, object]:
-    training = run.training if isinstance(run, Trained) else run.report["training"]
-    assert isinstance(training, Mapping)
-    record = training[key]
-    assert isinstance(record, dict)
-    return record
+def ensemble_of(run: RunReport | Trained) -> EnsembleTraining:
+    training = run.training if isinstance(run, Trained) else run.report.training
+    assert isinstance(training, EnsembleTraining)
+    return training
 
 
 def probabilities(net: nn.Module, images: Tensor) -> Tensor:
@@ -67,10 +65,8 @@ def probabilities(net: nn.Module, images: Tensor) -> Tensor:
 
 
 def test_snapshots_are_taken_at_the_ends_of_the_last_cycles(snapshots: RunReport) -> None:
-    record = record_of(snapshots, "ensemble")
-    # 12 batches an epoch, 36 steps: 2 of warming up, and three cycles over the other 34
-    assert record["at_steps"] == [25, 36]
-    assert record["size"] == 2
+    # 12 batches per epoch, 36 steps: 2 of warming up, and three cycles over the other 34
+    assert [member.step for member in ensemble_of(snapshots).members] == [25, 36]
     members = sorted(path.name for path in (snapshots.folder / "members").glob("step-*"))
     assert members == ["step-000025.safetensors", "step-000036.safetensors"]
 
@@ -107,7 +103,7 @@ def test_killed_between_snapshots_and_resumed(snapshots: RunReport, spec: Path, 
     assert not (tmp_path / "run" / "model.safetensors").exists()
     resumed = run(spec, set=SNAPSHOTS, run=tmp_path / "run", console=QUIET)
     assert resumed.metrics == snapshots.metrics
-    assert record_of(resumed, "ensemble") == record_of(snapshots, "ensemble")
+    assert ensemble_of(resumed) == ensemble_of(snapshots)
     ours, theirs = (load_file(each.folder / "model.safetensors") for each in (resumed, snapshots))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
@@ -127,21 +123,21 @@ def test_predictions_of_the_best_epochs_are_averaged(spec: Path, tmp_path: Path)
     report = train_only(spec, {"finetune.ensemble": {"average": 2}}, tmp_path)
     scores = {record.epoch: record.val_score or 0.0 for record in read_records(tmp_path / "metrics.jsonl")}
     best = sorted(scores, key=lambda epoch: (-scores[epoch], epoch))[:2]
-    record = record_of(report, "ensemble")
-    assert record["of_epochs"] == best
-    assert record["members_val_accuracy"] == [scores[epoch] for epoch in best]
+    members = ensemble_of(report).members
+    assert [member.epoch for member in members] == best
+    assert [member.val_score for member in members] == [scores[epoch] for epoch in best]
 
 
 def test_a_soup_is_one_plain_network_and_never_worse_in_validation(spec: Path, tmp_path: Path) -> None:
     report = train_only(spec, {"finetune.ensemble": {"soup": 3}}, tmp_path)
     scores = [record.val_score or 0.0 for record in read_records(tmp_path / "metrics.jsonl")]
-    soup = record_of(report, "soup")
-    assert float(str(soup["val_accuracy"])) >= max(scores)
-    kept, of = soup["kept_epochs"], soup["of_epochs"]
-    assert isinstance(kept, list)
-    assert isinstance(of, list)
-    assert set(kept) <= set(of)
-    members = [load_file(tmp_path / "members" / f"epoch-{epoch - 1:04d}.safetensors") for epoch in kept]
+    soup = report.training
+    assert isinstance(soup, SoupTraining)
+    assert soup.val_score >= max(scores)
+    assert set(soup.epochs) <= set(soup.candidates)
+    members = [
+        load_file(tmp_path / "members" / f"epoch-{epoch - 1:04d}.safetensors") for epoch in soup.epochs
+    ]
     weights = load_file(tmp_path / "model.safetensors")
     for name, value in weights.items():
         torch.testing.assert_close(value, torch.stack([member[name] for member in members]).mean(dim=0))
@@ -163,7 +159,7 @@ def test_bagging_trains_each_member_on_its_own_sample_and_goes_on_where_it_broke
     assert (broken / "members" / "1" / "model.safetensors").stat().st_mtime_ns == before
     ours, theirs = resumed.net.state_dict(), unbroken.net.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
-    assert record_of(resumed, "ensemble") == record_of(unbroken, "ensemble")
+    assert ensemble_of(resumed) == ensemble_of(unbroken)
 
 
 def test_a_probe_cannot_be_an_ensemble(spec: Path, tmp_path: Path) -> None:

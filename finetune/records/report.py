@@ -1,0 +1,134 @@
+"""report.json: the result of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict, TypeAdapter
+
+from finetune.records.estimate import Estimate
+from finetune.records.run_folder import RunFolder, read_record, write_record
+from finetune.records.training import TrainingRecord
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """The number of images in each split."""
+
+    train: int
+    val: int
+    test: int
+
+
+@dataclass(frozen=True)
+class BrokenFile:
+    """An image that cannot be read, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PredictedAccuracy:
+    """The test accuracy that the plan predicted, and the actual one."""
+
+    predicted: Estimate
+    actual: float
+
+
+@dataclass(frozen=True)
+class PredictedMinutes:
+    """The duration of training that the plan predicted, and the actual one."""
+
+    predicted: float
+    actual: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The plan's predictions beside the results; None for what was not predicted or not measured."""
+
+    accuracy: PredictedAccuracy | None = None
+    minutes: PredictedMinutes | None = None
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """The pretrained weights that training started from. `classes` is None if their number is not known."""
+
+    name: str
+    origin: str
+    licence: str
+    sha256: str
+    classes: int | None
+
+
+@dataclass(frozen=True)
+class NoWeights:
+    """Training started without pretrained weights; `none` is the reason."""
+
+    none: str
+
+
+WeightsOrigin = StartingWeights | NoWeights
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that an exporter wrote into the run's folder.
+
+    `summary` is one line about the check of the file, `numbers` are its measurements.
+    """
+
+    file: str
+    summary: str
+    numbers: Mapping[str, float | int | str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a run: metrics, what they were measured on, and the exported files.
+
+    `metrics` and `classes` (label -> metric -> value) are measured on the split `measured_on`; `confusion`
+    counts images by true and by predicted class. `remarks` are conclusions from the log.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    spec: str
+    task: str
+    strategy: str
+    images: SplitSizes
+    measured_on: Literal["test", "val"]
+    metrics: Mapping[str, float]
+    classes: Mapping[str, Mapping[str, float]]
+    confusion: tuple[tuple[int, ...], ...] | None
+    training: TrainingRecord
+    remarks: tuple[str, ...]
+    weights: WeightsOrigin
+    broken: tuple[BrokenFile, ...]
+    warnings: tuple[str, ...]
+    outcome: Outcome = field(default_factory=Outcome)
+    exports: Mapping[str, Export] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+REPORT = TypeAdapter(Report)
+
+
+def write_report(folder: RunFolder, report: Report) -> None:
+    """Write the report of a run."""
+    write_record(folder.report, REPORT, report)
+
+
+def read_report(folder: RunFolder) -> Report:
+    """Read the report of a finished run. Raises: GraftError when it is missing or damaged."""
+    return read_record(folder.report, REPORT)
+
+
+def add_export(folder: RunFolder, name: str, export: Export) -> None:
+    """Put the result of an exporter into the report of a finished run."""
+    report = read_report(folder)
+    write_report(folder, replace(report, exports={**report.exports, name: export}))
