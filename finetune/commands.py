@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 import zoo
-from finetune.api import RUNS, load_run
+from finetune.api import load_run
 from finetune.checks.check import Result
 from finetune.checks.rate_finder import plot_rates
 from finetune.checks.rates import rate_curve
@@ -37,6 +37,7 @@ from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
 from finetune.planning.load import load_plan
 from finetune.probes.network import start_head
+from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import make_console
 from finetune.transforms.augment import needs_statistics

@@ -31,13 +31,13 @@ from finetune.tasks.evaluate import evaluate
 from zoo.errors import GraftError
 
 MIN_RATE = 0.1
-"""Training continues at the rate of the best step, but at least at this share of the highest rate: schedules end
-near 0, where nothing more is learned."""
+"""Training continues at the rate of the best step, but at least at this share of the highest rate: schedules
+end near 0, where nothing more is learned."""
 
 
 @dataclass(frozen=True)
 class DampedSchedule(Schedule):
-    """A schedule whose rates are multiplied by one factor per epoch; the last applies to all further epochs."""
+    """A schedule whose rates are multiplied by one factor per epoch; the last applies to all later ones."""
 
     factors: tuple[float, ...] = (1.0,)
 
