@@ -12,8 +12,8 @@ from finetune.__main__ import run_app
 from serve.__main__ import app as serve_app
 from zoo.__main__ import app as zoo_app
 
-NAMES = {"run": "finetune", "api": "serve"}
-"""Commands of `python -m finetune` and `python -m serve` that have another name here."""
+NAMES = {"run": "finetune"}
+"""Commands of `python -m finetune` that have another name here."""
 
 app = typer.Typer(
     add_completion=False,

@@ -38,3 +38,12 @@ def test_help_lists_every_command_and_imports_neither_torch_nor_numpy() -> None:
 def test_commands_take_the_arguments_of_their_package(arguments: tuple[str, ...], message: str) -> None:
     result = CliRunner().invoke(app, arguments)
     assert message in str(result.exception)
+
+
+def test_the_mistakes_of_every_package_end_in_a_message() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "graft", "info", "no_such.onnx"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "no_such.onnx" in done.stderr
+    assert "Traceback" not in done.stderr
