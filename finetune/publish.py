@@ -150,6 +150,7 @@ def describe_recipe(setup: Setup, plan: Plan) -> str:
         f"{plan.strategy}, {plan.epochs} epochs, batch size {plan.batch_size}, {plan.precision.dtype}",
         f"{settings.optimizer.op} at {plan.learning_rate:g}, {settings.schedule.op}",
         f"weight decay {settings.weight_decay:g}",
+        f"loss {settings.loss.op}" if settings.loss.op != "auto" else "",
         f"label smoothing {settings.label_smoothing:g}" if settings.label_smoothing else "",
         f"moving average of weights, decay {settings.ema.decay:g}" if settings.ema else "",
         f"image size growing from {settings.progressive_resizing.initial_scale:g}"

@@ -11,7 +11,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from finetune.config.augment import AugmentSettings
-from finetune.transforms.augment import AUGMENTATIONS, build_augment
+from finetune.transforms.augment import build_augment
+from finetune.transforms.augmentations import AUGMENTATIONS
 from finetune.transforms.defaults import default_augmentation, flip_changes_class, flip_warning
 from zoo.registry import Call
 
