@@ -53,7 +53,8 @@ def some_classes(splits: Splits, count: int, seed: int) -> Splits:
 
     def narrowed(split: Split) -> Split:
         kept = pick_rows([split], np.flatnonzero(np.isin(split.targets, chosen)))
-        return replace(kept, targets=np.array([place[int(label)] for label in kept.targets], dtype=np.int64))
+        targets = np.array([place[int(label)] for label in kept.targets], dtype=np.int64)
+        return replace(kept, targets=targets, strata=targets)
 
     return replace(
         splits,

@@ -20,7 +20,8 @@ from finetune.data.subset import spread_rows, subset
 from finetune.engine.build import build_trainer
 from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
-from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import Setup, prepare
 from finetune.features.cached_features import CachedFeatures
 from finetune.planning.evidence import count_images
 from finetune.records.metrics_log import EpochRecord
@@ -99,7 +100,7 @@ def set_up(name: str, views: str = "auto") -> Setup:
 
 def some(images: ImageDataset, count: int) -> ImageDataset:
     """So many of the images, the same at each call."""
-    return subset(images, spread_rows(images.split.targets, count, seed=0), seed=0)
+    return subset(images, spread_rows(images.split.strata, count, seed=0), seed=0)
 
 
 def fastest(setup: Setup) -> Precision:

@@ -19,7 +19,8 @@ from bench.near import enough
 from bench.pool import Line, read_log, run_all
 from bench.strategy import FOLDER, SIZES, SPEC, arguments, log_of, sets, values
 from bench.task import Images
-from finetune.experiment.setup import prepare, read_recipe
+from finetune.experiment.recipe import read_recipe
+from finetune.experiment.setup import prepare
 from finetune.planning.choose import race_strategies
 from finetune.planning.evidence import measure_evidence
 from finetune.planning.race.posterior import measure_answers

@@ -19,7 +19,8 @@ import zoo
 from bench.stopwatch import Stopwatch
 from bench.trial import QUIET, load
 from finetune.data.scan import scan_images
-from finetune.experiment.setup import Setup, prepare, read_recipe
+from finetune.experiment.recipe import read_recipe
+from finetune.experiment.setup import Setup, prepare
 from finetune.features.cache import FeatureCache
 from finetune.features.extract import module_digest
 from finetune.features.frozen_pass import FrozenPass
@@ -120,9 +121,8 @@ def run_probe(spec: Path, folder: str) -> Probe:
             plan = choose_plan(setup)
             trained = execute_plan(setup, plan, RunFolder(Path(scratch)), Console(quiet=True))
         precision = network_features(setup).precision
-    found = evaluate_artifact(trained.net, setup.preprocess, setup.val, setup.task, len(setup.classes))
-    accuracy = float(found["accuracy"])  # type: ignore[arg-type]
-    return Probe(watch.total, watch.seconds, accuracy, precision)
+    found = evaluate_artifact(trained.net, setup.preprocess, setup.val, setup.task, setup.classes)
+    return Probe(watch.total, watch.seconds, found.score, precision)
 
 
 def run_fastai(python: Path, images: Path, weights: Path, workers: int | None) -> Fastai:

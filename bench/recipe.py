@@ -21,7 +21,7 @@ from bench.document import machine, spread, write_between
 from bench.pool import Line, read_log, run_all
 from bench.techniques import MORE, NOTHING, TECHNIQUES, Overrides
 from bench.trial import QUIET, load, measure
-from finetune.experiment.setup import read_recipe
+from finetune.experiment.recipe import read_recipe
 
 SPEC = "resnet_tiny"
 SEEDS = (0, 1, 2)

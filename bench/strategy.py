@@ -22,7 +22,7 @@ from bench.switches import DRAW as SWITCHED
 from bench.switches import SWITCHES, switch_table
 from bench.task import Task
 from bench.trial import QUIET, measure_plan
-from finetune.experiment.setup import read_recipe
+from finetune.experiment.recipe import read_recipe
 from finetune.records.evidence import Forecast, RaceResult
 from finetune.strategies import STRATEGIES
 

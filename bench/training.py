@@ -13,7 +13,8 @@ from torch import Tensor, nn
 import zoo
 from finetune.engine.build import build_step
 from finetune.engine.step import BatchPosition
-from finetune.experiment.setup import load_data, prepare, read_recipe
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import prepare
 from finetune.planning.choose import choose_plan
 from finetune.runtime.precision import EXACT, Precision
 

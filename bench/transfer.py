@@ -17,7 +17,7 @@ from bench.draw import draw_images
 from bench.pool import Line, read_log, run_all
 from bench.task import Task
 from bench.trial import QUIET, measure
-from finetune.experiment.setup import read_recipe
+from finetune.experiment.recipe import read_recipe
 
 SIZES = (5, 10, 20, 50, None)
 """Labelled images a class; None for all."""

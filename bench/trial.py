@@ -10,7 +10,8 @@ from rich.console import Console
 
 import zoo
 from finetune.data import Splits
-from finetune.experiment.setup import load_data, prepare
+from finetune.experiment.recipe import load_data
+from finetune.experiment.setup import prepare
 from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
 from finetune.models.tta import apply_test_time_augmentation
@@ -48,6 +49,5 @@ def measure_plan(recipe: zoo.Spec, splits: Splits) -> tuple[dict[str, object], P
         net = execute_plan(setup, plan, RunFolder(Path(folder)), Console(quiet=True)).net
         net = apply_test_time_augmentation(net, setup.settings.test_time)
     seconds = time.perf_counter() - start
-    found = evaluate_artifact(net, setup.preprocess, setup.test, setup.task, len(setup.classes))
-    accuracy = float(found["accuracy"])  # type: ignore[arg-type]
-    return {"accuracy": round(accuracy, 5), "seconds": round(seconds, 1)}, plan
+    found = evaluate_artifact(net, setup.preprocess, setup.test, setup.task, setup.classes)
+    return {"accuracy": round(found.score, 5), "seconds": round(seconds, 1)}, plan

@@ -17,9 +17,10 @@ from rich.console import Console
 from torch import nn
 
 import zoo
-from finetune.config import DataSettings
+from finetune.config import DataSettings, get_section
 from finetune.data import Split, Splits
-from finetune.experiment.setup import Setup, get_section, load_data, prepare, read_recipe, restore_spec
+from finetune.experiment.recipe import load_data, read_recipe, restore_spec
+from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
 from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.tta import apply_test_time_augmentation
@@ -43,7 +44,7 @@ from finetune.records.training import TRAINING
 from finetune.report.report import make_report
 from finetune.report.show import show_plan, show_report, show_setup
 from finetune.runtime.console import make_console
-from finetune.tasks.base import find_task
+from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 from zoo.plugins import EXPORTERS, find_plugins
@@ -229,7 +230,7 @@ def _get_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
     """Return the splits that the folder records, or split the images and record it."""
     if folder.splits.exists():
         record = json.loads(folder.splits.read_text())
-        return find_task(spec.task).read(record, get_section(spec, DataSettings))
+        return find_task(spec.task).read_splits(record, get_section(spec, DataSettings))
     splits = load_data(spec)
     write_json(folder.splits, splits.to_record())
     return splits

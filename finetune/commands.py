@@ -20,18 +20,12 @@ from finetune.checks.rate_finder import plot_rates
 from finetune.checks.rates import rate_curve
 from finetune.checks.run import CHECKS, run_checks
 from finetune.checks.subject import Subject, undisturbed
-from finetune.config import AugmentSettings, DataSettings, FinetuneSettings
+from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get_section
 from finetune.data import Split
 from finetune.data.dataset import ImageDataset
 from finetune.data.subset import spread_rows
-from finetune.experiment.setup import (
-    build_preprocess,
-    choose_weights,
-    get_section,
-    load_data,
-    prepare,
-    read_recipe,
-)
+from finetune.experiment.recipe import choose_weights, load_data, read_recipe
+from finetune.experiment.setup import build_preprocess, prepare
 from finetune.experiment.start import prepare_start
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
@@ -40,6 +34,7 @@ from finetune.probes.network import start_head
 from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import make_console
+from finetune.tasks import find_task
 from finetune.transforms.augment import needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
 from finetune.transforms.statistics import measure_statistics
@@ -98,9 +93,9 @@ def show_pictures(run: str | Path, *, console: Console | None = None) -> list[Pa
     console = console or make_console()
     finished = load_run(run)
     images = []
-    for row in spread_rows(finished.val.targets, IMAGES, seed=0).tolist():
+    for row in spread_rows(finished.val.strata, IMAGES, seed=0).tolist():
         pixels = torch.from_numpy(finished.val.images[row].read()).permute(2, 0, 1)
-        label = finished.labels[int(finished.val.targets[row])] if finished.task == "classification" else ""
+        label = find_task(finished.task).describe_target(finished.val.targets[row], finished.labels)
         images.append((label or finished.val.images[row].name, finished.preprocess.resize(pixels[None])[0]))
     stages, folder = zoo.anatomy(finished.spec, finished.net).stages, finished.folder / "pictures"
     written = draw_pictures(finished.net, finished.preprocess, stages, images, folder)
@@ -148,18 +143,18 @@ def show_augment(
 def choose_images(split: Split, count: int) -> list[int]:
     """Return the first image of each of at most `count` classes, spread over all classes.
 
-    Images with masks have no class of their own: they are spread over the split.
+    Images without a class of their own, such as those with masks, are spread over the split.
     """
-    if split.masks:
+    if len(np.unique(split.strata)) == 1:
         return sorted({int(index) for index in np.linspace(0, len(split) - 1, count)})
-    classes, first = np.unique(split.targets, return_index=True)
+    classes, first = np.unique(split.strata, return_index=True)
     spread = np.unique(np.linspace(0, len(classes) - 1, min(count, len(classes))).round().astype(int))
     return [int(index) for index in first[spread]]
 
 
 def network_input(recipe: zoo.Spec, settings: FinetuneSettings) -> zoo.Input:
     """Return the image size and resize rule of a run: those of its pretrained weights if it has some."""
-    chosen, _ = choose_weights(recipe, settings)
+    chosen, _ = choose_weights(recipe)
     if chosen is None:
         return recipe.input
     trained = zoo.trained_input(recipe, chosen).model_dump(exclude_none=True)

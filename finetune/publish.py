@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 import zoo
 from finetune.api import load_trained, run
-from finetune.config import AugmentSettings, CardSettings
+from finetune.config import AugmentSettings, CardSettings, get_section
 from finetune.data.subset import subset
-from finetune.experiment.setup import Setup, get_section
+from finetune.experiment.setup import Setup
 from finetune.features.extract import extract_features
 from finetune.probes.folds import stratified_sample
 from finetune.records.plan import Plan, read_plan
 from finetune.records.run_folder import RUNS, RunFolder
 from finetune.records.training import EnsembleTraining, StageProbeTraining
 from finetune.runtime.console import make_console
-from finetune.tasks.evaluate import logits_of
+from finetune.tasks.evaluate import artifact_logits
 from zoo.errors import GraftError
 from zoo.pretrained.card import Card, Score, StageStatistics, write_card
 from zoo.pretrained.sources.base import sha256_of
@@ -60,7 +60,7 @@ def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
     """
     setup, trained = load_trained(RunFolder(folder))
     changed = isinstance(trained.training, StageProbeTraining | EnsembleTraining)
-    if changed or setup.task.name != "classification":
+    if changed or not setup.task.probes:
         raise GraftError(f"{folder}: expected a classifier whose network is the one that its spec declares")
     state = trained.net.state_dict()
     rounded = copy.deepcopy(trained.net)
@@ -99,7 +99,7 @@ def measure(net: nn.Module, setup: Setup) -> Score:
     """Return top-1 and top-5 accuracy on the test split, or without one on the validation split."""
     split, images = ("test", setup.test) if len(setup.test) else ("val", setup.val)
     top1, top5 = 0, 0
-    for logits, targets in logits_of(net, setup.preprocess, images):
+    for logits, targets in artifact_logits(net, setup.preprocess, images):
         best = logits.topk(min(5, logits.shape[1])).indices
         top1 += int((best[:, 0] == targets).sum())
         top5 += int((best == targets[:, None]).sum())

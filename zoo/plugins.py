@@ -10,6 +10,7 @@ from typing import Any
 from zoo.errors import GraftError
 
 SECTIONS, CHECKS, EXPORTERS = "graft.sections", "graft.checks", "graft.exporters"
+TASKS = "graft.tasks"
 BUILT_IN = {
     SECTIONS: {
         "data": "finetune.config:DataSettings",
@@ -24,6 +25,7 @@ BUILT_IN = {
         "finetune": "finetune.experiment.spec_check:check_spec",
         "augment": "finetune.experiment.spec_check:check_spec",
     },
+    TASKS: {"finetune": "finetune.tasks:TASKS"},
     EXPORTERS: {"onnx": "serve.export:export_run"},
 }
 """Resolved when they are first needed, so that no package imports one above it."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from finetune.checks.check import Result, check, judge, shorten, skip
 from finetune.checks.subject import EXAMPLES, Subject, position
-from finetune.data.masks import IGNORED
 from finetune.runtime.seeds import make_generator
 
 RATE = 0.01
@@ -17,8 +16,6 @@ RATE = 0.01
 JITTER = 0.01
 OVERFIT_IMAGES = 20
 OVERFIT_RATES, STEPS_PER_RATE = (1e-3, 1e-2, 1e-4), 100
-MASK_ACCURACY = 0.95
-"""Enough for masks, whose edges are drawn coarser than the images."""
 BUDGET_S = 120.0
 
 
@@ -71,14 +68,15 @@ def overfit(subject: Subject) -> Result:
     """twenty images are memorised, with regularisation and augmentation off"""
     inputs, targets = subject.batch(OVERFIT_IMAGES)
     deadline, best, steps = time.monotonic() + BUDGET_S, 0.0, 0
-    required = 1.0 if targets.ndim == 1 else MASK_ACCURACY
+    task = subject.setup.task
+    required = task.memorised
     for rate in OVERFIT_RATES:
         net = subject.net()
         trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=rate)
         for _ in range(STEPS_PER_RATE):
             logits = net(inputs)
-            best = max(best, _accuracy(logits, targets))
+            best = max(best, float(task.correct(logits, targets).nanmean()))
             if best >= required or time.monotonic() > deadline:
                 break
             optimizer.zero_grad()
@@ -111,9 +109,3 @@ def _perturb_constants(net: nn.Module) -> None:
 def _layers(names: list[str]) -> list[str]:
     """Return the layers that parameters belong to, each once."""
     return list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
-
-
-def _accuracy(logits: Tensor, targets: Tensor) -> float:
-    """Return the share of images, or of pixels that are not ignored, with the right class."""
-    counts = targets != IGNORED
-    return float((logits.argmax(1) == targets)[counts].float().mean())

@@ -11,7 +11,6 @@ from finetune.checks.subject import Subject, position, undisturbed
 from finetune.experiment.setup import Setup
 from finetune.records.plan import Plan
 from finetune.runtime.divergence import Divergence
-from finetune.tasks.base import chance_loss
 from zoo.errors import GraftError
 
 STEPS, WARM_UP = 24, 8
@@ -25,7 +24,7 @@ MAX_BATCH = 32
 @check()
 def learning_rate(subject: Subject) -> Result:
     """a few steps at the plan's rate lower the loss and do not let it diverge"""
-    rate, chance = subject.plan.learning_rate, chance_loss(subject.classes)
+    rate, chance = subject.plan.learning_rate, subject.chance_loss
     if not rate:
         return skip(f"{subject.plan.strategy} fits a head and takes no steps")
     step, guard = subject.trial(learning_rate=rate), Divergence(chance)
@@ -55,7 +54,7 @@ def rate_curve(subject: Subject, *, budget_s: float) -> RateCurve:
     step = subject.trial(learning_rate=1.0)
     size = min(subject.plan.batch_size, MAX_BATCH)
     batches = endless_batches(subject.setup.train, size, seed=subject.setup.settings.seed)
-    return find_rate(step, batches, chance_loss(subject.classes), budget_s=budget_s)
+    return find_rate(step, batches, subject.chance_loss, budget_s=budget_s)
 
 
 def propose_rate(subject: Subject, *, budget_s: float = 30.0) -> float | None:

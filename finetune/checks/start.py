@@ -11,7 +11,6 @@ from finetune.checks.check import Result, check, judge, shorten, skip
 from finetune.checks.subject import Subject
 from finetune.engine.dead_units import dead_shares
 from finetune.regularization.penalties import Penalty
-from finetune.tasks.base import chance_loss
 
 TOLERANCE, TOLERANCE_FLOOR = 0.25, 0.1
 """How far the first loss may be off, as a share of ln C and in nats: a new head is never quite even."""
@@ -25,7 +24,7 @@ MATRIX_AXES = 2
 @check(brief=True)
 def initial_loss(subject: Subject) -> Result:
     """the loss at the start is ln C, that of an even guess"""
-    expected, found = chance_loss(subject.classes), subject.first_pass.loss
+    expected, found = subject.chance_loss, subject.first_pass.loss
     tolerance, origin = TOLERANCE * expected + TOLERANCE_FLOOR, subject.setup.origin
     fitted = subject.plan.head == "probe"
     trained = fitted or (origin is not None and not origin.audit.fresh)

@@ -68,6 +68,11 @@ class Subject:
         """The number of classes."""
         return len(self.setup.classes)
 
+    @property
+    def chance_loss(self) -> float:
+        """The loss of a network that knows nothing."""
+        return self.setup.task.chance_loss(self.classes)
+
     def net(self) -> nn.Module:
         """Return a copy of the network, frozen and in training mode as the plan says, without dropout."""
         net = copy.deepcopy(self.setup.net).to(self.device)
@@ -85,7 +90,7 @@ class Subject:
 
     def rows(self, count: int) -> NDArray[np.int64]:
         """Return the indices of these images in the training split."""
-        return spread_rows(self.setup.train.split.targets, count, seed=self.setup.settings.seed)
+        return spread_rows(self.setup.train.split.strata, count, seed=self.setup.settings.seed)
 
     def batch(self, count: int = EXAMPLES) -> tuple[Tensor, Tensor]:
         """Return the images normalised and on the device: float (N, C, h, w), and their targets (N, …)."""
@@ -95,7 +100,7 @@ class Subject:
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the task's loss, (), without regularisation."""
-        return self.setup.task.loss(0.0)(logits, targets)
+        return self.setup.task.evaluation_loss()(logits, targets)
 
     @cached_property
     def first_pass(self) -> FirstPass:

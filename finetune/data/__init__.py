@@ -1,11 +1,13 @@
-"""Sources of images -> splits of (image, target)."""
+"""Sources of images, and the splits of images and targets that they are turned into."""
 
-from finetune.data.errors import DataError
-from finetune.data.images import ArrayImage, FileImage, ImageSource, TableImage
-from finetune.data.load import load_splits, read_splits
-from finetune.data.splits import Broken, Split, Splits
+from finetune.data import sources
+from finetune.data.images import ArrayImage, DataError, FileImage, ImageSource
+from finetune.data.scan import Broken
+from finetune.data.source import SPLITS
+from finetune.data.splits import Split, Splits, load_splits, read_splits
 
 __all__ = [
+    "SPLITS",
     "ArrayImage",
     "Broken",
     "DataError",
@@ -13,7 +15,7 @@ __all__ = [
     "ImageSource",
     "Split",
     "Splits",
-    "TableImage",
     "load_splits",
     "read_splits",
+    "sources",
 ]

@@ -1,14 +1,13 @@
-"""Splits as torch sees them: pixels at the network's size, decoded once, augmented alike every time."""
+"""Splits as torch data sets: images at the network's size, with the same augmentation in every run."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,88 +15,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from finetune.data import DataError, ImageSource, Split
+from finetune.data import Split
+from finetune.data.pixels import Pixels, one_thread
 from finetune.runtime.seeds import derive_seed, make_generator
 from finetune.transforms.preprocess import Preprocess
-from pixels import ImageError
-
-MIB = 1 << 20
-CHUNK = 16  # images a thread takes at a time
 
 Augment = Callable[..., Any]  # of an image; of an image and its mask where there are masks
-Progress = Callable[[int, int], None]
+Item = tuple[Tensor, Any]
 
 
-class Pixels:
-    """Images at the network's size: all in memory once they were needed, where they fit into `cache_mb`."""
+class EpochDataset(Dataset[Item], ABC):
+    """A split that may show something else in every epoch."""
 
-    def __init__(self, images: Sequence[ImageSource], preprocess: Preprocess, cache_mb: int) -> None:
-        self.images, self.preprocess = images, preprocess
-        self.shape = (len(images), 3, preprocess.height, preprocess.width)
-        self.fits = int(np.prod(self.shape)) <= cache_mb * MIB
-        self.cache: Tensor | None = None
-
-    def fill(self, progress: Progress | None = None) -> None:
-        """Decode everything, in threads, if it fits and has not been done.
-
-        The memory is shared, so that worker processes hold no copies. Raises: DataError.
-        """
-        if self.cache is not None or not self.fits:
-            return
-        cache = torch.empty(self.shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
-        chunks = [range(i, min(i + CHUNK, len(cache))) for i in range(0, len(cache), CHUNK)]
-
-        def decode(chunk: range) -> int:
-            for i in chunk:
-                cache[i] = self._read(i)
-            return chunk.stop
-
-        with one_thread(), ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-            for done in threads.map(decode, chunks):
-                if progress is not None:
-                    progress(done, len(cache))
-        self.cache = cache
-
-    def take(self, indices: Sequence[int]) -> list[Tensor]:
-        """Each uint8 (3, height, width), from memory or decoded now. Raises: DataError."""
-        if self.cache is not None:
-            return [self.cache[i] for i in indices]
-        if len(indices) == 1:
-            return [self._read(indices[0])]
-        with one_thread(), ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-            return list(threads.map(self._read, indices))
-
-    def _read(self, index: int) -> Tensor:
-        try:
-            pixels = self.images[index].read()
-        except ImageError as error:
-            raise DataError(
-                f"{error}. It could be read when the images were checked; did it change?"
-            ) from error
-        return self.preprocess.resize(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0]
-
-
-class EpochDataset(Dataset[tuple[Tensor, int | Tensor]], ABC):
-    """A split that may show something else in every epoch: what a loader gives batches of."""
+    target_dtype: torch.dtype = torch.int64
+    """The type of the targets in a batch."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many items there are."""
+        """Return the number of items."""
 
     @abstractmethod
     def set_epoch(self, epoch: int) -> None:
-        """Show what belongs to this epoch from now on."""
+        """Show the items of this epoch from now on."""
 
     @abstractmethod
     def fill(self) -> None:
-        """Bring into memory now what is kept there."""
+        """Load into memory what is kept there."""
 
 
 @dataclass(eq=False)
 class ImageDataset(EpochDataset):
     """A split at the network's size; item i is (uint8 (3, height, width), target).
 
-    `augment` draws random numbers that follow from (seed, epoch, i) alone: with worker processes or without,
+    The random numbers of `augment` depend on (seed, epoch, i) alone: with worker processes or without,
     resumed or not, an epoch shows the same pixels. Copies made by `dataclasses.replace` share the `pixels`.
     """
 
@@ -108,6 +58,9 @@ class ImageDataset(EpochDataset):
     seed: int = 0
     epoch: int = 0
     pixels: Pixels | None = None
+
+    stored_dtype: ClassVar[torch.dtype] = torch.int64
+    """The smallest type that holds the targets, for those that are kept in memory."""
 
     def __post_init__(self) -> None:
         if self.pixels is None:
@@ -122,26 +75,32 @@ class ImageDataset(EpochDataset):
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
+    def __getitem__(self, index: int) -> Item:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, int | Tensor]]:
-        """A batch at once: what is not in memory is decoded in threads."""
+    def __getitems__(self, indices: list[int]) -> list[Item]:
+        """Return the items of a batch."""
         taken = self.stored.take(indices)
         with one_thread():
-            images = [self._augment(image, i) for image, i in zip(taken, indices, strict=True)]
-        return [(image, int(self.split.targets[i])) for image, i in zip(images, indices, strict=True)]
+            return [self.pair(image, i) for image, i in zip(taken, indices, strict=True)]
+
+    def pair(self, image: Tensor, index: int) -> Item:
+        """Return the augmented image and its target. In: the image, uint8 (3, height, width)."""
+        if self.augment is not None:
+            with self.drawing(index):
+                image = self.augment(image)
+        return image, self.split.targets[index]
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the augmentation of this epoch from now on."""
         self.epoch = epoch
 
-    def fill(self, progress: Progress | None = None) -> None:
-        """Decode all images now, if they fit into memory; `progress` is told how many of how many are."""
-        self.stored.fill(progress)
+    def fill(self) -> None:
+        """Decode all images now, if they fit into memory."""
+        self.stored.fill()
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
-        """Every image without augmentation, uint8 (3, height, width), in order."""
+        """Yield every image without augmentation, uint8 (3, height, width), in order."""
         self.fill()
         for i in range(len(self)):
             yield self.stored.take([i])[0].numpy()
@@ -152,20 +111,13 @@ class ImageDataset(EpochDataset):
 
     @contextlib.contextmanager
     def drawing(self, index: int) -> Iterator[None]:
-        """Torch's random numbers in here are those of this image in this epoch; outside they stay."""
-        state = torch.get_rng_state()  # of the CPU alone: no device is woken
+        """Seed torch's random numbers for this image in this epoch; afterwards they continue as before."""
+        state = torch.get_rng_state()  # of the CPU alone: no device is initialised
         torch.default_generator.manual_seed(derive_seed(self.seed, self.epoch, index, "augment"))
         try:
             yield
         finally:
             torch.set_rng_state(state)
-
-    def _augment(self, image: Tensor, index: int) -> Tensor:
-        if self.augment is None:
-            return image
-        with self.drawing(index):
-            augmented: Tensor = self.augment(image)
-        return augmented
 
 
 def loader(
@@ -178,11 +130,11 @@ def loader(
     start_batch: int = 0,
     drop_last: bool = False,
 ) -> DataLoader[Any]:
-    """One epoch in batches: of images, uint8 (B, 3, height, width) and int64 (B,).
+    """Return one epoch in batches of images, uint8 (B, 3, height, width), and targets (B, …).
 
-    The order follows from (shuffle_seed, epoch) alone; None keeps the data's order. `start_batch` leaves out
-    the batches before it and changes nothing about the others. `drop_last` leaves out a last batch that is
-    not full, unless it is the only one. Torch's random numbers outside are left as they are.
+    The order depends on (shuffle_seed, epoch) alone; None keeps the order of the data. `start_batch` skips
+    the batches before it and changes nothing about the others. `drop_last` skips a last batch that is not
+    full, unless it is the only one. Torch's global random numbers are not used.
     """
     dataset.set_epoch(epoch)
     dataset.fill()
@@ -193,15 +145,15 @@ def loader(
         dataset,
         batch_sampler=batches[start_batch:],
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=partial(collate, dtype=dataset.target_dtype),
         generator=torch.Generator(),  # else each epoch draws from the global one
     )
 
 
 def batch_indices(count: int, batch_size: int, shuffle_seed: int | None, epoch: int) -> list[list[int]]:
-    """Indices 0 to count - 1 in batches, shuffled by (shuffle_seed, epoch).
+    """Return the indices 0 to count - 1 in batches, shuffled by (shuffle_seed, epoch).
 
-    A single image that would be left over joins the batch before it: a batch norm cannot go by one.
+    A single image that is left over joins the batch before it: batch norm cannot train on one image.
     """
     if shuffle_seed is None:
         order = torch.arange(count)
@@ -215,28 +167,13 @@ def batch_indices(count: int, batch_size: int, shuffle_seed: int | None, epoch: 
 
 
 def count_batches(count: int, batch_size: int) -> int:
-    """How many batches so many items make."""
+    """Return the number of batches of that many items."""
     whole, left_over = divmod(count, batch_size)
     return whole + (left_over > 1 or (left_over == 1 and not whole))
 
 
-def collate(items: Sequence[tuple[Tensor, int | Tensor]]) -> tuple[Tensor, Tensor]:
-    """Items of a data set to one batch; targets are class numbers, or masks."""
+def collate(items: Sequence[Item], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the items as one batch of images and targets, the targets of that type."""
     images, targets = zip(*items, strict=True)
     with one_thread():
-        return torch.stack(images), torch.stack([torch.as_tensor(target) for target in targets]).long()
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread in here and in threads begun here.
-
-    The work on one image is too small to share out: where processors are busy, waiting for a second thread
-    made it twenty times slower.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        return torch.stack(images), torch.stack([torch.as_tensor(target) for target in targets]).to(dtype)

@@ -1,45 +1,63 @@
-"""One image that can be read when it is needed, wherever it lies."""
+"""Images that are read when they are needed, wherever they are stored."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixels import ImageError, decode_rgb
+from zoo.errors import GraftError
+
+
+class DataError(GraftError):
+    """Data that cannot be trained on; the message says what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource(ABC):
-    """A named image. `name` is what a person is told; `key` finds it again in the same source."""
+    """A named image. Messages show `name`; `key` finds the image again in the same source."""
 
     name: str
     sha256: str = field(default="", compare=False, kw_only=True)
 
     @property
     def key(self) -> str:
-        """The name within the source: without the folder that a user may move."""
+        """The name within the source, without the folder, which a user may move."""
         return self.name
 
     @abstractmethod
     def content(self) -> bytes:
-        """The bytes as they are stored. Raises: ImageError when they cannot be read."""
+        """Return the stored bytes. Raises: ImageError when they cannot be read."""
+
+    def decode(self, content: bytes) -> NDArray[np.uint8]:
+        """Return the pixels of stored bytes, RGB (H, W, 3). Raises: ImageError."""
+        return decode_rgb(content)
 
     def read(self) -> NDArray[np.uint8]:
-        """Out: uint8 (H, W, 3), RGB. Raises: ImageError, naming the image."""
+        """Return the pixels, RGB (H, W, 3). Raises: ImageError, which names the image."""
         try:
-            return decode_rgb(self.content())
+            return self.decode(self.content())
         except ImageError as error:
             raise ImageError(error.reason, self.name) from error
 
     def digest(self) -> str:
-        """SHA-256 of the stored content, in hexadecimal; known already where the image was scanned."""
+        """Return the SHA-256 of the stored content in hexadecimal; it is known already after a scan."""
         return self.sha256 or hashlib.sha256(self.content()).hexdigest()
+
+    def scan(self) -> tuple[Self, NDArray[np.uint8], bytes]:
+        """Read the image once. Out: the same image with its digest, its pixels and its stored bytes.
+
+        Raises: ImageError.
+        """
+        content = self.content()
+        pixels = self.decode(content)
+        return replace(self, sha256=hashlib.sha256(content).hexdigest()), pixels, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +76,6 @@ class FileImage(ImageSource):
 
 
 @dataclass(frozen=True, slots=True)
-class TableImage(ImageSource):
-    """A cell of a Hugging Face data set whose images are not decoded: bytes, or the path of a file."""
-
-    split: str
-    table: Any = field(compare=False, repr=False)
-    column: str
-    row: int
-
-    @property
-    def key(self) -> str:
-        return f"{self.split}/{self.row}"
-
-    def content(self) -> bytes:
-        cell = self.table[self.row][self.column]
-        if cell is None:
-            raise ImageError("no image in this row", self.name)
-        if cell["bytes"] is not None:
-            return bytes(cell["bytes"])
-        if cell["path"] is None:
-            raise ImageError("no image in this row", self.name)
-        return read_file(Path(cell["path"]), self.name)
-
-
-@dataclass(frozen=True, slots=True)
 class ArrayImage(ImageSource):
     """Pixels in memory, uint8 (H, W, 3)."""
 
@@ -90,12 +84,12 @@ class ArrayImage(ImageSource):
     def content(self) -> bytes:
         return self.pixels.tobytes()
 
-    def read(self) -> NDArray[np.uint8]:
-        return self.pixels.copy()
+    def decode(self, content: bytes) -> NDArray[np.uint8]:
+        return np.frombuffer(content, np.uint8).reshape(self.pixels.shape).copy()
 
 
 def read_file(path: Path, name: str) -> bytes:
-    """The file's bytes. Raises: ImageError when it cannot be read."""
+    """Return the file's bytes. Raises: ImageError when it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,43 +1,55 @@
-"""Class names in a JSON file."""
+"""The order of names, and class names in a JSON file."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from finetune.data.errors import DataError
+from finetune.data.images import DataError
 
-SHOWN = 60
-"""Letters of what was found in place of names."""
+MAX_CHARACTERS = 60
+"""Longest part of a file's content that a message shows."""
 
 
-def read_names(path: Path, what: str) -> tuple[str, ...]:
-    """The names in a JSON file: a list of strings, or of objects with a `name`; each once.
+def natural_key(name: str) -> tuple[Any, ...]:
+    """Return a sort key that puts class2 before class10, without regard to case; ties go by the name."""
+    parts = re.split(r"(\d+)", name)
+    values = [int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)]
+    return tuple(values), name
 
-    In: `what` the file is for, as messages call it. Raises: DataError.
+
+def read_names(path: Path, purpose: str) -> tuple[str, ...]:
+    """Return the names in a JSON file: a list of distinct strings, or of objects with a `name`.
+
+    In: the `purpose` of the file, for messages. Raises: DataError.
     """
+    where = f"{path} ({purpose})"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} ({what}): not a JSON list of names: {error}") from error
+        raise DataError(f"{where}: not a JSON list of names: {error}") from error
     if not isinstance(found, list) or not found:
-        shown = json.dumps(found, ensure_ascii=False)[:SHOWN]
-        raise DataError(f"{path} ({what}): not a JSON list of names, one a class: found {shown}")
+        raise DataError(f"{where}: not a JSON list of names, one per class: found {_shorten(found)}")
     names: list[str] = []
     for item in found:
         name = item.get("name") if isinstance(item, dict) else item
         if not isinstance(name, str):
-            shown = json.dumps(item, ensure_ascii=False)[:SHOWN]
-            raise DataError(f"{path} ({what}): a list of strings is wanted, one a class; found {shown}")
+            raise DataError(f"{where}: found {_shorten(item)}; expected a list of strings, one per class")
         names.append(name)
-    check_distinct(f"{path} ({what})", names)
+    check_distinct(where, names)
     return tuple(names)
 
 
 def check_distinct(where: str, names: Sequence[str]) -> None:
     """Raises: DataError for a name that stands for two classes."""
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise DataError(f"{where}: class names must differ; twice: {', '.join(twice)[:SHOWN]}")
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise DataError(f"{where}: class names must differ; repeated: {', '.join(repeated)[:MAX_CHARACTERS]}")
+
+
+def _shorten(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)[:MAX_CHARACTERS]

@@ -1,72 +1,61 @@
-"""Every image decoded once, before a run begins: which are broken, and what each one's digest is."""
+"""Reading every image once before a run begins: which are broken, and the digest of each."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from finetune.data.errors import DataError
-from finetune.data.images import ArrayImage
-from finetune.data.pool import Labelled, Pool
-from finetune.data.splits import Broken
-from pixels import ImageError, decode_rgb
+from finetune.data.images import DataError
+from finetune.data.source import MAX_SHOWN, Item, Pool
+from pixels import ImageError
 
-CHUNK = 32  # images a thread takes at a time
-SHOWN = 5
-
-Progress = Callable[[int, int], None]
+IMAGES_PER_CHUNK = 32
 
 
-def scan_images(
-    pool: Pool, max_broken: float, progress: Progress | None = None
-) -> tuple[Pool, tuple[Broken, ...]]:
-    """The pool without its broken images, the rest knowing their digests; and the broken ones.
+@dataclass(frozen=True)
+class Broken:
+    """An image that was left out, and why."""
 
-    `progress` is told how many of how many images are done.
-    Raises: DataError when more than `max_broken` of the images are broken.
+    path: str
+    reason: str
+
+
+def scan_images(pool: Pool, where: str, max_broken: float) -> tuple[Pool, tuple[Broken, ...]]:
+    """Return the pool without its broken images, the others with their digests; and the broken images.
+
+    Raises: DataError when more than the share `max_broken` of the images is broken.
     """
-    everything = [labelled for items in pool.given.values() for labelled in items]
-    scanned = _in_threads(everything, progress)
+    items = [item for split in pool.splits.values() for item in split]
+    chunks = [items[i : i + IMAGES_PER_CHUNK] for i in range(0, len(items), IMAGES_PER_CHUNK)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:  # Pillow decodes without the global lock
+        scanned = [item for chunk in threads.map(_scan_chunk, chunks) for item in chunk]
     broken = tuple(each for each in scanned if isinstance(each, Broken))
-    if len(broken) > max_broken * len(everything):
-        raise DataError(_describe(pool.where, broken, len(everything), max_broken))
-    left = iter(scanned)
-    given = {
-        split: [each for _ in items if isinstance(each := next(left), Labelled)]
-        for split, items in pool.given.items()
+    if len(broken) > max_broken * len(items):
+        raise DataError(_describe(where, broken, len(items), max_broken))
+    remaining = iter(scanned)
+    splits = {
+        name: [each for _ in split if isinstance(each := next(remaining), Item)]
+        for name, split in pool.splits.items()
     }
-    return replace(pool, given=given), broken
+    return replace(pool, splits=splits), broken
 
 
-def _in_threads(items: Sequence[Labelled], progress: Progress | None) -> list[Labelled | Broken]:
-    """Pillow releases the interpreter's lock while it decodes, so threads are enough."""
-    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-    scanned: list[Labelled | Broken] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for found in threads.map(lambda chunk: [_scan(each) for each in chunk], chunks):
-            scanned += found
-            if progress is not None:
-                progress(len(scanned), len(items))
-    return scanned
+def _scan_chunk(items: Sequence[Item]) -> list[Item | Broken]:
+    return [_scan(item) for item in items]
 
 
-def _scan(labelled: Labelled) -> Labelled | Broken:
-    image = labelled.image
+def _scan(item: Item) -> Item | Broken:
     try:
-        content = image.content()
-        if not isinstance(image, ArrayImage):
-            decode_rgb(content)
+        return item.scan()
     except ImageError as error:
-        return Broken(image.name, error.reason)
-    return replace(labelled, image=replace(image, sha256=hashlib.sha256(content).hexdigest()))
+        return Broken(error.name or item.image.name, error.reason)
 
 
 def _describe(where: str, broken: Sequence[Broken], total: int, max_broken: float) -> str:
-    first = "\n".join(f"  {each.path}: {each.reason}" for each in broken[:SHOWN])
-    more = f"\n  and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+    first = "\n".join(f"  {each.path}: {each.reason}" for each in broken[:MAX_SHOWN])
+    more = f"\n  and {len(broken) - MAX_SHOWN} more" if len(broken) > MAX_SHOWN else ""
     return (
         f"{where}: {len(broken)} of {total} images are broken, more than data.max_broken allows "
         f"({max_broken:g} of all):\n{first}{more}"

@@ -1,59 +1,51 @@
-"""What every source is turned into: three splits of images and targets, and what was left out."""
+"""The splits of a source: images and targets to train, validate and test on, and what was left out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from finetune.config.data import DataSettings
+from finetune.data.cut import cut_splits, find_copies
 from finetune.data.images import ImageSource
-
-SPLITS = ("train", "val", "test")
-
-
-class MaskSource(Protocol):
-    """A mask that can be read when it is needed."""
-
-    def read(self) -> NDArray[np.uint8]:
-        """Out: uint8 (H, W), class numbers. Raises: ImageError."""
+from finetune.data.scan import Broken, scan_images
+from finetune.data.source import SPLITS, Item, Source, open_source
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their classes: `targets` is int64 (N,), indices into the classes.
+    """Images (N) with their `targets` (N, …) and `strata` int64 (N,).
 
-    For segmentation `masks` hold the class of every pixel, and the targets mean nothing.
+    The targets of classification are class indices, int64 (N,); those of segmentation are the masks' files,
+    as an array of objects (N,). The strata are the groups by which splits are cut and images sampled: the
+    classes where each image has one, else a single group.
     """
 
     images: tuple[ImageSource, ...]
-    targets: NDArray[np.int64]
-    masks: tuple[MaskSource, ...] = ()
+    targets: NDArray[Any]
+    strata: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.images)
 
     def counts(self, classes: int) -> list[int]:
-        """Images of each class."""
-        return [int(count) for count in np.bincount(self.targets, minlength=classes)]
+        """Count the images of each class."""
+        return [int(count) for count in np.bincount(self.strata, minlength=classes)]
 
     def median(self, classes: int) -> float:
-        """Images of the median class."""
+        """Return the number of images of the median class."""
         return float(np.median(self.counts(classes)))
 
 
 @dataclass(frozen=True)
-class Broken:
-    """An image that was left out, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Splits:
-    """Everything a run trains, validates and tests on; `test` is empty where the settings say `test: 0`.
+    """What a run trains, validates and tests on; `test` is empty where the settings say `test: 0`.
 
     `warnings` are sentences for the user about what was left out or looks wrong.
     """
@@ -66,12 +58,78 @@ class Splits:
     warnings: tuple[str, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
-        """JSON values that say which image is in which split; `read_splits` makes them splits again."""
-        record: dict[str, Any] = {"classes": list(self.classes)}
-        for name in SPLITS:
-            split: Split = getattr(self, name)
-            keys = [image.key for image in split.images]
-            record[name] = {"images": keys, "targets": split.targets.tolist()}
-        record["broken"] = [{"path": each.path, "reason": each.reason} for each in self.broken]
-        record["warnings"] = list(self.warnings)
-        return record
+        """Return JSON values that say which image is in which split."""
+        train, val, test = map(_to_record, (self.train, self.val, self.test))
+        values: dict[str, Any] = RECORD.dump_python(
+            SplitsRecord(self.classes, train, val, test, self.broken, self.warnings)
+        )
+        return values
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """A split in splits.json: keys of images, and their targets unless the keys imply them."""
+
+    images: list[str]
+    targets: list[Any]
+
+
+@dataclass(frozen=True)
+class SplitsRecord:
+    """What splits.json holds."""
+
+    classes: tuple[str, ...]
+    train: SplitRecord
+    val: SplitRecord
+    test: SplitRecord
+    broken: tuple[Broken, ...]
+    warnings: tuple[str, ...]
+
+
+RECORD = TypeAdapter(SplitsRecord)
+"""Reads and writes Python values: pydantic's own JSON has no place for file names that are not UTF-8."""
+
+
+def load_splits(settings: DataSettings, seed: int, target: str = "class") -> Splits:
+    """Find and read all images, leave out the broken ones, and cut the splits that the source does not have.
+
+    The same settings, seed and images give the same splits. `target` is the kind of target, as sources are
+    registered by. Raises: DataError for data that cannot be trained on.
+    """
+    source = open_source(settings, target)
+    pool = source.find()
+    source.check(pool)
+    pool, broken = scan_images(pool, source.where, settings.max_broken)
+    source.check(pool)
+    pool = source.complete(pool)
+    shares = {"test": settings.test, "val": settings.val}
+    wanted = {split: share for split, share in shares.items() if share and split not in pool.splits}
+    parts = cut_splits(pool, wanted, seed, source.where)
+    warnings = (*pool.warnings, *find_copies(source.where, parts, pool.classes))
+    train, val, test = (make_split(parts.get(name, [])) for name in SPLITS)
+    return Splits(pool.classes, train, val, test, broken, warnings)
+
+
+def make_split(items: Sequence[Item]) -> Split:
+    """Return the items as a split."""
+    targets = np.array([item.target for item in items]) if items else np.zeros(0, np.int64)
+    strata = np.array([item.stratum for item in items], np.int64)
+    return Split(tuple(item.image for item in items), targets, strata)
+
+
+def read_splits(values: object, settings: DataSettings, target: str = "class") -> Splits:
+    """Return the splits that `Splits.to_record` wrote, of the same source, without reading any image."""
+    record = RECORD.validate_python(values)
+    source = open_source(settings, target)
+    train, val, test = (_from_record(part, source) for part in (record.train, record.val, record.test))
+    return Splits(record.classes, train, val, test, record.broken, record.warnings)
+
+
+def _to_record(split: Split) -> SplitRecord:
+    targets = [] if split.targets.dtype == object else split.targets.tolist()
+    return SplitRecord([image.key for image in split.images], targets)
+
+
+def _from_record(record: SplitRecord, source: Source) -> Split:
+    pairs = zip_longest(record.images, record.targets)
+    return make_split([source.open(key, target) for key, target in pairs])

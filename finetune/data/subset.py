@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finetune.data import Split
-from finetune.data.dataset import ImageDataset, Pixels, Progress, collate
+from finetune.data.dataset import ImageDataset, collate
+from finetune.data.pixels import Pixels
 from finetune.runtime.seeds import make_generator
 
 Rows = NDArray[np.int64]
@@ -26,10 +27,10 @@ class PixelView(Pixels):
         self.parts, self.rows = parts, rows
         self.starts = np.cumsum([0] + [len(part.images) for part in parts])
 
-    def fill(self, progress: Progress | None = None) -> None:
+    def fill(self) -> None:
         """Decode the images of every part."""
         for part in self.parts:
-            part.fill(progress)
+            part.fill()
 
     def take(self, indices: Sequence[int]) -> list[Tensor]:
         """Return the images, each uint8 (3, height, width), from the parts that hold them.
@@ -61,26 +62,21 @@ def join(first: ImageDataset, second: ImageDataset) -> ImageDataset:
 
 def pick_rows(parts: Sequence[Split], rows: Rows) -> Split:
     """Return the given rows of several splits, counted one after the other."""
-    picked: dict[str, object] = {}
-    for each in fields(Split):
-        values = [getattr(part, each.name) for part in parts]
-        if isinstance(values[0], np.ndarray):
-            picked[each.name] = np.concatenate(values)[rows]
-        else:
-            joined = [item for value in values for item in value]
-            picked[each.name] = tuple(joined[row] for row in rows) if joined else ()
-    return Split(**picked)  # type: ignore[arg-type]
+    images = [image for part in parts for image in part.images]
+    targets = np.concatenate([part.targets for part in parts])[rows]
+    strata = np.concatenate([part.strata for part in parts])[rows]
+    return Split(tuple(images[row] for row in rows), targets, strata)
 
 
-def spread_rows(targets: NDArray[np.int64], count: int, *, seed: int) -> Rows:
-    """Return at most `count` rows, taken from each class in turn; the order within a class is random.
+def spread_rows(strata: NDArray[np.int64], count: int, *, seed: int) -> Rows:
+    """Return at most `count` rows, taken from each stratum in turn; the order within a stratum is random.
 
-    In: `targets` (N,). Out: (min(count, N),), each row once.
+    In: `strata` (N,), such as `Split.strata`. Out: (min(count, N),), each row once.
     """
-    order = torch.randperm(len(targets), generator=make_generator(seed, "sample")).numpy()
-    turn = np.empty(len(targets), np.int64)
-    for label in np.unique(targets):
-        rows = order[targets[order] == label]
+    order = torch.randperm(len(strata), generator=make_generator(seed, "sample")).numpy()
+    turn = np.empty(len(strata), np.int64)
+    for stratum in np.unique(strata):
+        rows = order[strata[order] == stratum]
         turn[rows] = np.arange(len(rows))
     chosen: Rows = order[np.argsort(turn[order], kind="stable")][:count]
     return chosen
@@ -88,4 +84,4 @@ def spread_rows(targets: NDArray[np.int64], count: int, *, seed: int) -> Rows:
 
 def read_rows(dataset: ImageDataset, rows: Rows) -> tuple[Tensor, Tensor]:
     """Return these images without augmentation, uint8 (N, 3, height, width), and their targets."""
-    return collate(replace(dataset, augment=None).__getitems__(rows.tolist()))
+    return collate(replace(dataset, augment=None).__getitems__(rows.tolist()), dataset.target_dtype)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from finetune.engine.state import TrainState
 from finetune.records.metrics_log import EpochRecord
 from finetune.runtime.divergence import Divergence
-from finetune.tasks.base import chance_loss
 
 
 class Callback:
@@ -48,8 +47,8 @@ class DivergedError(Exception):
 class DivergenceGuard(Callback):
     """Ends the training when its loss diverges."""
 
-    def __init__(self, classes: int) -> None:
-        self.divergence = Divergence(chance_loss(classes))
+    def __init__(self, chance_loss: float) -> None:
+        self.divergence = Divergence(chance_loss)
 
     def on_batch_end(self, state: TrainState, loss: float) -> None:
         """Raises: DivergedError."""

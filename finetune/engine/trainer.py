@@ -85,9 +85,9 @@ class Trainer:
         """Return the task's score and the loss on the validation split."""
         self.step.eval_net.eval()
         batches = loader(self.val, self.plan.batch_size * 2, workers=self._workers(self.val))
-        task, classes = self.setup.task, len(self.setup.classes)
-        metrics = evaluate(self.step.predict, batches, task, classes, self.accelerator.device)
-        return float(metrics[task.score]), float(metrics["loss"])  # type: ignore[arg-type]
+        task, classes = self.setup.task, self.setup.classes
+        found = evaluate(self.step.predict, batches, task, classes, self.accelerator.device)
+        return found.score, found.loss
 
     def close_epoch(self, images_per_s: float) -> None:
         """Validate, write the weights if they are the best, and finish the epoch."""

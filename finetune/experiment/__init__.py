@@ -1,1 +1,1 @@
-"""What a run works on, put together from the spec."""
+"""The experiment: a recipe and what a run of it works on."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from finetune.data.dataset import MIB, EpochDataset, ImageDataset, loader
+from finetune.data.dataset import EpochDataset, ImageDataset, loader
+from finetune.data.pixels import MIB
 from finetune.features.frozen_stages import FrozenStages
 
 
@@ -39,6 +40,9 @@ class CachedFeatures(EpochDataset):
     epoch: int = 0
     cached: dict[int, View] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.target_dtype = self.images.target_dtype
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -63,7 +67,7 @@ class CachedFeatures(EpochDataset):
         whole: View | None = None
         start = 0
         for pixels, targets in batches:
-            part = View(self.compute(pixels), _narrow(targets))
+            part = View(self.compute(pixels), targets.to(self.images.stored_dtype))
             whole = whole or View(_allocate(part.outputs, len(self)), _allocate(part.targets, len(self)))
             rows = slice(start, start + len(pixels))
             whole.outputs[rows], whole.targets[rows] = part.outputs, part.targets
@@ -74,15 +78,9 @@ class CachedFeatures(EpochDataset):
 
 def view_mb(frozen: FrozenStages, images: ImageDataset) -> float:
     """Return the memory that one view of these images takes, in MiB."""
-    target = images[0][1]
-    places = target.numel() if isinstance(target, Tensor) else torch.long.itemsize
-    return len(images) * (math.prod(frozen.shape) * frozen.dtype.itemsize + places) / MIB
+    target_bytes = torch.as_tensor(images[0][1]).numel() * images.stored_dtype.itemsize
+    return len(images) * (math.prod(frozen.shape) * frozen.dtype.itemsize + target_bytes) / MIB
 
 
 def _allocate(part: Tensor, count: int) -> Tensor:
     return torch.empty((count, *part.shape[1:]), dtype=part.dtype)
-
-
-def _narrow(targets: Tensor) -> Tensor:
-    """Return class indices as they are, and masks as one byte per pixel."""
-    return targets if targets.ndim == 1 else targets.byte()

@@ -41,7 +41,7 @@ def standard_callbacks(trainer: Trainer) -> list[Callback]:
     settings, monitor = setup.settings, setup.settings.monitor
     run = TrackedRun(folder.path, f"{setup.spec.name} {folder.path.name}", setup.spec.to_yaml())
     callbacks: list[Callback] = [
-        DivergenceGuard(len(setup.classes)),
+        DivergenceGuard(setup.task.chance_loss(len(setup.classes))),
         Trackers(settings.trackers if main else [], run),
         # In every process: a step of several processes waits for all of them.
         StartChecks(Subject(setup, trainer.plan, trainer.accelerator.device), folder, console),

@@ -62,8 +62,7 @@ class EnsembleRun:
             return logits
 
         batches = loader(setup.val, self.plan.batch_size * 2, workers=setup.data.workers)
-        metrics = evaluate(forward, batches, setup.task, len(setup.classes), device)
-        return float(metrics[setup.task.score])  # type: ignore[arg-type]
+        return evaluate(forward, batches, setup.task, setup.classes, device).score
 
     def combine(
         self,

@@ -189,7 +189,5 @@ def train_loss(trainer: Trainer) -> float:
     net.eval()
     plain = replace(setup.train, augment=None)
     batches = loader(plain, trainer.plan.batch_size * 2, workers=setup.data.workers)
-    metrics = evaluate(
-        trainer.step.predict, batches, setup.task, len(setup.classes), trainer.accelerator.device
-    )
-    return float(metrics["loss"])  # type: ignore[arg-type]
+    device = trainer.accelerator.device
+    return evaluate(trainer.step.predict, batches, setup.task, setup.classes, device).loss

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@loss(refuses=("label_smoothing", "mixup", "cutmix"), masks_only=True)
+@loss(refuses=("label_smoothing", "mixup", "cutmix"), targets=("mask",))
 def dice(context: LossContext) -> Loss:
     """1 - the mean Dice coefficient of the classes in the batch: small classes count as much as large ones.
 
@@ -30,7 +30,7 @@ def dice(context: LossContext) -> Loss:
     return compute
 
 
-@loss(refuses=("mixup", "cutmix"), masks_only=True)
+@loss(refuses=("mixup", "cutmix"), targets=("mask",))
 def cross_entropy_dice(context: LossContext, *, class_weights: ClassWeights = "none") -> Loss:
     """The sum of `cross_entropy`, with the label smoothing, and `dice`, without."""
     terms = cross_entropy(context, class_weights=class_weights), dice(context)

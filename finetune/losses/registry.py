@@ -39,22 +39,22 @@ class LossContext:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a loss cannot be combined with: keys of the `finetune` section, and targets that are not masks."""
+    """What a loss cannot be combined with: keys of the `finetune` section, and other kinds of target."""
 
     refuses: tuple[str, ...] = ()
-    masks_only: bool = False
+    targets: tuple[str, ...] = ("class", "mask")
 
 
 LIMITS: dict[str, Limits] = {}
 
 
 def loss(
-    *, refuses: tuple[str, ...] = (), masks_only: bool = False
+    *, refuses: tuple[str, ...] = (), targets: tuple[str, ...] = ("class", "mask")
 ) -> Callable[[Callable[..., Loss]], Callable[..., Loss]]:
     """Register a function under its own name, with its limits."""
 
     def register(function: Callable[..., Loss]) -> Callable[..., Loss]:
-        LIMITS[function.__name__] = Limits(refuses, masks_only)
+        LIMITS[function.__name__] = Limits(refuses, targets)
         return LOSSES.register(function)
 
     return register
@@ -75,11 +75,13 @@ def build_loss(call: Call, context: LossContext) -> Loss:
     return with_ignored
 
 
-def conflicts(call: Call, settings: object, *, masks: bool) -> Iterator[tuple[str, str]]:
+def conflicts(call: Call, settings: object, *, target: str) -> Iterator[tuple[str, str]]:
     """Yield what the loss cannot be combined with: the message, and what is expected instead."""
     limits = LIMITS[call.op]
-    if limits.masks_only and not masks:
-        yield f"{call.op} compares masks, and this task has none", "another loss"
+    if call.op != "auto" and target not in limits.targets:
+        fitting = ", ".join(name for name, others in LIMITS.items() if target in others.targets)
+        kinds = " or ".join(limits.targets)
+        yield f"{call.op} is for {kinds} targets, and this task has {target} targets", f"one of: {fitting}"
     for key in limits.refuses:
         if value := getattr(settings, key):
             yield f"{call.op} takes no soft targets, and finetune.{key} is {value:g}", f"finetune.{key}=0"

@@ -13,7 +13,7 @@ from finetune.checks.check import shorten
 from finetune.engine.callbacks import Callback
 from finetune.experiment.setup import Setup
 from finetune.records.metrics_log import EpochRecord, Measurements, read_records
-from finetune.tasks.base import chance_loss
+from finetune.tasks import Task
 
 USUAL_RATIO, MAX_FACTOR = 1e-3, 10.0
 """One step usually changes a layer's weights by this share of their length; ten times off is reported."""
@@ -42,13 +42,13 @@ class Diagnosis(Callback):
 def diagnose_run(setup: Setup, log: Path) -> tuple[str, ...]:
     """Return the `diagnose` of a run's metrics.jsonl."""
     records, classes = read_records(log), len(setup.classes)
-    return diagnose(records, setup.task.score, classes=classes, val_images=len(setup.val))
+    return diagnose(records, setup.task, classes=classes, val_images=len(setup.val))
 
 
-def diagnose(records: Sequence[EpochRecord], score: str, *, classes: int, val_images: int) -> tuple[str, ...]:
+def diagnose(records: Sequence[EpochRecord], task: Task, *, classes: int, val_images: int) -> tuple[str, ...]:
     """Return a sentence on the fit, at most one on the learning rate, and one for each mostly dead layer.
 
-    In: the records of a run, and the name of the task's score. Without measurements nothing is said.
+    In: the records of a run. Without measurements nothing is said.
     """
     measured = [record.measured for record in records if record.measured is not None]
     if not measured:
@@ -57,8 +57,8 @@ def diagnose(records: Sequence[EpochRecord], score: str, *, classes: int, val_im
     best = max(
         (record for record in known if record.best), key=lambda record: record.epoch, default=known[-1]
     )
-    underfits, fit = _diagnose_fit(best, score, classes, val_images, last=best is records[-1])
-    flat = underfits and min(record.train_loss for record in records) > FLAT * chance_loss(classes)
+    underfits, fit = _diagnose_fit(best, task, classes, val_images, last=best is records[-1])
+    flat = underfits and min(record.train_loss for record in records) > FLAT * task.chance_loss(classes)
     return (fit, *_diagnose_rate(measured, flat=flat), *flag_dead(measured[-1].dead_units))
 
 
@@ -75,7 +75,7 @@ def flag_dead(shares: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def _diagnose_fit(
-    record: EpochRecord, score: str, classes: int, val_images: int, *, last: bool
+    record: EpochRecord, task: Task, classes: int, val_images: int, *, last: bool
 ) -> tuple[bool, str]:
     """Return whether the network underfits, and a sentence that compares training and validation scores.
 
@@ -86,9 +86,9 @@ def _diagnose_fit(
     train, val = record.measured.train_eval_score, record.val_score
     val_error = _standard_error(val, val_images)
     error = math.hypot(_standard_error(train, record.measured.train_images), val_error)
-    facts = f"train {score} {train:.3f}, val {score} {val:.3f}, gap {train - val:.3f} ± {error:.3f}"
+    facts = f"train {task.score} {train:.3f}, val {task.score} {val:.3f}, gap {train - val:.3f} ± {error:.3f}"
     if train - val > max(MIN_GAP, ERRORS * error):
-        if val - ERRORS * val_error <= 1 / classes:
+        if val - ERRORS * val_error <= task.chance_score(classes):
             return (
                 False,
                 f"{facts}: memorised; new images are guessed: do the labels fit the images?",

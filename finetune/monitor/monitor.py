@@ -41,13 +41,13 @@ class Monitor(Callback):
     def extend_record(self, record: EpochRecord) -> EpochRecord:
         """Measure the network on training images, not augmented and in evaluation mode."""
         task, gauge, net = self.setup.task, self.step.gauge, self.step.eval_net
-        device, classes = self.step.accelerator.device, len(self.setup.classes)
+        device, classes = self.step.accelerator.device, self.setup.classes
         with evaluating(net), count_dead(net) as dead:
-            metrics = evaluate(self.step.predict, self._batches(), task, classes, device)
+            found = evaluate(self.step.predict, self._batches(), task, classes, device)
         shares = dead_shares(dead)
         measured = Measurements(
-            train_eval_loss=float(metrics["loss"]),  # type: ignore[arg-type]
-            train_eval_score=float(metrics[task.score]),  # type: ignore[arg-type]
+            train_eval_loss=found.loss,
+            train_eval_score=found.score,
             train_images=self.count,
             learning_rates=tuple(sorted({group["lr"] for group in self.step.optimizer.param_groups})),
             gradient_norm=gauge.gradient_norm,
@@ -60,7 +60,7 @@ class Monitor(Callback):
         return replace(record, measured=measured)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = spread_rows(self.setup.train.split.targets, self.count, seed=self.setup.settings.seed)
+        rows = spread_rows(self.setup.train.split.strata, self.count, seed=self.setup.settings.seed)
         for chunk in np.split(rows, range(MIN_IMAGES, len(rows), MIN_IMAGES)):
             yield read_rows(self.setup.train, chunk)
 

@@ -42,7 +42,7 @@ class Pictures(Callback):
 
     def on_train_end(self) -> None:
         """Draw the pictures."""
-        setup, rows = self.setup, spread_rows(self.setup.val.split.targets, IMAGES, seed=0)
+        setup, rows = self.setup, spread_rows(self.setup.val.split.strata, IMAGES, seed=0)
         pixels, _ = read_rows(setup.val, rows)
         names = [setup.val.split.images[row].name for row in rows]
         images = list(zip(names, pixels, strict=True))

@@ -33,11 +33,11 @@ def rate_scale(setup: Setup) -> float:
     """
     device = PartialState().device
     net = copy.deepcopy(setup.net).to(device).train()
-    rows = spread_rows(setup.train.split.targets, min(IMAGES, len(setup.train)), seed=setup.settings.seed)
+    rows = spread_rows(setup.train.split.strata, min(IMAGES, len(setup.train)), seed=setup.settings.seed)
     images, targets = read_rows(setup.train, np.sort(rows))
     with torch.random.fork_rng():
         logits = net(setup.preprocess.to(device).normalise(images.to(device)))
-        loss = setup.task.loss(0.0)(logits.float(), targets.to(device))
+        loss = setup.task.evaluation_loss()(logits.float(), targets.to(device))
         loss.backward()  # type: ignore[no-untyped-call]
     weights, head = decayed_names(net), setup.anatomy.head
     ratios = [

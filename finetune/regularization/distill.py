@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from finetune.config import DataSettings, FinetuneSettings
+from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import Distill
-from finetune.experiment.setup import get_section
 from finetune.models.rebuild import rebuild_net
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.records.run_folder import RunFolder, read_labels, read_record

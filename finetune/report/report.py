@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from finetune.experiment.setup import Setup
 from finetune.fit.execute import Trained
@@ -21,7 +20,7 @@ from finetune.records.report import (
     WeightsOrigin,
 )
 from finetune.records.run_folder import RunFolder
-from finetune.tasks.evaluate import by_class, evaluate_artifact
+from finetune.tasks.evaluate import evaluate_artifact
 
 
 def make_report(
@@ -33,26 +32,22 @@ def make_report(
     """
     splits, tested = setup.splits, len(setup.test) > 0
     images = setup.test if tested else setup.val
-    found: dict[str, Any] = evaluate_artifact(
-        trained.net, setup.preprocess, images, setup.task, len(setup.classes)
-    )
-    metrics = {name: value for name, value in found.items() if isinstance(value, float)}
-    confusion = found.get("confusion")
+    found = evaluate_artifact(trained.net, setup.preprocess, images, setup.task, setup.classes)
     return Report(
         spec=setup.spec.name,
         task=setup.task.name,
         strategy=plan.strategy,
         images=SplitSizes(len(splits.train), len(splits.val), len(splits.test)),
         measured_on="test" if tested else "val",
-        metrics=metrics,
-        classes=by_class(found, setup.classes),
-        confusion=None if confusion is None else tuple(tuple(row) for row in confusion),
+        metrics=found.numbers,
+        classes=found.per_class,
+        confusion=found.confusion,
         training=trained.training,
         remarks=tuple(diagnose_run(setup, folder.log)),
         weights=describe_weights(setup),
         broken=tuple(BrokenFile(broken.path, broken.reason) for broken in splits.broken),
         warnings=setup.warnings,
-        outcome=compare_outcome(plan, metrics.get("accuracy"), minutes),
+        outcome=compare_outcome(plan, found.numbers.get("accuracy"), minutes),
     )
 
 

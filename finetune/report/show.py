@@ -8,14 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from finetune.data.splits import SPLITS
+from finetune.data import SPLITS
 from finetune.experiment.setup import Setup
 from finetune.planning.table import draw_table
 from finetune.records.plan import Plan
 from finetune.records.report import Outcome, Report
 from finetune.records.run_folder import RunFolder
 from finetune.strategies import find_strategy
-from finetune.tasks.base import find_task
+from finetune.tasks import find_task
 
 MAX_BROKEN = 10
 MAX_CLASSES = 20

@@ -13,8 +13,9 @@ from filelock import FileLock
 from rich.console import Console
 
 import zoo
-from finetune.config import SearchSettings
-from finetune.experiment.setup import get_section, load_data, prepare, read_recipe
+from finetune.config import SearchSettings, get_section
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import prepare
 from finetune.planning.load import load_plan
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RUNS, write_json

@@ -18,11 +18,10 @@ from optuna.samplers import (
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 
 import zoo
-from finetune.config import SearchSettings
+from finetune.config import SearchSettings, get_section
 from finetune.config.data import LOCATION_KEYS
 from finetune.config.search import LOCAL
 from finetune.data import Splits
-from finetune.experiment.setup import get_section
 from finetune.records.run_folder import describe_changes
 from finetune.runtime.seeds import derive_seed
 from finetune.search.check import without_search

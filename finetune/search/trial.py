@@ -70,7 +70,7 @@ def run_trial(shared: Shared, values: Values, folder: Path, report: Report) -> N
         _fit_probe(setup, plan, folder, report)
         return
     trainer = build_trainer(setup, plan, RunFolder(folder), QUIET)
-    callbacks = [DivergenceGuard(len(setup.classes)), TrialReporter(report)]
+    callbacks = [DivergenceGuard(setup.task.chance_loss(len(setup.classes))), TrialReporter(report)]
     replace(trainer, callbacks=callbacks, saves=False).run()
 
 
@@ -127,9 +127,9 @@ def _has_same_depth(shared: Shared, setup: Setup, plan: Plan) -> bool:
 def _fit_probe(setup: Setup, plan: Plan, folder: Path, report: Report) -> None:
     """Fit a linear classifier, which has no epochs, and report it once."""
     net = execute_plan(setup, plan, RunFolder(folder), QUIET).net
-    metrics = evaluate_artifact(net, setup.preprocess, setup.val, setup.task, len(setup.classes))
+    found = evaluate_artifact(net, setup.preprocess, setup.val, setup.task, setup.classes)
     shutil.rmtree(folder)
-    report(1, float(metrics[setup.task.score]), float(metrics["loss"]))  # type: ignore[arg-type]
+    report(1, found.score, found.loss)
 
 
 def _pixel_format(setup: Setup) -> tuple[int, int, str]:

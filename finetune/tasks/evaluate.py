@@ -1,8 +1,9 @@
-"""How good a network is on a split: one pass, every metric of the task."""
+"""Evaluation of a network on a split: the loss and every metric of the task, in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,50 +14,79 @@ from finetune.transforms.preprocess import Preprocess
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
-BATCH = 128
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network achieves on a split.
+
+    `numbers` holds the mean loss and every metric that is one number; `per_class` holds the task's metrics
+    by class, label -> metric -> number; `score` is the metric that training maximises.
+    """
+
+    loss: float
+    score: float
+    numbers: Mapping[str, float]
+    per_class: Mapping[str, Mapping[str, float]]
+    confusion: tuple[tuple[int, ...], ...] | None = None
 
 
 @torch.inference_mode()
 def evaluate(
-    forward: Callable[[Tensor], Tensor], batches: Batches, task: Task, classes: int, device: torch.device
-) -> dict[str, object]:
-    """Every metric of `task` and the mean loss.
+    forward: Callable[[Tensor], Tensor],
+    batches: Batches,
+    task: Task,
+    classes: Sequence[str],
+    device: torch.device,
+) -> Evaluation:
+    """Evaluate logits on a split.
 
-    In: `forward` takes uint8 images (N, 3, h, w) to logits; `batches` yields those images and their
-    targets. Out: plain numbers and lists, ready for JSON.
+    In: `forward` takes uint8 images (N, 3, h, w) to logits; `batches` yields such images and their targets.
     """
-    metrics = task.metrics(classes).to(device)
-    loss_of = task.loss(0.0)
+    metrics = task.build_metrics(len(classes)).to(device)
+    loss_of = task.evaluation_loss()
     loss, seen = torch.zeros((), dtype=torch.float64), 0
     for images, targets in batches:
         logits, truth = forward(images.to(device)).float(), targets.to(device)
         metrics.update(logits, truth)
         loss += loss_of(logits, truth).double().cpu() * len(images)
         seen += len(images)
-    return {"loss": float(loss) / max(seen, 1)} | {
-        name: value.tolist() if value.ndim else float(value) for name, value in metrics.compute().items()
+    found = {name: value.tolist() for name, value in metrics.compute().items()}
+    numbers = {"loss": float(loss) / max(seen, 1)} | {
+        name: value for name, value in found.items() if isinstance(value, float)
     }
+    return Evaluation(
+        loss=numbers["loss"],
+        score=numbers[task.score],
+        numbers=numbers,
+        per_class={
+            label: {name: found[name][index] for name in task.per_class}
+            for index, label in enumerate(classes)
+        },
+        confusion=tuple(map(tuple, found["confusion"])) if "confusion" in found else None,
+    )
 
 
 def evaluate_artifact(
-    net: nn.Module, preprocess: Preprocess, dataset: ImageDataset, task: Task, classes: int
-) -> dict[str, object]:
-    """Every metric on a split in float32 on the processor: what the exported file will answer."""
+    net: nn.Module, preprocess: Preprocess, dataset: ImageDataset, task: Task, classes: Sequence[str]
+) -> Evaluation:
+    """Evaluate a network on a split in float32 on the CPU, as the exported file computes."""
     forward = _artifact(net, preprocess)
-    return evaluate(forward, loader(dataset, BATCH), task, classes, torch.device("cpu"))
+    return evaluate(forward, loader(dataset, BATCH_SIZE), task, classes, torch.device("cpu"))
 
 
-def logits_of(
+def artifact_logits(
     net: nn.Module, preprocess: Preprocess, dataset: ImageDataset
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """What the exported file will answer: logits (N, classes) and targets (N,), batch by batch."""
+    """Yield what the exported file answers: logits (N, classes) and targets (N,), batch by batch."""
     forward = _artifact(net, preprocess)
-    for images, targets in loader(dataset, BATCH):
+    for images, targets in loader(dataset, BATCH_SIZE):
         yield forward(images), targets
 
 
 def _artifact(net: nn.Module, preprocess: Preprocess) -> Callable[[Tensor], Tensor]:
-    """The network in float32 on the processor, from uint8 (N, 3, h, w) to logits."""
+    """Return the network in float32 on the CPU, as a function from uint8 (N, 3, h, w) to logits."""
     net, preprocess = net.float().cpu().eval(), preprocess.cpu()
 
     @torch.inference_mode()
@@ -65,15 +95,3 @@ def _artifact(net: nn.Module, preprocess: Preprocess) -> Callable[[Tensor], Tens
         return logits
 
     return forward
-
-
-def by_class(metrics: Mapping[str, object], classes: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """The metrics that hold one number a class, turned round: class -> metric -> number."""
-    lists = {
-        name: value
-        for name, value in metrics.items()
-        if isinstance(value, list) and len(value) == len(classes) and all(isinstance(v, float) for v in value)
-    }
-    return {
-        label: {name: values[index] for name, values in lists.items()} for index, label in enumerate(classes)
-    }

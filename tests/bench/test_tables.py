@@ -18,7 +18,7 @@ from bench.pool import Line, read_log, run_all
 from bench.techniques import NOTHING
 from finetune.config import DataSettings
 from finetune.data import load_splits
-from finetune.experiment.setup import read_recipe
+from finetune.experiment.recipe import read_recipe
 
 
 @dataclass(frozen=True)

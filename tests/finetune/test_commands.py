@@ -96,6 +96,7 @@ def test_without_steps_in_the_spec_the_default_ones_are_drawn(tmp_path: Path) ->
 
 def test_images_of_different_classes_are_shown() -> None:
     image = ArrayImage("one", np.zeros((8, 8, 3), np.uint8))
-    split = Split((image,) * 8, np.array([0, 0, 1, 2, 2, 3, 4, 4]))
+    classes = np.array([0, 0, 1, 2, 2, 3, 4, 4])
+    split = Split((image,) * 8, classes, classes)
     assert choose_images(split, 3) == [0, 3, 6]
     assert choose_images(split, 9) == [0, 2, 3, 5, 6]

@@ -17,10 +17,11 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits
 
-from finetune.config import DataSettings
+from finetune.config import DataSettings, get_section
 from finetune.config.search import SearchSettings
 from finetune.data import load_splits
-from finetune.experiment.setup import Setup, get_section, prepare, read_recipe
+from finetune.experiment.recipe import read_recipe
+from finetune.experiment.setup import Setup, prepare
 from finetune.search import search, study
 from finetune.search.search import prepare_trials, trial_epochs
 from finetune.search.trial import Shared

@@ -19,7 +19,8 @@ from finetune.checks.subject import Subject
 from finetune.config import DataSettings
 from finetune.data import Split, Splits, load_splits
 from finetune.engine.build import build_trainer
-from finetune.experiment.setup import prepare, read_recipe
+from finetune.experiment.recipe import read_recipe
+from finetune.experiment.setup import prepare
 from finetune.fit.callbacks import train
 from finetune.planning.choose import choose_plan
 from finetune.records.metrics_log import EpochRecord, read_records
@@ -86,7 +87,7 @@ def run_tiny(folder: Path, given: Mapping[str, object] | None = None) -> tuple[l
 
 
 def with_targets(splits: Splits, targets: NDArray[np.int64]) -> Splits:
-    return replace(splits, train=Split(splits.train.images, targets))
+    return replace(splits, train=Split(splits.train.images, targets, targets))
 
 
 def check(subject: Subject, name: str) -> Result:

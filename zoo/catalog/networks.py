@@ -24,7 +24,7 @@ class Library(Protocol):
     def names(self) -> tuple[str, ...]:
         """Return the names of all networks."""
 
-    def reason_unavailable(self, name: str, task: str) -> str:
+    def reason_unavailable(self, name: str, task: str, *, dense: bool) -> str:
         """Return why a network cannot be used for a task, '' where it can; `name` is among the names."""
 
     def input(self, name: str) -> TrainedInput:
@@ -56,7 +56,7 @@ def complete(spec: Spec) -> Spec:
         message = f"{_library_name(spec)} has no network '{name}'"
         expected = f"a name that {library.LISTED} lists"
         raise SpecError([Problem(mark, "model", message, expected, nearest(plain_name, known))])
-    if reason := library.reason_unavailable(name, spec.task):
+    if reason := library.reason_unavailable(name, spec.task, dense=spec.dense):
         raise SpecError([Problem(mark, "model", reason)])
     given = spec.input.model_fields_set
     missing = {key: value for key, value in library.input(name) if key not in given}
@@ -138,7 +138,7 @@ def _check_output(spec: Spec, name: str, net: nn.Module, classes: int) -> None:
         raise _wrong_size(spec, name, error) from error
     net.train(was_training)
     shape = tuple(getattr(output, "shape", ()))
-    places = (spec.input.height, spec.input.width) if spec.task == "segmentation" else ()
+    places = (spec.input.height, spec.input.width) if spec.dense else ()
     if shape[1:] != (classes, *places):
         found = "x".join(map(str, shape[1:])) or type(output).__name__
         raise GraftError(

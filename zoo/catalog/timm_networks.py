@@ -25,14 +25,14 @@ def names() -> tuple[str, ...]:
     return tuple(timm.list_models())
 
 
-def reason_unavailable(name: str, task: str) -> str:
+def reason_unavailable(name: str, task: str, *, dense: bool) -> str:
     """Return why a network cannot be used: another task, a tag that is not published, several heads."""
     try:
         heads = find_settings(name).classifier
     except WeightsError as error:
         return str(error).replace("\n  ", "; ")
-    if task != "classification":
-        return f"the networks of timm are for classification, but the task is {task}"
+    if dense:
+        return f"the networks of timm answer for every image, but the task is {task}"
     if isinstance(heads, (tuple, list)) and len(heads) > 1:
         return f"{name} has several heads ({', '.join(heads)}): only networks with one head can be used"
     return ""

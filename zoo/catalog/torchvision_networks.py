@@ -41,12 +41,13 @@ def names() -> tuple[str, ...]:
     return (*models.list_models(module=models), *segmentation_names())
 
 
-def reason_unavailable(name: str, task: str) -> str:
-    """Return why a network cannot be used: it is for the other task, or has a tag."""
+def reason_unavailable(name: str, task: str, *, dense: bool) -> str:
+    """Return why a network does not fit a task: its output's shape, or a tag in its name."""
     if name not in names():
         return f"torchvision has no network '{name}': name its weights under weights"
-    own = "segmentation" if name in segmentation_names() else "classification"
-    return "" if own == task else f"{name} is for {own}, but the task is {task}"
+    if (name in segmentation_names()) == dense:
+        return ""
+    return f"{name} answers for every {'image' if dense else 'pixel'}, but the task is {task}"
 
 
 def input(name: str) -> TrainedInput:  # noqa: A001

@@ -84,12 +84,11 @@ def available_weights(spec: Spec) -> tuple[str, ...]:
 def trained_input(spec: Spec, name: str) -> TrainedInput:
     """Return the preprocessing that weights were trained with, without what the spec's own `input` sets.
 
-    For segmentation an image is never cropped, whatever the weights were trained with: its mask must cover
-    it.
+    Where a network answers for every pixel, images are never cropped, whatever the weights were trained with.
     """
     own = spec.document.get("input")
     set_by_spec = set(own.items) if isinstance(own, MapNode) else set()
-    set_by_spec |= {"resize"} if spec.task == "segmentation" else set()
+    set_by_spec |= {"resize"} if spec.dense else set()
     trained = find_source(spec, name).input
     return TrainedInput(**{key: value for key, value in trained if key not in set_by_spec})
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from zoo.spec.tasks import DEFAULT_TASK, TaskName
+
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
 PositiveInt = Annotated[int, Field(gt=0)]
 Pixels = Annotated[int, Field(gt=0, le=16384)]
@@ -121,7 +123,7 @@ class Header(BaseModel):
 
     name: Name
     source: str = ""
-    task: Literal["classification", "segmentation"] = "classification"
+    task: TaskName = DEFAULT_TASK
     input: Input = Field(default_factory=Input)
     classes: PositiveInt
     head: str | None = None

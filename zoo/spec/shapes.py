@@ -99,9 +99,9 @@ def _layers(
 
 
 def _check_output(spec: Spec, root: Group, output: Shape, classes: int) -> None:
-    """A classifier returns one number per class, a segmenter a map of them at the input's size."""
+    """A network returns one number per class; for a dense task, a map of them at the input's size."""
     needed: Shape = (classes,)
-    if spec.task == "segmentation":
+    if spec.dense:
         needed = (classes, spec.input.height, spec.input.width)
     if output != needed:
         last = root.children[-1] if root.children else root

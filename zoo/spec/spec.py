@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from zoo.errors import Problem, SpecError
 from zoo.spec.blocks import Block
@@ -16,6 +15,7 @@ from zoo.spec.expand import expand
 from zoo.spec.header import CatalogueModel, Facts, Input, WeightsEntry
 from zoo.spec.nodes import MapNode, Node, Scalar, plain
 from zoo.spec.sections import Sections, section_type
+from zoo.spec.tasks import DEFAULT_TASK, known_tasks
 from zoo.spec.tree import Tree
 from zoo.spec.yaml import to_yaml
 
@@ -30,7 +30,7 @@ class Spec:
     name: str
     path: Path
     source: str
-    task: Literal["classification", "segmentation"]
+    task: str
     input: Input
     classes: int
     head: str | None
@@ -44,6 +44,11 @@ class Spec:
     sections: Sections
     document: MapNode = field(repr=False)
     tree: Tree | None = field(repr=False)
+
+    @property
+    def dense(self) -> bool:
+        """Whether the network answers for every pixel, (classes, height, width), and not with (classes,)."""
+        return self.task != DEFAULT_TASK and known_tasks()[self.task].dense
 
     def expand(self, classes: int | None = None) -> Tree:
         """Return the expanded network, for another number of classes if given. Raises SpecError."""

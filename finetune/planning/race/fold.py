@@ -58,7 +58,8 @@ def train_fold(setup: Setup, plan: Plan, fold: Fold) -> Correct:
     with tempfile.TemporaryDirectory() as place:
         trainer = build_trainer(own, plan, RunFolder(Path(place)), QUIET)
         try:
-            replace(trainer, callbacks=[DivergenceGuard(len(setup.classes))], saves=False).run()
+            guard = DivergenceGuard(setup.task.chance_loss(len(setup.classes)))
+            replace(trainer, callbacks=[guard], saves=False).run()
             correct[held_out] = _predict_correct(trainer)
         except DivergedError:
             correct[held_out] = 0.0
@@ -70,7 +71,7 @@ def _predict_correct(trainer: Trainer) -> Correct:
     """Return which images of the validation split are answered correctly."""
     trainer.step.eval_net.eval()
     answers = [
-        (trainer.step.predict(images).argmax(dim=1).cpu() == targets).double()
+        trainer.setup.task.correct(trainer.step.predict(images).cpu(), targets)
         for images, targets in loader(trainer.setup.val, trainer.plan.batch_size * 2)
     ]
     correct: Correct = torch.cat(answers).numpy()

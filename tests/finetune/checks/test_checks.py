@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from finetune.checks.run import IN_ORDER, run_checks
 from finetune.checks.subject import Subject
 from finetune.data import Split
+from finetune.data.subset import pick_rows
 from zoo import Audit, Origin
 
 NAMES = [each.name for each in IN_ORDER]
@@ -39,7 +40,7 @@ def test_shuffled_labels(tmp_path: Path) -> None:
 
 def test_labels_of_too_few_images_are_not_judged(tmp_path: Path) -> None:
     train = digits().train
-    few = replace(digits(), train=Split(train.images[:8], train.targets[:8]))
+    few = replace(digits(), train=pick_rows([train], np.arange(8)))
     result = check(make_subject(tmp_path, splits=few), "labels")
     assert (result.status, result.found) == ("skipped", "8 training images are too few")
 
@@ -192,7 +193,7 @@ def test_penalties_that_are_increased_cost_more(tmp_path: Path) -> None:
 
 def test_twenty_images_that_cannot_be_told_apart(tmp_path: Path) -> None:
     train = digits().train
-    same = replace(digits(), train=Split(train.images[:1] * len(train), train.targets))
+    same = replace(digits(), train=Split(train.images[:1] * len(train), train.targets, train.strata))
     result = check(make_subject(tmp_path, splits=same), "overfit")
     assert result.failed
     assert result.numbers["accuracy"] <= 0.2

@@ -129,9 +129,9 @@ def test_broken_rows_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "values", "message"),
     [
-        ([0, 0, 0], {}, "one class only, 0; two or more are needed"),
+        ([0, 0, 0], {}, "one class only, 0; expected two or more"),
         ([0, 1, None] * 4, {}, "train: 4 rows have no label"),
-        ([0.5, 1.5] * 4, {}, "labels are (double|float64); whole numbers or strings are understood"),
+        ([0.5, 1.5] * 4, {}, "labels are (double|float64); expected whole numbers or strings"),
         (
             [0, 1] * 4,
             {"label_column": "kind"},
@@ -184,13 +184,13 @@ def test_classes_that_differ_between_files(tmp_path: Path) -> None:
     ("names", "message"),
     [
         ('["cat"]', "1 class names stand for labels 0 to 0; found 1"),
-        ('["cat", "cat"]', "class names must differ; twice: cat"),
-        ("[1, 2]", "a list of strings is wanted"),
+        ('["cat", "cat"]', "class names must differ; repeated: cat"),
+        ("[1, 2]", "expected a list of strings"),
         ("{", "not a JSON list of names"),
-        ("[]", "not a JSON list of names, one a class: found \\[\\]"),
-        ('{"0": "cat", "1": "dog"}', 'not a JSON list of names, one a class: found {"0": "cat"'),
-        ('"ab"', 'not a JSON list of names, one a class: found "ab"'),
-        ('[{"label": "cat"}]', 'a list of strings is wanted, one a class; found {"label": "cat"}'),
+        ("[]", "not a JSON list of names, one per class: found \\[\\]"),
+        ('{"0": "cat", "1": "dog"}', 'not a JSON list of names, one per class: found {"0": "cat"'),
+        ('"ab"', 'not a JSON list of names, one per class: found "ab"'),
+        ('[{"label": "cat"}]', 'found {"label": "cat"}; expected a list of strings'),
     ],
 )
 def test_wrong_class_names(names: str, message: str, tmp_path: Path) -> None:
@@ -229,12 +229,10 @@ def test_labels_of_another_kind_are_told(tmp_path: Path) -> None:
         write(tmp_path / "a.parquet", ["x", "y"] * 5),
         write(tmp_path / "b.parquet", [0, 1], start=50),
     )
-    with pytest.raises(
-        DataError, match="one kind are wanted in all splits; train has strings, val has numbers"
-    ):
+    with pytest.raises(DataError, match="train has strings, val has numbers; expected labels of one kind"):
         load_splits(settings(parquet=train, parquet_val=val), 0)
     lists = write(tmp_path / "c.parquet", [[0], [1]] * 5)
-    with pytest.raises(DataError, match=r"labels are List.*; whole numbers or strings"):
+    with pytest.raises(DataError, match=r"labels are List.*; expected whole numbers or strings"):
         load_splits(settings(parquet=lists), 0)
 
 

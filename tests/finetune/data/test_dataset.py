@@ -29,7 +29,8 @@ def split_of(count: int, seed: int = 0) -> Split:
         ArrayImage(f"image/{i}", rng.integers(0, 256, (20 + i % 5, 15 + i % 3, 3), dtype=np.uint8))
         for i in range(count)
     )
-    return Split(images, rng.integers(0, 4, count))
+    targets = rng.integers(0, 4, count)
+    return Split(images, targets, targets)
 
 
 def dataset_of(count: int, **arguments: Any) -> ImageDataset:  # noqa: ANN401
@@ -69,11 +70,11 @@ def test_in_memory_or_not_the_pixels_are_the_same(cache_mb: int) -> None:
 
 
 def test_memory_is_filled_once_and_shared_by_copies() -> None:
-    done: list[int] = []
     dataset = dataset_of(50)
-    dataset.fill(lambda count, of: done.append(count) or None)
-    dataset.fill(lambda count, of: done.append(count) or None)
-    assert done == [16, 32, 48, 50]
+    dataset.fill()
+    filled = dataset.stored.cache
+    dataset.fill()
+    assert dataset.stored.cache is filled
     copy = replace(dataset, seed=3)
     assert copy.stored is dataset.stored
     assert dataset.stored.cache is not None
@@ -125,7 +126,8 @@ def test_pixels_follow_from_seed_epoch_and_index_alone() -> None:
 
 def test_two_images_are_not_augmented_alike() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
-    split = Split(tuple(ArrayImage(f"{i}", pixels) for i in range(8)), np.zeros(8, np.int64))
+    images = tuple(ArrayImage(f"{i}", pixels) for i in range(8))
+    split = Split(images, np.zeros(8, np.int64), np.zeros(8, np.int64))
     dataset = replace(augmented(1), split=split, pixels=None)
     assert len({dataset[i][0].numpy().tobytes() for i in range(8)}) == 8
 
@@ -191,10 +193,11 @@ def test_the_last_batch() -> None:
 @pytest.mark.parametrize("cache_mb", [0, 10])
 def test_an_image_that_vanished_is_named(cache_mb: int, tmp_path: Path) -> None:
     path = tmp_path / "gone.png"
-    split = Split((FileImage(str(path), path, tmp_path),) * 2, np.zeros(2, np.int64))
+    zeros = np.zeros(2, np.int64)
+    split = Split((FileImage(str(path), path, tmp_path),) * 2, zeros, zeros)
     dataset = ImageDataset(split, Preprocess(height=4, width=4), cache_mb=cache_mb)
     with pytest.raises(
-        DataError, match=r"gone\.png: cannot be read: .* It could be read when the images were"
+        DataError, match=r"gone\.png: cannot be read: .* It could be read when it was checked"
     ):
         list(loader(dataset, 2))
 
@@ -207,7 +210,8 @@ def test_files_are_decoded_upright(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", exif=exif)
     (tmp_path / "a.png").write_bytes(buffer.getvalue())
-    split = Split((FileImage("a.png", tmp_path / "a.png", tmp_path),), np.zeros(1, np.int64))
+    zero = np.zeros(1, np.int64)
+    split = Split((FileImage("a.png", tmp_path / "a.png", tmp_path),), zero, zero)
     pixels = ImageDataset(split, Preprocess(height=8, width=4))[0][0]
     assert pixels[:, 0, 0].tolist() == [0, 0, 255]
     assert pixels[:, 7, 0].tolist() == [255, 0, 0]

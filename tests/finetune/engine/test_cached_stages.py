@@ -19,7 +19,8 @@ from finetune.engine.build import build_trainer
 from finetune.engine.cached_stages import count_views, reasons_not_to_cache
 from finetune.engine.trackers import flatten
 from finetune.engine.trainer import Trainer
-from finetune.experiment.setup import Setup, prepare, read_recipe
+from finetune.experiment.recipe import read_recipe
+from finetune.experiment.setup import Setup, prepare
 from finetune.features.cached_features import CachedFeatures
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan

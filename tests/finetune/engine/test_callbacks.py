@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_a_trial_writes_only_its_log(tmp_path: Path) -> None:
 
 
 def test_the_guard_allows_one_odd_batch_and_no_loss_that_is_not_a_number() -> None:
-    guard, state = DivergenceGuard(10), TrainState()
+    guard, state = DivergenceGuard(math.log(10)), TrainState()
     for loss in (2.3, 2.3, 9.0, 2.3):
         guard.on_batch_end(state, loss)
     with pytest.raises(DivergedError, match="nan"):

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 import zoo
 from finetune.api import load_run, run
-from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import Setup, prepare
 
 QUICK: dict[str, object] = {
     **{"data.val": 0.3, "data.test": 0.6, "finetune.epochs": 1, "finetune.precision": "float32"},

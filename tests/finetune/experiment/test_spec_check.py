@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import zoo
-from finetune.experiment.setup import read_recipe
+from finetune.experiment.recipe import read_recipe
 from zoo.__main__ import app
 
 TINY = "extends: resnet_tiny\nweights: {own: {file: own.safetensors}}\nfinetune:\n"
@@ -27,7 +27,11 @@ MISTAKES = [
         "4:5: augment.1.rand_augment: has no meaning for segmentation",
         "a spec without it",
     ),
-    (TINY + "  loss: dice\n", "4:3: finetune.loss: dice compares masks", "another loss"),
+    (
+        TINY + "  loss: dice\n",
+        "4:3: finetune.loss: dice is for mask targets",
+        "one of: auto, cross_entropy, focal",
+    ),
     (
         "extends: examples/unet\nfinetune: {loss: dice}\n",
         "2:12: finetune.loss: dice takes no soft targets, and finetune.label_smoothing is 0.1",
@@ -36,7 +40,7 @@ MISTAKES = [
     (TINY + "  loss: {focal: {gama: 1}}\n", "4:18: finetune.loss.focal: unknown key 'gama'", "gamma"),
     (
         TINY + "  adversarial: {fgsm: {}}\n  progressive_resizing: {}\ndata: {normalise: mean_image}\n",
-        "5:3: finetune.progressive_resizing: cannot be joined",
+        "5:3: finetune.progressive_resizing: cannot be combined",
         "a spec without one of the three",
     ),
     (

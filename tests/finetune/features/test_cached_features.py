@@ -9,9 +9,10 @@ import torch
 from subject_kit import digits
 from torch import Tensor
 
-from finetune.data import ArrayImage, Split
+from finetune.data import ArrayImage
 from finetune.data.dataset import EpochDataset, ImageDataset, loader
 from finetune.data.masked_dataset import MaskedDataset
+from finetune.data.subset import pick_rows
 from finetune.features.cached_features import CachedFeatures, view_mb
 from finetune.features.frozen_stages import FrozenStages
 from finetune.transforms.augment import build_augment
@@ -23,7 +24,7 @@ COUNT = 21
 
 def pictures() -> ImageDataset:
     whole = digits().train
-    split = Split(whole.images[:COUNT], whole.targets[:COUNT])
+    split = pick_rows([whole], np.arange(COUNT))
     augment = build_augment(default_augmentation([str(i) for i in range(10)], (8, 8)), size=(8, 8))
     return ImageDataset(split, Preprocess(height=8, width=8), augment=augment, seed=3)
 
@@ -89,7 +90,7 @@ def test_the_images_keep_their_epoch() -> None:
 def test_masks_move_with_their_view_and_take_a_byte_a_pixel() -> None:
     whole = digits().train
     masks = tuple(ArrayImage(f"{i}", np.full((8, 8), 250 + i, dtype=np.uint8)) for i in range(5))
-    split = replace(Split(whole.images[:5], whole.targets[:5]), masks=masks)
+    split = replace(pick_rows([whole], np.arange(5)), targets=np.array(masks))
     images = MaskedDataset(split, Preprocess(height=8, width=8))
     stored = CachedFeatures(images, Halved(), views=1, batch_size=2)
     _, targets = epoch_of(stored, 0)

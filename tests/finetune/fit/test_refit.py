@@ -93,7 +93,7 @@ def shades(first: int, count: int) -> ImageDataset:
     """Images of one grey each, from `first` up; their class is that grey."""
     greys = range(first, first + count)
     images = tuple(ArrayImage(f"{grey}", np.full((4, 4, 3), grey, dtype=np.uint8)) for grey in greys)
-    return ImageDataset(Split(images, np.array(greys)), Preprocess(height=4, width=4))
+    return ImageDataset(Split(images, np.array(greys), np.array(greys)), Preprocess(height=4, width=4))
 
 
 def greys_of(dataset: ImageDataset, rows: list[int]) -> list[tuple[int, int]]:

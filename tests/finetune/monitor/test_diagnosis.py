@@ -8,6 +8,7 @@ import pytest
 
 from finetune.monitor.diagnosis import diagnose, flag_dead, flag_updates
 from finetune.records.metrics_log import EpochRecord, Measurements
+from finetune.tasks import find_task
 
 USUAL = {"conv1": 1e-3, "fc": 2e-3}
 
@@ -28,7 +29,7 @@ def record(
 
 
 def read(*records: EpochRecord, val_images: int = 400) -> tuple[str, ...]:
-    return diagnose(records, "accuracy", classes=10, val_images=val_images)
+    return diagnose(records, find_task("classification"), classes=10, val_images=val_images)
 
 
 @pytest.mark.parametrize(

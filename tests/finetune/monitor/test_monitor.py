@@ -57,7 +57,7 @@ def test_the_training_score_is_that_of_the_saved_weights_on_training_images(
     assert best.measured is not None
     setup = make_subject(tmp_path).setup
     read_weights(folder / "model.safetensors", setup.net)
-    rows = spread_rows(setup.splits.train.targets, best.measured.train_images, seed=setup.settings.seed)
+    rows = spread_rows(setup.splits.train.strata, best.measured.train_images, seed=setup.settings.seed)
     pixels, targets = read_rows(setup.train, rows)
     with torch.no_grad():
         correct = setup.net.eval()(setup.preprocess.normalise(pixels)).argmax(1) == targets

@@ -15,7 +15,8 @@ from search_kit import write_digits
 import finetune.planning.choose
 import zoo
 from finetune.api import load_run, make_plan, run
-from finetune.experiment.setup import load_data, prepare, read_recipe
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import prepare
 from finetune.planning.choose import choose_plan
 from finetune.probes.network import fit_head
 from finetune.records.report import NoWeights, StartingWeights
@@ -98,7 +99,7 @@ def test_scratch_beside_weights_starts_from_random_ones(spec: Path, tmp_path: Pa
     start = load_file(spec.parent / "weights.safetensors")
     end = load_file(report.folder / "model.safetensors")
     assert not torch.allclose(start["conv1.weight"], end["conv1.weight"], atol=1e-3)
-    assert report.report.weights == NoWeights("the plan does without them")
+    assert report.report.weights == NoWeights("the plan starts without weights")
     assert set(load_run(report.folder).net.state_dict()) == set(end)
 
 
@@ -107,8 +108,8 @@ def test_a_head_may_start_from_a_probe(spec: Path) -> None:
     setup = prepare(recipe, load_data(recipe))
     assert choose_plan(setup).head == "probe"
     fit_head(setup)
-    found = evaluate_artifact(setup.net, setup.preprocess, setup.val, setup.task, 10)
-    assert float(str(found["accuracy"])) > 0.6
+    found = evaluate_artifact(setup.net, setup.preprocess, setup.val, setup.task, setup.classes)
+    assert found.score > 0.6
 
 
 def test_a_probe_that_the_spec_asks_for_is_timed_in_its_plan(spec: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 import zoo
 from finetune.api import run
-from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import Setup, prepare
 from finetune.planning.choose import choose_plan
 from finetune.planning.defaults import resolve_defaults
 from finetune.planning.evidence import count_images

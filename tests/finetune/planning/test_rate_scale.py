@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import Setup, prepare
 from finetune.planning.rate_scale import MOST, SAME_WITHIN, rate_scale
 
 

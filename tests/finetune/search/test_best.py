@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 import zoo
-from finetune.config import FinetuneSettings
+from finetune.config import FinetuneSettings, get_section
 from finetune.config.search import Range
-from finetune.experiment.setup import get_section, read_recipe
+from finetune.experiment.recipe import read_recipe
 from finetune.search.best import write_best
 from finetune.search.importance import measure_importance
 from finetune.search.record import Trial

@@ -27,9 +27,9 @@ from search_kit import (
 )
 
 import zoo
-from finetune.config import SearchSettings
+from finetune.config import SearchSettings, get_section
 from finetune.engine.build import build_trainer
-from finetune.experiment.setup import get_section, read_recipe
+from finetune.experiment.recipe import read_recipe
 from finetune.planning.choose import choose_plan
 from finetune.records.run_folder import RunFolder
 from finetune.search import SearchReport, search

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from finetune.config import FinetuneSettings
+from finetune.config import FinetuneSettings, get_section
 from finetune.config.search import Range
-from finetune.experiment.setup import get_section
 from finetune.search.space import decode, narrow_space, override_values
 
 SPACE = {

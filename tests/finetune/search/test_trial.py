@@ -55,7 +55,7 @@ def run(shared: Shared, folder: Path, **values: object) -> Reports:
 
 @pytest.mark.usefixtures("seeded")
 def test_a_trial_starts_afresh_and_never_looks_at_the_test_split(shared: Shared, tmp_path: Path) -> None:
-    test = Split((Unreadable(),), np.zeros(1, np.int64))
+    test = Split((Unreadable(),), np.zeros(1, np.int64), np.zeros(1, np.int64))
     splits = replace(shared.setup.splits, test=test)
     dataset = ImageDataset(test, shared.setup.preprocess)
     hidden = replace(shared, setup=replace(shared.setup, splits=splits, test=dataset))

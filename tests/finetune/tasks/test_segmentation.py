@@ -15,10 +15,9 @@ from rich.console import Console
 import zoo
 from finetune.api import load_run, run
 from finetune.config import DataSettings
-from finetune.data import DataError
+from finetune.data import DataError, Splits, load_splits
 from finetune.data.masked_dataset import MaskedDataset, shrink_mask
-from finetune.data.masks import load_masked_splits
-from finetune.tasks.base import find_task
+from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
 from serve import Predictor
 from zoo.errors import GraftError
@@ -46,6 +45,11 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def load_masks(root: Path, **settings: object) -> Splits:
+    """The splits of a folder of images and masks."""
+    return load_splits(DataSettings.model_validate({"folder": str(root), **settings}), 0, target="mask")
+
+
 def test_a_unet_learns_to_find_discs(discs: Path, tmp_path: Path) -> None:
     quick = {
         "finetune.epochs": 4,
@@ -65,14 +69,14 @@ def test_a_unet_learns_to_find_discs(discs: Path, tmp_path: Path) -> None:
     assert float(str(report.metrics["mean_iou"])) > 0.7  # all ground would be about 0.4
     assert set(json.loads((report.folder / "report.json").read_text())["classes"]) == {"ground", "disc"}
     finished = load_run(report.folder)
-    image, truth = finished.val.images[0].read(), finished.val.masks[0].read()
+    image, truth = finished.val.images[0].read(), finished.val.targets[0].read()
     mask = Predictor(report.onnx).output(image)
     assert mask.shape == truth.shape
     assert (mask == truth).mean() > 0.8
 
 
 def test_masks_move_with_their_images(discs: Path) -> None:
-    splits = load_masked_splits(DataSettings(folder=str(discs)), seed=0)
+    splits = load_masks(discs)
     assert splits.classes == ("ground", "disc")
     assert (len(splits.train), len(splits.val), len(splits.test)) == (28, 6, 6)
     from torchvision.transforms import v2
@@ -91,9 +95,9 @@ def test_ignored_pixels_count_neither_in_the_loss_nor_in_the_metrics() -> None:
     targets = torch.randint(0, 3, (2, 4, 4))
     partly = targets.clone()
     partly[:, :2] = 255
-    loss = task.loss(0.0)
+    loss = task.evaluation_loss()
     assert torch.allclose(loss(logits, partly), loss(logits[:, :, 2:], targets[:, 2:]))
-    metrics, cut = task.metrics(3), task.metrics(3)
+    metrics, cut = task.build_metrics(3), task.build_metrics(3)
     metrics.update(logits, partly)
     cut.update(logits[:, :, 2:], targets[:, 2:])
     assert metrics.compute()["pixel_accuracy"] == cut.compute()["pixel_accuracy"]
@@ -110,17 +114,20 @@ def test_a_mask_is_read_at_the_middles_of_the_new_pixels() -> None:
     ("spoil", "message"),
     [
         (lambda root: (root / "masks" / "3.png").unlink(), "no mask NAME.png for 3.png"),
-        (lambda root: (root / "classes.json").write_text('["one"]'), "a list of 2 names or more is wanted"),
+        (
+            lambda root: (root / "classes.json").write_text('["one"]'),
+            "found 1 names for the values 0 to 1",
+        ),
         (lambda root: (root / "classes.json").write_text("one"), "not a JSON list of names"),
-        (lambda root: (root / "classes.json").write_text('["a", "a"]'), "must differ; twice: a"),
+        (lambda root: (root / "classes.json").write_text('["a", "a"]'), "must differ; repeated: a"),
         (lambda root: (root / "classes.json").write_bytes('["é", "a"]'.encode("latin-1")), "not a JSON list"),
         (
             lambda root: [m.write_bytes(m.read_bytes()[:40]) for m in (root / "masks").iterdir()],
-            "images or masks are broken",
+            "40 of 40 images are broken",
         ),
         (
             lambda root: [m.write_bytes(b"no picture") for m in (root / "masks").iterdir()],
-            "images or masks are broken",
+            "40 of 40 images are broken",
         ),
     ],
 )
@@ -129,20 +136,20 @@ def test_bad_folders_are_told(spoil: object, message: str, discs: Path, tmp_path
     shutil.copytree(discs, root)
     spoil(root)  # type: ignore[operator]
     with pytest.raises(DataError, match=message):
-        load_masked_splits(DataSettings(folder=str(root)), seed=0)
+        load_masks(root)
 
 
 def test_a_split_without_images_is_told(discs: Path, tmp_path: Path) -> None:
     shutil.copytree(discs, tmp_path / "train")
     (tmp_path / "val" / "images").mkdir(parents=True)
     with pytest.raises(DataError, match="val/images: no images; expected some, or no such folder"):
-        load_masked_splits(DataSettings(folder=str(tmp_path)), seed=0)
+        load_masks(tmp_path)
 
 
 def test_masks_of_0_and_255_are_told_what_255_means(tmp_path: Path) -> None:
     write_pairs(tmp_path, count=4, value=255)
     with pytest.raises(DataError, match="values 0 and 255 alone, and 255 marks pixels to leave out"):
-        load_masked_splits(DataSettings(folder=str(tmp_path)), seed=0)
+        load_masks(tmp_path)
 
 
 def test_copies_stay_together_and_every_split_has_images(tmp_path: Path) -> None:
@@ -150,14 +157,14 @@ def test_copies_stay_together_and_every_split_has_images(tmp_path: Path) -> None
     for i in range(10):
         for kind in ("images", "masks"):
             shutil.copy(tmp_path / kind / "0.png", tmp_path / kind / f"copy{i}.png")
-    splits = load_masked_splits(DataSettings(folder=str(tmp_path), val=0.45, test=0.5), seed=0)
+    splits = load_masks(tmp_path, val=0.45, test=0.5)
     assert all(len(part) for part in (splits.train, splits.val, splits.test))
     assert not splits.warnings
     shutil.rmtree(tmp_path)
     write_pairs(tmp_path / "train", count=4, value=1)
     write_pairs(tmp_path / "val", count=4, value=1)
-    [warning] = load_masked_splits(DataSettings(folder=str(tmp_path), test=0), seed=0).warnings
-    assert "images found in more than one split" in warning
+    [warning] = load_masks(tmp_path, test=0).warnings
+    assert "images in more than one split" in warning
 
 
 def test_images_that_a_tag_turns_are_told(tmp_path: Path) -> None:
@@ -167,7 +174,7 @@ def test_images_that_a_tag_turns_are_told(tmp_path: Path) -> None:
         tag = picture.getexif()
         tag[274] = 3
         picture.save(place, exif=tag)
-    [warning] = load_masked_splits(DataSettings(folder=str(tmp_path)), seed=0).warnings
+    [warning] = load_masks(tmp_path).warnings
     assert "turned upright by their EXIF tag: 1, such as" in warning
 
 

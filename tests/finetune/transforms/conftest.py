@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from finetune.data.dataset import one_thread
+from finetune.data.pixels import one_thread
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import torchvision
 from digits_kit import DIGITS, DigitsModel, MaskModel, digit_images, smooth_images
 from torch import Tensor, nn
 
-from finetune.tasks.base import find_task
+from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
 from serve import Predictor
 from serve.export import ExportError, export_onnx, onnx_file

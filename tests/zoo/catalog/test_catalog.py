@@ -145,7 +145,7 @@ def test_a_resolved_spec_is_the_same_spec(tmp_path: Path) -> None:
         ("model: {torchvision: resnet18.v1}\nclasses: 5", "name its weights under weights"),
         (
             "model: {torchvision: fcn_resnet50}\nclasses: 5",
-            "is for segmentation, but the task is classification",
+            "answers for every pixel, but the task is classification",
         ),
         ("model: {timm: resnet18}\ntask: segmentation\nclasses: 5", "but the task is segmentation"),
         ("model: {timm: levit_128}\nclasses: 5", "has several heads (head.linear, head_dist.linear)"),

@@ -10,7 +10,8 @@ import pytest
 from planted_kit import random_state, write_images, write_spec
 from race_kit import make_prior
 
-from finetune.experiment.setup import Setup, load_data, prepare, read_recipe
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import Setup, prepare
 from finetune.planning.defaults import resolve_defaults
 from finetune.planning.evidence import count_images
 from finetune.planning.race import race
