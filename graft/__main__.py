@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Annotated
 
 import typer
 from typer.models import CommandInfo
@@ -10,6 +11,7 @@ from typer.models import CommandInfo
 from finetune.__main__ import app as finetune_app
 from finetune.__main__ import run_app
 from serve.__main__ import app as serve_app
+from zoo.__main__ import Overrides, SpecArgument, read_pairs
 from zoo.__main__ import app as zoo_app
 
 NAMES = {"run": "finetune"}
@@ -35,6 +37,20 @@ def add_command(command: CommandInfo) -> None:
 for _command in (*finetune_app.registered_commands, *serve_app.registered_commands):
     add_command(_command)
 app.add_typer(zoo_app, name="zoo")
+
+
+@zoo_app.command()
+def verify(
+    spec: SpecArgument,
+    weights: Annotated[str, typer.Option(help="an entry of its weights")],
+    data: Annotated[str, typer.Option(help="folder with one folder of images per class")],
+    override: Overrides = None,
+) -> None:
+    """Measure declared weights on labelled images, so that a wrong network or input is seen."""
+    from graft.verify import verify as verify_weights
+    from zoo.api import read_spec
+
+    typer.echo(str(verify_weights(read_spec(spec, read_pairs(override)), weights, data)))
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="files, or names in specs/")]
+SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="a file, or a name in specs/")]
 Form = Literal["table", "json", "markdown"]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override any dotted key of the spec")
@@ -62,7 +63,7 @@ def schema(
 
 @app.command()
 def describe(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="a file, or a name in specs/")],
+    spec: SpecArgument,
     override: Overrides = None,
     form: Annotated[Form, typer.Option("--format", help="how to print it")] = "table",
     weights: Annotated[bool, typer.Option("--weights", help="add what is known of its weights")] = False,
@@ -100,7 +101,7 @@ def list_(
 
 @app.command()
 def pull(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="a file, or a name in specs/")],
+    spec: SpecArgument,
     weights: Annotated[
         list[str] | None, typer.Option(help="an entry of its weights; all that it declares if not given")
     ] = None,

@@ -146,15 +146,16 @@ class PadToMultiple(nn.Module):
 
 
 class Subsample(nn.Module):
-    """Every `stride`-th pixel, and `more` channels of zeros after the others."""
+    """Every `stride`-th pixel, with channels of zeros `before` and `after` the others."""
 
-    def __init__(self, stride: int, more: int) -> None:
+    def __init__(self, stride: int, before: int, after: int) -> None:
         super().__init__()
         self.stride = stride
-        self.more = more
+        self.before = before
+        self.after = after
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
 
     def extra_repr(self) -> str:
-        return f"stride={self.stride}, more={self.more}"
+        return f"stride={self.stride}, before={self.before}, after={self.after}"

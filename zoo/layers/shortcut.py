@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from zoo.layers.shape import Layer, Positive, Shape, ShapeError, channels_of
 from zoo.registry import Call, layer
 
@@ -24,14 +26,19 @@ def projection(x: Shape, *, out: Positive, stride: Positive = 1) -> Layer | list
 
 
 @layer
-def pad_shortcut(x: Shape, *, out: Positive, stride: Positive = 1) -> Layer:
+def pad_shortcut(
+    x: Shape, *, out: Positive, stride: Positive = 1, sides: Literal["end", "both"] = "end"
+) -> Layer:
     """Bring the input to (out, H / stride, W / stride) by subsampling pixels and adding channels of zeros.
 
-    Option A of the paper: no parameters.
+    Option A of the paper: no parameters. `sides`: all zeros after the other channels, or half of them before
+    (of an odd number, the smaller half).
     """
     more = out - channels_of(x)
     if more < 0:
         raise ShapeError(f"can only add channels: {x[0]} in, {out} out")
     if stride == 1 and not more:
         return identity(x)
-    return Layer((out, *(-(-side // stride) for side in x[1:])), lambda m: m.Subsample(stride, more))
+    before = more // 2 if sides == "both" else 0
+    output = (out, *(-(-side // stride) for side in x[1:]))
+    return Layer(output, lambda m: m.Subsample(stride, before, more - before))

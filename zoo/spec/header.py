@@ -60,7 +60,10 @@ class TrainedInput(BaseModel):
 
 
 class WeightsEntry(BaseModel):
-    """Where published weights come from (one of the first five keys), and how they fit this network."""
+    """Where published weights come from (one of the first five keys), and how they fit this network.
+
+    `labels` are the names of the classes in the order of the outputs, for publishers that do not state them.
+    """
 
     model_config = STRICT | ConfigDict(json_schema_extra=_one_of(*WEIGHT_SOURCES))
 
@@ -72,6 +75,7 @@ class WeightsEntry(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     licence: str | None = None
     classes: PositiveInt | None = None
+    labels: list[str] = Field(default_factory=list)
     input: TrainedInput | None = None
     rename: dict[str, str] = Field(default_factory=dict)
     reshape: list[str] = Field(default_factory=list)

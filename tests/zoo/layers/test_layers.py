@@ -120,6 +120,17 @@ def test_pad_shortcut_leaves_pixels_out_and_adds_channels_of_zeros() -> None:
     assert isinstance(make("pad_shortcut", (2, 4, 4), out=2), nn.Identity)
 
 
+def test_pad_shortcut_adds_channels_on_both_sides() -> None:
+    image = torch.ones(1, 16, 4, 4)
+    shortcut = {sides: make("pad_shortcut", (16, 4, 4), out=32, sides=sides) for sides in ("end", "both")}
+    kept = {sides: module(image)[0, :, 0, 0].nonzero().ravel() for sides, module in shortcut.items()}
+    assert kept["end"].tolist() == list(range(16))
+    assert kept["both"].tolist() == list(range(8, 24))
+    odd = make("pad_shortcut", (2, 4, 4), out=5, sides="both")(values(2, 4, 4))
+    assert odd.shape[1] == 5
+    assert not odd[0, [0, 3, 4]].any()
+
+
 def test_projection_is_the_identity_where_shapes_agree(tmp_path: Path) -> None:
     layers = "  same: {projection: {out: 3}}\n  wide: {projection: {out: 8, stride: 2}}\n"
     plain = network_of(tmp_path, layers, "choices: {norm: none}\n")
@@ -265,6 +276,7 @@ SHAPED: list[tuple[str, dict[str, object]]] = [
     ("pad_to_multiple", {"multiple": 4}),
     ("pad_shortcut", {"out": 5, "stride": 2}),
     ("pad_shortcut", {"out": 2, "stride": 3}),
+    ("pad_shortcut", {"out": 7, "sides": "both"}),
     ("maxout", {}),
     *[(name, {}) for name in LAYERS if name in NORMS or name in DROPS],
 ]
