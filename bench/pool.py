@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pixels import usable_cores
 
 Task = TypeVar("Task")
 Line = dict[str, Any]
@@ -25,7 +26,7 @@ def run_all(tasks: Sequence[Task], run: Callable[[Task], Line], log: Path) -> No
     print(f"{len(tasks) - len(missing)} of {len(tasks)} runs stand in {log}")
     log.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context, _one_thread) as pool:
+    with ProcessPoolExecutor(usable_cores(), context, _one_thread) as pool:
         waiting = {pool.submit(run, task): task for task in missing}
         for count, future in enumerate(as_completed(waiting), start=1):
             line = vars(waiting[future]) | future.result()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from pixels import ImageError
+from pixels import ImageError, usable_cores
 from serve.artifact import (
     CHANNELS,
     INPUT,
@@ -110,13 +109,6 @@ def session_options(threads: int | None = None) -> ort.SessionOptions:
     # Waiting threads would spin otherwise, which slows down other work on a small machine or a server.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on, which a container or taskset may limit."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def batch_by_size(

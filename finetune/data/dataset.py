@@ -19,6 +19,7 @@ from finetune.data import Split
 from finetune.data.pixels import Pixels, one_thread
 from finetune.runtime.seeds import derive_seed, make_generator
 from finetune.transforms.preprocess import Preprocess
+from pixels import usable_cores
 
 Augment = Callable[..., Any]  # of an image; of an image and its mask where there are masks
 Item = tuple[Tensor, Any]
@@ -144,7 +145,7 @@ def loader(
     return DataLoader(
         dataset,
         batch_sampler=batches[start_batch:],
-        num_workers=workers,
+        num_workers=min(workers, usable_cores()),
         collate_fn=partial(collate, dtype=dataset.target_dtype),
         generator=torch.Generator(),  # else each epoch draws from the global one
     )

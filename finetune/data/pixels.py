@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from finetune.data.images import DataError, ImageSource
 from finetune.transforms.preprocess import Preprocess
-from pixels import ImageError
+from pixels import ImageError, usable_cores
 
 MIB = 1 << 20
 IMAGES_PER_CHUNK = 16
@@ -41,7 +40,7 @@ class Pixels:
             for i in range(start, min(start + IMAGES_PER_CHUNK, len(cache))):
                 cache[i] = self._read(i)
 
-        with one_thread(), ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        with one_thread(), ThreadPoolExecutor(max_workers=usable_cores()) as threads:
             list(threads.map(decode, range(0, len(cache), IMAGES_PER_CHUNK)))
         self.cache = cache
 
@@ -51,7 +50,7 @@ class Pixels:
             return [self.cache[i] for i in indices]
         if len(indices) == 1:
             return [self._read(indices[0])]
-        with one_thread(), ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        with one_thread(), ThreadPoolExecutor(max_workers=usable_cores()) as threads:
             return list(threads.map(self._read, indices))
 
     def _read(self, index: int) -> Tensor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from finetune.data.images import DataError
 from finetune.data.source import MAX_SHOWN, Item, Pool
-from pixels import ImageError
+from pixels import ImageError, usable_cores
 
 IMAGES_PER_CHUNK = 32
 
@@ -29,7 +28,7 @@ def scan_images(pool: Pool, where: str, max_broken: float) -> tuple[Pool, tuple[
     """
     items = [item for split in pool.splits.values() for item in split]
     chunks = [items[i : i + IMAGES_PER_CHUNK] for i in range(0, len(items), IMAGES_PER_CHUNK)]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:  # Pillow decodes without the global lock
+    with ThreadPoolExecutor(max_workers=usable_cores()) as threads:  # Pillow decodes without the global lock
         scanned = [item for chunk in threads.map(_scan_chunk, chunks) for item in chunk]
     broken = tuple(each for each in scanned if isinstance(each, Broken))
     if len(broken) > max_broken * len(items):

@@ -12,6 +12,7 @@ from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get
 from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
 from finetune.experiment.recipe import choose_weights
+from finetune.runtime.threads import limit_threads
 from finetune.tasks import Task, find_task
 from finetune.transforms.augment import LazyAugment, needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
@@ -69,6 +70,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
 
     Raises: GraftError for weights that the spec asks for and that cannot be loaded.
     """
+    limit_threads()
     task, weights_and_reason = find_task(spec.task), choose_weights(spec)
     weights, no_weights = weights_and_reason
     spec = _resolve_input(spec, weights, len(splits.classes))

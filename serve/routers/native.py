@@ -12,9 +12,8 @@ from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from pixels import ImageError
+from pixels import ImageError, usable_cores
 from serve.codec import MAX_UPLOAD_PIXELS, encode_output, read_image
-from serve.model import usable_cores
 from serve.predictor import Predictor
 
 MAX_FILES = 32
