@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -11,6 +12,7 @@ from torch import nn
 
 from zoo.catalog.stages import measured_stages
 from zoo.errors import GraftError, Problem, SpecError, nearest
+from zoo.initializers import Draw
 from zoo.spec.header import Input, TrainedInput, WeightsEntry
 from zoo.spec.nodes import MapNode
 from zoo.spec.spec import Spec
@@ -76,7 +78,9 @@ def build_catalogued(spec: Spec, classes: int, seed: int) -> nn.Module:
     build_on_meta(spec, classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _build(spec, library, name, classes)
+        net = _build(spec, library, name, classes)
+    _draw_head(net, spec.head or library.head(name, net), classes, seed)
+    return net
 
 
 def build_on_meta(spec: Spec, classes: int | None = None) -> nn.Module:
@@ -126,6 +130,18 @@ def _build(spec: Spec, library: Library, name: str, classes: int) -> nn.Module:
         raise
     except (ValueError, RuntimeError, AssertionError) as error:
         raise _wrong_size(spec, name, error) from error
+
+
+def _draw_head(net: nn.Module, head: str, classes: int, seed: int) -> None:
+    """Fill the layers that return the logits uniformly within 1 / sqrt(fan_in), as in a declared network.
+
+    Some libraries draw them so wide that training starts far above the loss of an even guess.
+    """
+    for path, module in net.get_submodule(head).named_modules(prefix=head):
+        if isinstance(module, nn.Linear | nn.Conv2d) and len(module.weight) == classes:
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            for name, parameter in module.named_parameters(recurse=False):
+                Draw(seed, f"{path}.{name}").uniform(parameter.detach(), bound)
 
 
 def _check_output(spec: Spec, name: str, net: nn.Module, classes: int) -> None:

@@ -135,6 +135,13 @@ def test_a_detached_branch(tmp_path: Path) -> None:
     assert check(subject, "detached").found == "no gradient reaches conv1"
 
 
+def test_a_bias_before_a_batch_norm_is_not_detached(tmp_path: Path) -> None:
+    subject = make_subject(tmp_path)
+    net = subject.setup.net
+    net.fc1 = nn.Sequential(net.get_submodule("fc1"), nn.BatchNorm1d(32))
+    assert check(subject, "detached").found == "a gradient reaches every parameter"
+
+
 class Halved(torch.autograd.Function):
     """The identity with a backward pass that gives half the gradient."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,18 @@ def test_many_blocks_become_four_groups() -> None:
     assert group(blocks[:6]) == tuple(blocks[:6])
     assert group(blocks[:12]) == ("blocks.2", "blocks.5", "blocks.8", "blocks.11")
     assert group(blocks) == ("blocks.3", "blocks.6", "blocks.9", "blocks.12")
+
+
+@pytest.mark.parametrize("model", ["timm: tf_efficientnet_lite0", "torchvision: squeezenet1_1"])
+def test_a_fresh_head_is_drawn_as_that_of_a_declared_network(tmp_path: Path, model: str) -> None:
+    spec = spec_of(tmp_path, model, classes=6)
+    net = zoo.build(spec, seed=3)
+    head = net.get_submodule(zoo.anatomy(spec, net).head)
+    weight = head.get_parameter("weight").detach()
+    bound = weight[0].numel() ** -0.5
+    assert 0.99 * bound < float(weight.abs().max()) <= bound
+    assert not torch.equal(weight, zoo.build(spec, seed=4).get_submodule(zoo.anatomy(spec, net).head).weight)
+    with torch.no_grad():
+        logits = net.train()(torch.randn(8, 3, 64, 64))
+    loss = torch.nn.functional.cross_entropy(logits, torch.arange(8) % 6)
+    assert float(loss) == pytest.approx(math.log(6), abs=0.3)
