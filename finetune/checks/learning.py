@@ -123,7 +123,7 @@ def _record_gradients(net: nn.Module) -> set[str]:
 
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            parameter.register_hook(partial(record, name))
+            parameter.register_hook(partial(record, name))  # type: ignore[no-untyped-call]
     return reached
 
 
