@@ -91,19 +91,19 @@ bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DAT
 bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=folder beside the digits, NEAR=Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.transfer "$(SPEC)" $(data) $(near)
 
-bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
+bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy-measurements.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
 	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-prior: $(READY) ## the prior of the race, from the runs of bench-strategy, into finetune/planning/race/prior.csv (its DATA and NEAR; resumes)
 	$(BIN)/python -m bench.prior $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
-bench-hindsight: $(READY) ## the races of bench-prior again, each data set with a prior from the others, into docs/strategy.md
+bench-hindsight: $(READY) ## the races of bench-prior again, each data set with a prior from the others, into docs/strategy-measurements.md
 	$(BIN)/python -m bench.hindsight
 
 bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them
 	$(BIN)/python -m bench.partial
 
-bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one bare pass and fastai, into docs/strategy.md (DATA=folder; else drawn)
+bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one bare pass and fastai, into docs/strategy-measurements.md (DATA=folder; else drawn)
 	$(BIN)/python -m bench.probe $(FASTAI)/bin/python $(data)
 
 picture: $(READY) ## draw what `make plan` prints, for the README (needs a browser)

@@ -31,7 +31,7 @@ TURNS = 2
 """Turns of the floor and of Graft before each one of fastai."""
 WORKERS = (None, 0)
 """fastai's processes that load images: its default, and none; it has a turn with each."""
-PAGE = Path("docs/strategy.md")
+PAGE = Path("docs/strategy-measurements.md")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ WAYS: dict[str, dict[str, object]] = {
 }
 """What is compared, and what it sets."""
 FOLDER = Path("runs/bench")
-DOCUMENT = Path("docs/strategy.md")
+DOCUMENT = Path("docs/strategy-measurements.md")
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ def test_the_transfer_table_has_a_line_a_size() -> None:
 
 @pytest.mark.parametrize("name", ["resnet_small", "resnet_tiny"])
 def test_the_strategies_of_what_ships_have_their_place(name: str) -> None:
-    page = Path("docs/strategy.md").read_text()
+    page = Path("docs/strategy-measurements.md").read_text()
     assert all(page.count(f"<!-- {mark} {name} -->") == 1 for mark in ("strategy", "/strategy", "switches"))
 
 
