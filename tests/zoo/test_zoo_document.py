@@ -1,4 +1,4 @@
-"""docs/zoo.md: every example in it is read, checked and built, and what it prints is what is printed."""
+"""docs/zoo.md: every example is read, checked and built; tables and printed text are those of the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLES: tuple[tuple[str, Registry], ...] = (
     ("Norms, for the slot `norm`", NORMS),
     ("Activations, for the slot `act`", ACTIVATIONS),
     ("Drops, for the slot `drop`", DROPS),
-    ("First values, for `init`", INITS),
+    ("Initial values, for `init`", INITS),
 )
 
 
@@ -48,20 +48,20 @@ def test_example_is_a_spec_that_builds_and_runs(example: str, tmp_path: Path) ->
     assert describe(spec).params == sum(parameter.numel() for parameter in net.parameters())
 
 
-def test_every_rule_has_its_example() -> None:
+def test_every_rule_has_an_example() -> None:
     rules = re.findall(r"^### (\d)\. ", DOCUMENT.read_text(), re.MULTILINE)
     assert rules == list("12345678")
-    assert len(EXAMPLES) == 1 + 8 + 1 + 1 + 1  # the tutorial's, the rules' (the seventh has two), init, model
+    assert len(EXAMPLES) == 1 + 8 + 1 + 1 + 1  # tutorial, rules (the seventh has two), init, model
 
 
-def test_the_tutorials_network(tmp_path: Path) -> None:
+def test_the_network_of_the_tutorial(tmp_path: Path) -> None:
     description = describe(read(EXAMPLES[0], tmp_path))
     assert (description.head, description.stages) == ("fc", ("stage1", "stage2"))
     assert [row.output for row in description.below("stage2")][-1] == (64, 16, 16)
     assert description.layers[-1].output == (5,)
 
 
-def test_the_description_is_what_is_printed(
+def test_the_description_is_that_of_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
@@ -72,12 +72,12 @@ def test_the_description_is_what_is_printed(
     assert f"```text\n{printed}\n```" in DOCUMENT.read_text()
 
 
-def test_every_layer_is_told() -> None:
+def test_every_layer_is_documented() -> None:
     assert op_tables() in DOCUMENT.read_text()
     assert len(ops()) > 40
 
 
-def test_every_key_of_a_spec_is_told() -> None:
+def test_every_key_of_a_spec_is_documented() -> None:
     text = DOCUMENT.read_text()
     assert [key for key in spec_keys() if f"`{key}`" not in text and f"{key}:" not in text] == []
 
