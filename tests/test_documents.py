@@ -41,7 +41,9 @@ def parse(app: typer.Typer, name: str, arguments: list[str]) -> None:
         context = command.make_context(name, [*arguments], parent=context)
         if not hasattr(command, "resolve_command"):
             return
-        resolved, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        resolved, command, arguments = command.resolve_command(
+            context, [*context._protected_args, *context.args]
+        )
         assert command is not None
         name = resolved or ""
 
@@ -154,7 +156,7 @@ def test_every_page_has_the_same_javascript() -> None:
 
 def test_the_sample_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(block_after("docs/tutorial.md", "sample-photos", "python"), "sample.py", "exec"), {})  # noqa: S102
+    exec(compile(block_after("docs/tutorial.md", "sample-photos", "python"), "sample.py", "exec"), {})
     assert sorted(folder.name for folder in Path("photos").iterdir()) == [*"0123456789"]
     named = re.findall(r"photos/\d/\d\.png", (ROOT / "docs" / "tutorial.md").read_text())
     assert len(named) > 3 and all(Path(file).is_file() for file in named)
