@@ -1,4 +1,4 @@
-"""The documents: every command parses, every link leads somewhere, and the lines to copy are the tested ones."""
+"""The documents: every command parses, every link leads somewhere, and code to copy is tested."""
 
 from __future__ import annotations
 
