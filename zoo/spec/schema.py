@@ -1,6 +1,7 @@
 """The JSON Schema of the spec language, for editors, from the same signatures that specs are checked with.
 
-A spec that extends another may lack keys, and may remove keys by null: it has a looser schema.
+A spec that extends another may lack keys, and may remove keys by null: its schema is derived from that of a
+whole spec, and so are those of the parts, `NAME?` of `NAME`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter
 from zoo.registry import DROPS, INITS, Entry, Registry
 from zoo.spec.choices import KINDS, RULE_KEYS
 from zoo.spec.header import Header
-from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, USE_KEYS, WIRES, ops
+from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, WIRES, ops
 from zoo.spec.sections import section_names, section_type
 from zoo.spec.uses import MAX_REPEAT
 
@@ -22,51 +23,46 @@ Schema: TypeAlias = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NULL: Schema = {"type": "null"}
 TEXT: Schema = {"type": "string"}
+NAME: Schema = {"type": "string", "minLength": 1}
 PARAMETER: Schema = {"type": "string", "pattern": r"^\$", "description": "a parameter's value"}
 SOURCES: Schema = {
     "anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}],
     "description": "the inputs of the layer: a name above it, a list of names, or input",
 }
-TAP: Schema = {
-    "type": "string",
-    "minLength": 1,
-    "description": "a name of the output for later layers",
+WIRE_KEYS: Schema = {"from": SOURCES, "as": NAME | {"description": "a name of the output for later layers"}}
+PARAMS: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
+}
+USE: Schema = {
+    "use": TEXT,
+    "repeat": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_REPEAT}, PARAMETER]},
+    "with": PARAMS,
+    "first": PARAMS,
+    "names": {"type": "string", "pattern": r"^[^{}]*\{n\}[^{}]*$"},
 }
 CHILD_NAME = "^(?!(" + "|".join(sorted({*RESERVED, "input"} - set(WIRES))) + ")$)[A-Za-z][A-Za-z0-9_]*$"
-UNIONS = ("anyOf", "oneOf")
-VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
 def spec_schema() -> Schema:
     """Return the schema of a spec."""
-    defs: Schema = {}
-    for entry in [*ops().values(), *(INITS[name] for name in INITS.names())]:
-        defs[f"{entry.kind}.{entry.name}"] = _arguments(entry)
-        defs[f"{entry.kind}.{entry.name}?"] = _loosened(_arguments(entry))
-    defs |= {"item": _item(loose=False), "item?": _item(loose=True), "rule": _rule()}
+    entries = [*ops().values(), *(INITS[name] for name in INITS.names())]
+    defs = {f"{entry.kind}.{entry.name}": _arguments(entry) for entry in entries}
+    defs |= {"item": _item(), "rule": _rule()}
     header = _hoisted(TypeAdapter(Header), "header", defs)
     sections = {name: _hoisted(section_type(name), name, defs) for name in section_names()}
-    prefixes = tuple(f"{name}." for name in ["header", *sections])
-    own = header["properties"] | _network(loose=False) | sections
-    defs["whole"] = {
-        "type": "object",
-        "properties": own,
-        "required": ["classes"],
-        "oneOf": [{"required": ["layers"]}, {"required": ["model"]}],
-        "additionalProperties": False,
-    }
-    defs |= {f"{name}?": _loosened(part) for name, part in defs.items() if name.startswith(prefixes)}
-    parts = header["properties"] | sections
-    overriding = {name: _nullable(_loosened(part)) for name, part in parts.items()}
-    overriding |= _network(loose=True) | {"extends": TEXT}
-    defs["overriding"] = {"type": "object", "properties": overriding, "additionalProperties": False}
+    whole = _object(header["properties"] | _network() | sections, "classes")
+    whole["oneOf"] = [{"required": ["layers"]}, {"required": ["model"]}]
+    overriding = _loosened(_object(whole["properties"]))
+    overriding["properties"]["extends"] = TEXT
+    defs |= {f"{name}?": _loosened(part) for name, part in defs.items()}
     return {
         "$schema": DIALECT,
         "title": "Graft spec",
         "if": {"required": ["extends"]},
         "then": _ref("overriding"),
         "else": _ref("whole"),
-        "$defs": defs,
+        "$defs": defs | {"whole": whole, "overriding": overriding},
     }
 
 
@@ -78,113 +74,75 @@ def schema_text() -> str:
     return head + ',\n "$defs": {\n' + ",\n".join(defs) + "\n }\n}\n"
 
 
-def _network(*, loose: bool) -> Schema:
-    item = "item?" if loose else "item"
-    block = _object({"params": {"type": "object", "additionalProperties": VALUE}, "layers": _ref(item)})
-    if not loose:
-        block["required"] = ["layers"]
+def _network() -> Schema:
+    block = _object({"params": PARAMS, "layers": _ref("item")}, "layers")
     no_wires = {"not": {"anyOf": [{"required": [wire]} for wire in WIRES]}}
-    layers: list[Schema] = [{"allOf": [_children(loose=loose), no_wires]}, _include()]
-    if not loose:
-        layers.append({"type": "array", "items": _ref("item"), "minItems": 1})
-    slots = {slot: _choice(registry, loose) for slot, registry in SLOTS.items()}
-    choices = _object({**slots, "input_drop": _choice(DROPS, loose), "init": _rules()})
-    named: dict[str, Schema] = {
-        "choices": choices,
-        "blocks": {"type": "object", "additionalProperties": _nullable(block) if loose else block},
-        "layers": {"anyOf": layers},
+    listed = {"type": "array", "items": _ref("item"), "minItems": 1}
+    slots = {slot: _choice(registry) for slot, registry in SLOTS.items()}
+    return {
+        "choices": _object({**slots, "input_drop": _choice(DROPS), "init": _rules()}),
+        "blocks": {"type": "object", "additionalProperties": block},
+        "layers": {"anyOf": [_children() | no_wires, _include(), listed]},
     }
-    return {key: _nullable(schema) for key, schema in named.items()} if loose else named
 
 
-def _item(*, loose: bool) -> Schema:
-    """An item of a network; if loose, what overrides one."""
-    bare = [*SLOTS, NONE, *(name for name, entry in _layers() if not entry.required)]
-    use = _object({**_use_keys(), **_wires()})
-    if not loose:
-        use["required"] = ["use"]
-    calls = [_call(name, _ref(_name(entry, loose)), loose) for name, entry in _layers()]
-    calls += [_call(slot, {"type": "object", "maxProperties": 0}, loose) for slot in [*SLOTS, NONE]]
-    options: list[Schema] = [
-        {"enum": bare},
-        PARAMETER,
-        {"type": "array", "items": _ref("item")},
-        *calls,
-        {**use, "minProperties": 1},
-        _include(),
-        _children(loose=loose),
-    ]
-    return {"anyOf": [*options, NULL] if loose else options}
-
-
-def _layers() -> list[tuple[str, Entry]]:
-    return [(name, entry) for name, entry in ops().items() if name not in PARAMETRISATIONS]
-
-
-def _wires() -> Schema:
-    return {"from": SOURCES, "as": TAP}
-
-
-def _use_keys() -> Schema:
-    repeat = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_REPEAT}, PARAMETER]}
-    params = {"type": "object", "additionalProperties": VALUE}
-    schemas = (TEXT, repeat, params, params, {"type": "string", "pattern": r"^[^{}]*\{n\}[^{}]*$"})
-    return dict(zip(USE_KEYS, schemas, strict=True))
-
-
-def _call(name: str, arguments: Schema, loose: bool) -> Schema:
-    described = {**arguments, "description": ops()[name].doc} if name in ops() else arguments
-    call = _object({name: _nullable(described) if loose else described, **_wires()})
-    return {**call, "required": [name]}
+def _item() -> Schema:
+    layers = {name: entry for name, entry in ops().items() if name not in PARAMETRISATIONS}
+    bare = [*SLOTS, NONE, *(name for name, entry in layers.items() if not entry.required)]
+    calls = {
+        name: _ref(f"{entry.kind}.{name}") | {"description": entry.doc} for name, entry in layers.items()
+    }
+    calls |= dict.fromkeys([*SLOTS, NONE], {"type": "object", "maxProperties": 0})
+    return {
+        "anyOf": [
+            {"enum": bare},
+            PARAMETER,
+            {"type": "array", "items": _ref("item")},
+            *(_object({name: arguments, **WIRE_KEYS}, name) for name, arguments in calls.items()),
+            _object({**USE, **WIRE_KEYS}, "use"),
+            _include(),
+            _children(),
+        ]
+    }
 
 
 def _include() -> Schema:
-    keys = {"include": {"type": "string", "minLength": 1}, **_use_keys(), **_wires()}
+    """What is included, and beside it what is laid over its children."""
+    include = _object({"include": NAME, **USE, **WIRE_KEYS}, "include")
+    return include | {"additionalProperties": _nullable(_ref("item"))}
+
+
+def _children() -> Schema:
+    """Named children, at least one, and wires."""
     return {
+        "not": {"propertyNames": {"enum": [*WIRES]}},
         "type": "object",
-        "properties": keys,
-        "required": ["include"],
-        "additionalProperties": _ref("item?"),
-    }
-
-
-def _children(*, loose: bool) -> Schema:
-    """Named children; what overrides them may consist of wires only."""
-    named = {} if loose else {"not": {"propertyNames": {"enum": [*WIRES]}}}
-    return named | {
-        "type": "object",
-        "properties": _wires(),
+        "properties": WIRE_KEYS,
         "propertyNames": {"pattern": CHILD_NAME},
-        "additionalProperties": _ref("item?" if loose else "item"),
+        "additionalProperties": _ref("item"),
         "minProperties": 1,
     }
 
 
-def _choice(registry: Registry, loose: bool) -> Schema:
-    call = _registry_call(registry, loose)
-    return {"anyOf": [{"const": NONE}, *call["anyOf"]]}
+def _choice(registry: Registry) -> Schema:
+    return {"anyOf": [{"const": NONE}, *_calls(registry)]}
 
 
-def _registry_call(registry: Registry, loose: bool = False) -> Schema:
+def _calls(registry: Registry) -> list[Schema]:
     entries = [registry[name] for name in registry.names()]
     bare = {"enum": [entry.name for entry in entries if not entry.required]}
-    calls = [
-        {**_object({entry.name: _ref(_name(entry, loose))}), "required": [entry.name]} for entry in entries
-    ]
-    return {"anyOf": [bare, *calls, NULL] if loose else [bare, *calls]}
+    calls = (_object({entry.name: _ref(f"{entry.kind}.{entry.name}")}, entry.name) for entry in entries)
+    return [bare, *calls]
 
 
 def _rules() -> Schema:
-    calls = _registry_call(INITS)
-    listed = {"type": "array", "items": {"anyOf": [_ref("rule"), *calls["anyOf"]]}}
-    return {"anyOf": [*calls["anyOf"], listed]}
+    calls = _calls(INITS)
+    return {"anyOf": [*calls, {"type": "array", "items": {"anyOf": [_ref("rule"), *calls]}}]}
 
 
 def _rule() -> Schema:
-    kinds = {"enum": [*ops(), *KINDS]}
-    call = _registry_call(INITS)
-    path = {"type": "string", "minLength": 1}
-    rule = _object(dict(zip(RULE_KEYS, (kinds, path, call, call), strict=True)))
+    call = {"anyOf": _calls(INITS)}
+    rule = _object(dict(zip(RULE_KEYS, ({"enum": [*ops(), *KINDS]}, NAME, call, call), strict=True)))
     return {**rule, "anyOf": [{"required": ["weight"]}, {"required": ["bias"]}]}
 
 
@@ -219,33 +177,27 @@ def _hoisted(adapter: TypeAdapter[Any], prefix: str, defs: Schema) -> Schema:
 
 def _loosened(schema: Schema) -> Schema:
     """Return the schema with every key of a mapping optional or null; a list is replaced as a whole."""
-    loose = dict(schema)
+    loose = {key: part for key, part in schema.items() if key not in ("required", "not")}
     if "$ref" in schema:
-        loose["$ref"] = schema["$ref"] + "?"
-    branches = [_loosened(part) for key in UNIONS for part in loose.pop(key, ())]
+        loose["$ref"] = schema["$ref"].removesuffix("?") + "?"
+    branches = [_loosened(part) for key in ("anyOf", "oneOf") for part in loose.pop(key, ())]
     if branches:
         loose["anyOf"] = branches
-    properties = schema.get("properties", {})
-    if len(properties) != 1:  # a call keeps its one key, which tells it from others
-        loose.pop("required", None)
     for key in ("properties", "patternProperties"):
         if key in schema:
-            loose[key] = {name: _nullable(_loosened(value)) for name, value in schema[key].items()}
+            loose[key] = {name: _nullable(value) for name, value in schema[key].items()}
     if isinstance(schema.get("additionalProperties"), dict):
-        loose["additionalProperties"] = _nullable(_loosened(schema["additionalProperties"]))
+        loose["additionalProperties"] = _nullable(schema["additionalProperties"])
     return loose
 
 
 def _nullable(schema: Schema) -> Schema:
-    return {"anyOf": [schema, NULL]}
+    return {"anyOf": [_loosened(schema), NULL]}
 
 
-def _object(properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "additionalProperties": False}
-
-
-def _name(entry: Entry, loose: bool) -> str:
-    return f"{entry.kind}.{entry.name}{'?' if loose else ''}"
+def _object(properties: Schema, *required: str) -> Schema:
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return schema | ({"required": [*required]} if required else {})
 
 
 def _ref(name: str) -> Schema:
