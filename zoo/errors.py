@@ -107,6 +107,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return by_lower[[*meant, *found][0]] if meant or found else ""
 
 
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the question that ends a message, `; did you mean 'x'?`, '' when no name is near."""
+    near = nearest(name, names)
+    return f"; did you mean '{near}'?" if near else ""
+
+
 def _place(problem: Problem, files: Sequence[str]) -> tuple[int, int, int]:
     mark = problem.mark
     return (files.index(mark.file), mark.line, mark.column) if mark else (len(files), 0, 0)

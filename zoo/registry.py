@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, TypeAdapter, create_model
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema, to_jsonable_python
 
-from zoo.errors import UnknownNameError, nearest
+from zoo.errors import UnknownNameError, did_you_mean
 
 Function = TypeVar("Function", bound=Callable[..., object])
 BARE = "()"  # ends the tag of a bare name, `flip`, as opposed to `flip: {p: 0.5}`
@@ -121,8 +121,7 @@ class Registry:
     def __getitem__(self, name: str) -> Entry:
         """Return the entry called `name`. Raises UnknownNameError, with the nearest name."""
         if name not in self._entries:
-            near = nearest(name, self._entries)
-            hint = f"; did you mean '{near}'?" if near else ""
+            hint = did_you_mean(name, self._entries)
             raise UnknownNameError(
                 f"unknown {self.kind} '{name}': expected one of {', '.join(self._entries)}{hint}"
             )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator
 
 from finetune.optim.ranges import Decay, Pair, Positive
-from zoo.errors import nearest
+from zoo.errors import did_you_mean
 from zoo.registry import Call, Registry
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def check_timm_name(name: str) -> str:
         if not isinstance(get_optimizer_info(known).opt_class, str)  # needs a library for one type of GPU
     ]
     if name.removeprefix("lookahead_") not in known:
-        near = nearest(name, known)
-        hint = f"; did you mean '{near}'?" if near else ""
+        hint = did_you_mean(name, known)
         raise ValueError(f"no optimizer '{name}' in timm: expected one of {', '.join(known)}{hint}")
     return name
 

@@ -11,9 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from finetune.records.evidence import STRICT, Evidence
 from finetune.runtime.precision import Precision
 from finetune.strategies import find_strategy
-from zoo.errors import Problem, SpecError
-from zoo.spec.check import check
-from zoo.spec.yaml import read_file
+from zoo.spec.check import read_checked
 
 SIZES = ("very little data", "quite a lot of data")
 SIMILARITIES = ("similar", "different")
@@ -75,8 +73,5 @@ def read_plan(path: Path) -> Plan:
     Raises: GraftError when the file is missing or is not text; SpecError, with the place of every mistake,
     when it is not JSON or does not hold a plan.
     """
-    node, problems = read_file(path, str(path)), list[Problem]()
-    plan: Plan | None = check(PLAN, node, node.mark, "", problems)
-    if plan is None:
-        raise SpecError(problems)
+    plan: Plan = read_checked(path, PLAN)
     return plan

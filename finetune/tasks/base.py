@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from zoo.errors import GraftError, nearest
+from zoo.errors import GraftError, did_you_mean
 from zoo.spec.tasks import known_tasks
 
 if TYPE_CHECKING:
@@ -147,7 +147,6 @@ def find_task(name: str) -> Task:
     """Return the task of that name. Raises: GraftError, with the nearest name."""
     tasks = known_tasks()
     if name not in tasks:
-        near = nearest(name, tasks)
-        hint = f"; did you mean '{near}'?" if near else ""
+        hint = did_you_mean(name, tasks)
         raise GraftError(f"unknown task '{name}'; expected one of: {', '.join(tasks)}{hint}")
     return cast("Task", tasks[name])

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from zoo.catalog.stages import measured_stages
-from zoo.errors import GraftError, Problem, SpecError, nearest
+from zoo.errors import GraftError, Problem, SpecError, did_you_mean, nearest
 from zoo.initializers import Draw
 from zoo.spec.header import Input, TrainedInput, WeightsEntry
 from zoo.spec.nodes import MapNode
@@ -107,8 +107,7 @@ def find_head_and_stages(spec: Spec, net: nn.Module) -> tuple[str, tuple[str, ..
     paths = {path for path, _ in net.named_modules()}
     for path in (head, *stages):
         if path not in paths:
-            near = nearest(path, paths)
-            hint = f"; did you mean '{near}'?" if near else ""
+            hint = did_you_mean(path, paths)
             raise GraftError(f"{spec.path}: {name} has no module '{path}'{hint}")
     return head, stages
 

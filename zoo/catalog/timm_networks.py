@@ -11,7 +11,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from zoo.catalog.stages import group
-from zoo.errors import WeightsError, nearest
+from zoo.errors import WeightsError, did_you_mean
 from zoo.spec.header import Input, ResizeRule, TrainedInput, WeightsEntry
 
 RESIZE: Mapping[str, ResizeRule] = {"center": "crop", "squash": "squash", "border": "pad"}
@@ -92,8 +92,7 @@ def find_settings(name: str) -> Any:  # noqa: ANN401  (timm's PretrainedCfg)
         except RuntimeError as error:
             message = f"timm has no weights '{tag}' for {model}\n  expected: {format_tags(model)}"
             raise WeightsError(message) from error
-    near = nearest(model, names())
-    hint = f"; did you mean '{near}'?" if near else ""
+    hint = did_you_mean(model, names())
     raise WeightsError(f"timm has no network '{model}'{hint}\n  expected: a name such as resnet18.a1_in1k")
 
 

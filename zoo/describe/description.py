@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from zoo.errors import GraftError, nearest
+from zoo.errors import GraftError, did_you_mean
 from zoo.spec.spec import Spec
 
 IMAGE = ":image"  # the id of the network's input
@@ -54,8 +54,7 @@ class Description:
         """Return the layers of a module. Raises GraftError, with the nearest path."""
         rows = tuple(row for row in self.layers if is_within(row.path, path))
         if not rows:
-            near = nearest(path, dict.fromkeys(row.path for row in self.layers))
-            hint = f"; did you mean '{near}'?" if near else ""
+            hint = did_you_mean(path, dict.fromkeys(row.path for row in self.layers))
             raise GraftError(f"the network has no module '{path}'{hint}")
         return rows
 

@@ -11,27 +11,32 @@ from torch.nn import functional as F
 __all__ = ["nn"]  # as `m.nn` in the layer functions
 
 
-class Maxout(nn.Module):
+class Configured(nn.Module):
+    """A module whose annotated attributes are its arguments, in their order."""
+
+    def __init__(self, *values: object) -> None:
+        super().__init__()
+        for name, value in zip(type(self).__annotations__, values, strict=True):
+            setattr(self, name, value)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={getattr(self, name)}" for name in type(self).__annotations__)
+
+
+class Maxout(Configured):
     """Maximum of each `pieces` neighbouring channels."""
 
-    def __init__(self, pieces: int) -> None:
-        super().__init__()
-        self.pieces = pieces
+    pieces: int
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, *sizes = x.shape
         return x.reshape(batch, channels // self.pieces, self.pieces, *sizes).amax(dim=2)
 
-    def extra_repr(self) -> str:
-        return f"pieces={self.pieces}"
 
-
-class DropPath(nn.Module):
+class DropPath(Configured):
     """Zero all values of an image with probability p; scale those of the others by 1 / (1 - p)."""
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
+    p: float
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -39,17 +44,12 @@ class DropPath(nn.Module):
         kept = torch.rand((len(x),) + (1,) * (x.dim() - 1), device=x.device) >= self.p
         return x * kept.to(x.dtype) / (1 - self.p)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
-
-class DropBlock(nn.Module):
+class DropBlock(Configured):
     """Zero squares of `size` pixels in each channel, a share p of all; scale the others to keep the sum."""
 
-    def __init__(self, p: float, size: int) -> None:
-        super().__init__()
-        self.p = p
-        self.size = size
+    p: float
+    size: int
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -62,9 +62,6 @@ class DropBlock(nn.Module):
         dropped = F.max_pool2d(F.pad(centres, (size - 1,) * 4), size, stride=1)
         kept = 1 - dropped
         return x * kept * (kept.numel() / kept.sum().clamp(min=1))
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, size={self.size}"
 
 
 class Add(nn.Module):
@@ -106,19 +103,14 @@ class Auxiliary(nn.Module):
         return WithAuxiliary(main, auxiliary) if self.training else main
 
 
-class ResizeTo(nn.Module):
+class ResizeTo(Configured):
     """The first input, resized to the height and width of the second."""
 
-    def __init__(self, mode: str) -> None:
-        super().__init__()
-        self.mode = mode
+    mode: str
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         align = None if self.mode == "nearest" else False
         return F.interpolate(x, size=like.shape[-2:], mode=self.mode, align_corners=align)
-
-    def extra_repr(self) -> str:
-        return f"mode={self.mode}"
 
 
 class CropTo(nn.Module):
@@ -130,32 +122,22 @@ class CropTo(nn.Module):
         return x[..., top : top + height, left : left + width]
 
 
-class PadToMultiple(nn.Module):
+class PadToMultiple(Configured):
     """Zeros around the input, until height and width are multiples; the input stays in the middle."""
 
-    def __init__(self, multiple: int) -> None:
-        super().__init__()
-        self.multiple = multiple
+    multiple: int
 
     def forward(self, x: Tensor) -> Tensor:
         tall, wide = (-x.shape[-2] % self.multiple, -x.shape[-1] % self.multiple)
         return F.pad(x, (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2))
 
-    def extra_repr(self) -> str:
-        return f"multiple={self.multiple}"
 
-
-class Subsample(nn.Module):
+class Subsample(Configured):
     """Every `stride`-th pixel, with channels of zeros `before` and `after` the others."""
 
-    def __init__(self, stride: int, before: int, after: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.before = before
-        self.after = after
+    stride: int
+    before: int
+    after: int
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
-
-    def extra_repr(self) -> str:
-        return f"stride={self.stride}, before={self.before}, after={self.after}"

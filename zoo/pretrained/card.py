@@ -8,10 +8,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from zoo.errors import Mark, Problem, SpecError
-from zoo.spec.check import check
+from zoo.spec.check import read_checked
 from zoo.spec.header import Name, PositiveInt, TrainedInput
-from zoo.spec.yaml import read_file, to_yaml
+from zoo.spec.yaml import to_yaml
 
 SUFFIX = ".card.yaml"
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -99,11 +98,7 @@ def _read_cached(path: Path, modified_ns: int) -> Card:
 
 def read_card(path: Path) -> Card:
     """Read a card. Raises SpecError with every mistake in it, GraftError if it cannot be read."""
-    problems: list[Problem] = []
-    card = check(CARD, read_file(path, str(path)), Mark(str(path), 1, 1, ""), "", problems)
-    if problems:
-        raise SpecError(problems)
-    assert isinstance(card, Card)
+    card: Card = read_checked(path, CARD)
     return card
 
 

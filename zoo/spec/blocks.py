@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from zoo.errors import Mark, Problem, nearest
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, text_of, unknown_keys, wrong_value
+from zoo.errors import Mark, nearest
+from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, text_of
 
 TYPES: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
@@ -27,36 +27,34 @@ class Block:
     body: Node
 
 
-def read_blocks(node: Node | None, problems: list[Problem]) -> dict[str, Block]:
+def read_blocks(node: Node | None, problems: Problems) -> dict[str, Block]:
     """Read the section `blocks`; adds to `problems`."""
     if node is None:
         return {}
     if not isinstance(node, MapNode):
-        problems.append(wrong_value(node, "blocks", "a mapping"))
+        problems.wrong_value(node, "blocks", "a mapping")
         return {}
     blocks = (_block(name, item, node.keys[name], problems) for name, item in node.items.items())
     return {block.name: block for block in blocks if block}
 
 
-def _block(name: str, node: Node, at: Mark, problems: list[Problem]) -> Block | None:
+def _block(name: str, node: Node, at: Mark, problems: Problems) -> Block | None:
     where = f"blocks.{name}"
     if not isinstance(node, MapNode):
-        problems.append(wrong_value(node, where, "params and layers"))
+        problems.wrong_value(node, where, "params and layers")
         return None
-    problems += unknown_keys(node, BLOCK_KEYS, where)
+    problems.unknown_keys(node, BLOCK_KEYS, where)
     body, params = node.get("layers"), node.get("params")
     if body is None:
-        problems.append(Problem(at, where, "missing key 'layers'", ", ".join(BLOCK_KEYS)))
+        problems.add(at, where, "missing key 'layers'", ", ".join(BLOCK_KEYS))
         return None
     if params is not None and not isinstance(params, MapNode):
-        problems.append(wrong_value(params, f"{where}.params", "a mapping of names to a type or a default"))
+        problems.wrong_value(params, f"{where}.params", "a mapping of names to a type or a default")
         params = None
     return Block(name, params.items if params else {}, body)
 
 
-def bind(
-    block: Block, given: MapNode, at: Mark, where: str, problems: list[Problem]
-) -> dict[str, Node] | None:
+def bind(block: Block, given: MapNode, at: Mark, where: str, problems: Problems) -> dict[str, Node] | None:
     """Return the value of every parameter; None after adding to `problems`. `at` is the place of the use."""
     before = len(problems)
     names = list(block.params)
@@ -64,20 +62,20 @@ def bind(
     for key in given.items:
         if key not in block.params:
             message = f"block '{block.name}' has no parameter '{key}'"
-            problems.append(Problem(given.keys[key], where, message, expected, nearest(key, names)))
+            problems.add(given.keys[key], where, message, expected, nearest(key, names))
     bound = {}
     for name, declared in block.params.items():
         kind = _kind(declared)
         value = given.get(name)
         if value is not None and not _fits(value, kind):
-            problems.append(wrong_value(value, f"{where}.{name}", TYPE_NAMES[kind]))
+            problems.wrong_value(value, f"{where}.{name}", TYPE_NAMES[kind])
         if value is None and text_of(declared) in TYPES:
-            problems.append(Problem(at, where, f"block '{block.name}' needs '{name}'", expected))
+            problems.add(at, where, f"block '{block.name}' needs '{name}'", expected)
         bound[name] = declared if value is None else value
     return None if len(problems) > before else bound
 
 
-def substitute(node: Node, scope: Mapping[str, Node], where: str, problems: list[Problem]) -> Node:
+def substitute(node: Node, scope: Mapping[str, Node], where: str, problems: Problems) -> Node:
     """Replace every `$name` by its value; adds to `problems` where there is no such name."""
     if isinstance(node, ListNode):
         parts = (substitute(item, scope, where, problems) for item in node.items)
@@ -91,9 +89,7 @@ def substitute(node: Node, scope: Mapping[str, Node], where: str, problems: list
     if text[1:] in scope:
         return scope[text[1:]]
     names = [f"${name}" for name in scope]
-    problems.append(
-        Problem(node.mark, where, f"unknown name '{text}'", ", ".join(names), nearest(text, names))
-    )
+    problems.add(node.mark, where, f"unknown name '{text}'", ", ".join(names), nearest(text, names))
     return Scalar(None, node.mark)
 
 

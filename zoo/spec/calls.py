@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from zoo.errors import Mark, Problem
+from zoo.errors import Mark
 from zoo.registry import Call, Entry, Registry
 from zoo.spec.check import check
-from zoo.spec.nodes import MapNode, Node, text_of, unknown_name, wrong_value
+from zoo.spec.nodes import MapNode, Node, Problems, text_of
 
 
-def read_args(
-    entry: Entry, node: Node, at: Mark, where: str, problems: list[Problem]
-) -> dict[str, Any] | None:
+def read_args(entry: Entry, node: Node, at: Mark, where: str, problems: Problems) -> dict[str, Any] | None:
     """Return every argument of a call, defaults included; None after adding to `problems`."""
     validated = check(entry.adapter, node, at, where, problems)
     return None if validated is None else entry.args(validated)
 
 
-def read_call(registry: Registry, node: Node, where: str, problems: list[Problem]) -> Call | None:
-    """Return a node's call of a registered function; None after adding to `problems`."""
+def read_call(
+    registry: Registry, node: Node, where: str, problems: Problems, names: Sequence[str] = ()
+) -> Call | None:
+    """Return a node's call of a registered function; None after adding to `problems`.
+
+    `names` are those that messages list, without any those of the registry.
+    """
     name, args, at = text_of(node), no_arguments(node.mark), node.mark
     if isinstance(node, MapNode) and len(node.items) == 1:
-        name = next(iter(node.items))
+        ((name, args),) = node.items.items()
         at = node.keys[name]
-        args = node.items[name]
-    names = registry.names()
+    names = names or registry.names()
     if name is None:
-        expected = f"NAME or {{NAME: {{arguments}}}}, one of {', '.join(names)}"
-        problems.append(wrong_value(node, where, expected))
+        problems.wrong_value(node, where, f"NAME or {{NAME: {{arguments}}}}, one of {', '.join(names)}")
         return None
     if name not in registry:
-        problems.append(unknown_name(registry.kind, name, at, where, names))
+        problems.unknown(f"{registry.kind} {name}", at, where, names)
         return None
     validated = read_args(registry[name], args, at, f"{where}.{name}", problems)
     return None if validated is None else Call(name, validated)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from zoo.errors import Mark, Problem, nearest
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, describe, plain
+from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, describe, plain
+from zoo.spec.yaml import read_file
 
 EXPECTED = {
     "int_type": "an integer",
@@ -46,7 +48,7 @@ CUSTOM_MESSAGES = frozenset({"value_error", "assertion_error", "call_needs"})
 INPUT_CHANNELS = frozenset({"in", "in_channels", "in_features", "inputs", "input"})
 
 
-def check(adapter: TypeAdapter[Any], node: Node, at: Mark, where: str, problems: list[Problem]) -> Any:  # noqa: ANN401
+def check(adapter: TypeAdapter[Any], node: Node, at: Mark, where: str, problems: Problems) -> Any:  # noqa: ANN401
     """Validate `node` strictly, as JSON; return the value, or None after adding to `problems`.
 
     `at` is the place of the key that holds the node, `where` its dotted name.
@@ -57,6 +59,17 @@ def check(adapter: TypeAdapter[Any], node: Node, at: Mark, where: str, problems:
         found = [_locate(details, node, at, where) for details in error.errors(include_url=False)]
         problems.extend(_problems(found, adapter))
         return None
+
+
+def read_checked(path: Path, adapter: TypeAdapter[Any]) -> Any:  # noqa: ANN401
+    """Read a YAML or JSON file, and validate it.
+
+    Raises SpecError with every mistake, GraftError if it cannot be read.
+    """
+    problems = Problems()
+    value = check(adapter, read_file(path, str(path)), Mark(str(path), 1, 1, ""), "", problems)
+    problems.check()
+    return value
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from zoo.errors import Mark, Problem, SpecError, nearest
+from zoo.errors import Mark, Problem, SpecError
 from zoo.registry import Call
 from zoo.spec.blocks import Block, substitute
 from zoo.spec.calls import no_arguments, read_args
 from zoo.spec.choices import Choices
 from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, WIRES, misspelt_op, op_key, ops
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, text_of, wrong_value
+from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, text_of
 from zoo.spec.tree import INPUT, Group, Item, Leaf, Tree, join
 from zoo.spec.uses import Copies, Scope, read_use
 from zoo.spec.wires import INPUT_NAME, Line, Wires
@@ -56,7 +56,7 @@ class _Entry:
 
 
 def expand(
-    layers: Node, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: list[Problem]
+    layers: Node, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: Problems
 ) -> Tree:
     """Expand the section `layers`; adds to `problems`, after which the tree is not complete."""
     return _Expander(blocks, choices, classes, problems).network(layers)
@@ -66,7 +66,7 @@ class _Expander:
     """Holds what is the same for the whole network, and collects its taps and problems."""
 
     def __init__(
-        self, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: list[Problem]
+        self, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: Problems
     ) -> None:
         self.blocks = blocks
         self.choices = choices
@@ -79,12 +79,13 @@ class _Expander:
         scope = Scope("layers", {"classes": self.classes})
         entries = self._entries(layers, scope) if isinstance(layers, MapNode | ListNode) else []
         if isinstance(layers, Scalar):
-            self.problems.append(wrong_value(layers, "layers", "named or listed layers"))
+            self.problems.wrong_value(layers, "layers", "named or listed layers")
         elif not entries:
-            self._add(layers.mark, "layers", "there are no layers", "named or listed layers")
+            self.problems.add(layers.mark, "layers", "there are no layers", "named or listed layers")
         for wire in WIRES:
             if isinstance(layers, MapNode) and wire in layers.items:
-                self._add(layers.keys[wire], "layers", f"the network cannot have '{wire}'", "named layers")
+                message = f"the network cannot have '{wire}'"
+                self.problems.add(layers.keys[wire], "layers", message, "named layers")
         if self.choices.input_drop.op != NONE:
             entries.insert(0, _Entry(INPUT_DROP, Scalar(INPUT_DROP, layers.mark), layers.mark, scope))
         line = Line(INPUT, INPUT)
@@ -117,15 +118,16 @@ class _Expander:
             if key in WIRES:
                 continue
             if not CHILD_NAME.fullmatch(key) or key in (INPUT_NAME, *RESERVED):
+                message = f"'{key}' cannot be the name of a layer"
                 expected = "letters, digits and underscores that are not a key of the spec language"
-                self._add(node.keys[key], scope.where, f"'{key}' cannot be the name of a layer", expected)
+                self.problems.add(node.keys[key], scope.where, message, expected)
                 continue
+            where = join(scope.where, key)
             if key in MODULE_NAMES:
-                where, message = join(scope.where, key), f"'{key}' is an attribute of every torch module"
-                self._add(node.keys[key], where, message, f"another name, such as {key}1")
+                message = f"'{key}' is an attribute of every torch module"
+                self.problems.add(node.keys[key], where, message, f"another name, such as {key}1")
                 continue
-            inside = replace(scope, where=join(scope.where, key))
-            entries.append(_Entry(key, item, node.keys[key], inside))
+            entries.append(_Entry(key, item, node.keys[key], replace(scope, where=where)))
         return entries
 
     def _spliced(self, item: Node, scope: Scope) -> list[_Entry]:
@@ -136,7 +138,8 @@ class _Expander:
         if copies is None:
             return []
         if copies.names is not None:
-            self._add(item.keys["names"], scope.where, "names inside a list", "names in a use under a key")
+            expected = "names in a use under a key"
+            self.problems.add(item.keys["names"], scope.where, "names inside a list", expected)
         entries: list[_Entry] = []
         for body, inside in copies.bodies:
             if isinstance(body, ListNode):
@@ -167,7 +170,7 @@ class _Expander:
         if isinstance(node, ListNode):
             return self._group(entry, self._entries(node, scope), path, line, keep_input=True)
         if isinstance(node, Scalar):
-            self.problems.append(wrong_value(node, scope.where, ITEM))
+            self.problems.wrong_value(node, scope.where, ITEM)
             return None
         wanted, named = self._wires_of(node, scope)
         entry = replace(entry, wanted=entry.wanted or wanted)
@@ -185,11 +188,10 @@ class _Expander:
             for key in node.items:
                 if key not in (op, *WIRES):
                     expected = f"{op} and, beside it, {' or '.join(WIRES)}"
-                    near = nearest(key, WIRES)
-                    self._add(node.keys[key], entry.scope.where, f"unknown key '{key}'", expected, near)
+                    self.problems.unknown(f"key {key}", node.keys[key], entry.scope.where, WIRES, expected)
             return self._call(entry, _Written(op, node.items[op], node.keys[op]), path, line)
         if all(key in WIRES for key in node.items):
-            self._add(node.mark, entry.scope.where, "found no layer", ITEM)
+            self.problems.add(node.mark, entry.scope.where, "found no layer", ITEM)
             return None
         return self._group(entry, self._entries(node, entry.scope), path, line)
 
@@ -216,9 +218,7 @@ class _Expander:
     ) -> Group:
         """Expand children under a name. In a list, `input` stays that of the mapping around it."""
         sources = self.wires.sources(entry.wanted, line, entry.scope.where)
-        if len(sources) != 1:
-            mark = entry.wanted.mark if entry.wanted else entry.mark
-            self._add(mark, entry.scope.where, f"a group takes 1 input, found {len(sources)}", "one name")
+        self._check_one("a group", sources, (entry.wanted or entry).mark, entry.scope.where)
         below = join(path, entry.name)
         inside = Line(below + INPUT, line.input if keep_input else below + INPUT)
         children = self._children(entries, below, inside)
@@ -235,15 +235,14 @@ class _Expander:
             line.value = sources[0] if sources else line.value
             return None
         if call.op in (NONE, *PARAMETRISATIONS):
-            if len(sources) != 1:
-                self._add(at, where, f"'{written.name}' takes 1 input, found {len(sources)}", "one name")
+            self._check_one(f"'{written.name}'", sources, at, where)
             line.value = (*sources, line.value)[0]
             return None
         fewest, most = ops()[call.op].arity
         if 0 < len(sources) < fewest or (most is not None and len(sources) > most):
             takes = "1 input" if most == 1 else f"{fewest} inputs" + ("" if most else " or more")
             message = f"takes {takes}, found {len(sources)}"
-            self._add(at, f"{where}.{call.op}", message, f"{takes} in from")
+            self.problems.add(at, f"{where}.{call.op}", message, f"{takes} in from")
         line.value = join(path, entry.name)
         return Leaf(line.value, entry.name, call.op, call.args, sources, at)
 
@@ -253,12 +252,12 @@ class _Expander:
         if name in (*SLOTS, INPUT_DROP, NONE):
             if not isinstance(args, MapNode) or args.items:
                 message = f"'{name}' takes no arguments"
-                self._add(at, scope.where, message, f"arguments in choices.{name}, or an op")
+                self.problems.add(at, scope.where, message, f"arguments in choices.{name}, or an op")
             return Call(NONE, {}) if name == NONE else self.choices.of(name)
         if name not in ops() or name in PARAMETRISATIONS:
             known = [op for op in (*SLOTS, NONE, *ops()) if op not in PARAMETRISATIONS]
-            message = f"unknown layer '{name}'"
-            self._add(at, scope.where, message, "an op, or a slot: norm, act, drop", nearest(name, known))
+            expected = "an op, or a slot: norm, act, drop"
+            self.problems.unknown(f"layer {name}", at, scope.where, known, expected)
             return None
         where = join(scope.where, name)
         before = len(self.problems)
@@ -268,18 +267,19 @@ class _Expander:
         checked = read_args(ops()[name], given, at, where, self.problems)
         return None if checked is None else Call(name, checked)
 
+    def _check_one(self, what: str, sources: Sequence[str], mark: Mark, where: str) -> None:
+        if len(sources) != 1:
+            self.problems.add(mark, where, f"{what} takes 1 input, found {len(sources)}", "one name")
+
     def _wires_of(self, node: MapNode, scope: Scope) -> tuple[Node | None, Node | None]:
         """Return the nodes of `from` and `as`, parameters substituted."""
-        found = []
-        for key in WIRES:
-            item = node.get(key)
-            where = join(scope.where, key)
-            found.append(None if item is None else substitute(item, scope.params, where, self.problems))
-        return found[0], found[1]
+
+        def wire(key: str) -> Node | None:
+            item, where = node.get(key), join(scope.where, key)
+            return None if item is None else substitute(item, scope.params, where, self.problems)
+
+        return wire("from"), wire("as")
 
     def _limit(self, mark: Mark, where: str) -> None:
         if self.count > MAX_LAYERS:
             raise SpecError([*self.problems, Problem(mark, where, f"more than {MAX_LAYERS} layers")])
-
-    def _add(self, mark: Mark, where: str, message: str, expected: str = "", suggestion: str = "") -> None:
-        self.problems.append(Problem(mark, where, message, expected, suggestion))

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.errors import GraftError, Mark, Problem, SpecError, nearest
 from zoo.spec.items import op_key
 from zoo.spec.merge import merge_documents, merge_items
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, text_of, walk, wrong_value
+from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, text_of, walk, wrong_value
 from zoo.spec.yaml import read_file
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
@@ -90,7 +90,7 @@ class _IncludeWriter:
         self.folder = folder
         self.chain = chain
         self.blocks: dict[str, Node] = {}
-        self.problems: list[Problem] = []
+        self.problems = Problems()
 
     def write(self, node: Node, where: str) -> Node:
         """Return the node with every include below it replaced."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from zoo.errors import Mark, Problem, SpecError
+from zoo.errors import Mark, SpecError
 from zoo.spec.items import op_key
-from zoo.spec.nodes import MapNode, Node, Scalar, from_plain, is_null, plain
+from zoo.spec.nodes import MapNode, Node, Problems, Scalar, from_plain, is_null, plain
 from zoo.spec.scalars import AmbiguousError, read_scalar
 from zoo.spec.yaml import read_text
 
@@ -56,36 +56,35 @@ def _calls_another_op(base: MapNode, over: MapNode) -> bool:
 
 def read_overrides(given: Mapping[str, object]) -> list[MapNode]:
     """Return a mapping to lay over a spec for each dotted key. Raises SpecError for what cannot be read."""
-    problems: list[Problem] = []
+    problems = Problems()
     overrides = [_override(key, value, problems) for key, value in given.items()]
-    if problems:
-        raise SpecError(problems)
+    problems.check()
     return overrides
 
 
-def _override(key: str, value: object, problems: list[Problem]) -> MapNode:
+def _override(key: str, value: object, problems: Problems) -> MapNode:
     text = f"{key}={value}"
     at_key = Mark(SHOWN, 0, 1, text, len(key))
     at_value = Mark(SHOWN, 0, len(key) + 2, text, max(1, len(text) - len(key) - 1))
     first, *parts = key.split(".")
     if not all((first, *parts)):
-        problems.append(Problem(at_key, "", f"'{key}' is not a dotted key", "a key such as finetune.epochs"))
+        problems.add(at_key, "", f"'{key}' is not a dotted key", "a key such as finetune.epochs")
     node = _value(value, at_value, problems)
     for part in reversed(parts):
         node = MapNode({part: node}, {part: at_key}, at_key)
     return MapNode({first: node}, {first: at_key}, at_key)
 
 
-def _value(value: object, mark: Mark, problems: list[Problem]) -> Node:
+def _value(value: object, mark: Mark, problems: Problems) -> Node:
     if isinstance(value, Path):
         return Scalar(str(value), mark)
     try:
         return from_plain(_read(value) if isinstance(value, str) else value, mark)
     except AmbiguousError as error:
-        problems.append(Problem(mark, "", str(error), error.instead))
+        problems.add(mark, "", str(error), error.instead)
     except (TypeError, SpecError) as error:
         message = error.problems[0].message if isinstance(error, SpecError) else str(error)
-        problems.append(Problem(mark, "", message, "a value as in a spec"))
+        problems.add(mark, "", message, "a value as in a spec")
     return Scalar(None, mark)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from zoo.errors import Mark, Problem, nearest
+from zoo.errors import Mark, Problem, SpecError, nearest
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 
@@ -110,11 +110,29 @@ def wrong_value(node: Node, where: str, expected: str) -> Problem:
     return Problem(node.mark, where, f"found {describe(node)}", expected)
 
 
-def unknown_name(kind: str, name: str, mark: Mark, where: str, known: Sequence[str]) -> Problem:
-    """Return the problem of a name that is none of those known."""
-    return Problem(mark, where, f"unknown {kind} '{name}'", ", ".join(known), nearest(name, known))
+class Problems(list[Problem]):
+    """The problems of a document, collected while it is read."""
 
+    def add(self, mark: Mark, where: str, message: str, expected: str = "", suggestion: str = "") -> None:
+        """Add a problem."""
+        self.append(Problem(mark, where, message, expected, suggestion))
 
-def unknown_keys(node: MapNode, known: Sequence[str], where: str) -> list[Problem]:
-    """Return a problem for every key of a mapping that is none of those known."""
-    return [unknown_name("key", key, node.keys[key], where, known) for key in node.items if key not in known]
+    def wrong_value(self, node: Node, where: str, expected: str) -> None:
+        """Add the problem of a value of the wrong kind."""
+        self.append(wrong_value(node, where, expected))
+
+    def unknown(self, what: str, mark: Mark, where: str, known: Sequence[str], expected: str = "") -> None:
+        """Add the problem of a name that is none of those known; `what` ends with it: `key lr`."""
+        kind, _, name = what.partition(" ")
+        self.add(mark, where, f"unknown {kind} '{name}'", expected or ", ".join(known), nearest(name, known))
+
+    def unknown_keys(self, node: MapNode, known: Sequence[str], where: str) -> None:
+        """Add a problem for every key of a mapping that is none of those known."""
+        for key in node.items:
+            if key not in known:
+                self.unknown(f"key {key}", node.keys[key], where, known)
+
+    def check(self) -> None:
+        """Raise SpecError if there are problems."""
+        if self:
+            raise SpecError(self)

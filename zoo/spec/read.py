@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from zoo.errors import Mark, Problem, SpecError, nearest
+from zoo.errors import Mark, SpecError, nearest
 from zoo.spec.blocks import read_blocks
 from zoo.spec.check import check
 from zoo.spec.choices import read_choices
@@ -15,7 +15,7 @@ from zoo.spec.expand import expand
 from zoo.spec.header import Header
 from zoo.spec.inherit import find_spec, load_document, resolve_weight_files
 from zoo.spec.merge import NETWORK_KEYS, merge_documents, read_overrides
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar, unknown_keys
+from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar
 from zoo.spec.sections import (
     Sections,
     default_section,
@@ -64,10 +64,10 @@ def spec_keys() -> tuple[str, ...]:
 
 def _parse(document: MapNode, file: Path) -> Spec:
     document = resolve_weight_files(document)
-    problems: list[Problem] = []
+    problems = Problems()
     own = ("extends", *Header.model_fields, *NETWORK_KEYS)
     if not all(key in own or is_section(key) for key in document.items):
-        problems += unknown_keys(document, spec_keys(), "")
+        problems.unknown_keys(document, spec_keys(), "")
     header = _header(document, file, problems)
     sections = {
         key: check(section_type(key), node, document.keys[key], key, problems)
@@ -97,7 +97,7 @@ def _parse(document: MapNode, file: Path) -> Spec:
     )
 
 
-def _header(document: MapNode, file: Path, problems: list[Problem]) -> Header | None:
+def _header(document: MapNode, file: Path, problems: Problems) -> Header | None:
     part = document.without(*(key for key in document.items if key not in Header.model_fields))
     start = Mark(str(file), 1, 1, "")
     if "name" not in part.items:
@@ -106,19 +106,19 @@ def _header(document: MapNode, file: Path, problems: list[Problem]) -> Header | 
     return header
 
 
-def _check_network(document: MapNode, problems: list[Problem]) -> None:
+def _check_network(document: MapNode, problems: Problems) -> None:
     """A network is declared once: by its layers, or by its name in another library."""
     layers, model = "layers" in document.items, "model" in document.items
     if layers and model:
         message = "the network is declared twice: by layers and by model"
-        problems.append(Problem(document.keys["model"], "model", message, "only one of them"))
+        problems.add(document.keys["model"], "model", message, "only one of them")
     if not layers and not model:
         start = Mark(document.mark.file, 1, 1, "")
         expected = "layers, or model: {timm: NAME} or {torchvision: NAME}"
-        problems.append(Problem(start, "", "the network is not declared", expected))
+        problems.add(start, "", "the network is not declared", expected)
 
 
-def _resolve_paths(tree: Tree, header: Header, document: MapNode, problems: list[Problem]) -> Header:
+def _resolve_paths(tree: Tree, header: Header, document: MapNode, problems: Problems) -> Header:
     """Return the header with head and stages as module paths: a spec may name them by tap too."""
 
     def resolve(where: str, name: str, node: Node) -> str:
@@ -127,7 +127,7 @@ def _resolve_paths(tree: Tree, header: Header, document: MapNode, problems: list
             paths = [item.path for item in items(tree.root) if item.path]
             near = nearest(name, [*paths, *tree.taps])
             expected = "a path or a tap, such as " + ", ".join([*paths[-3:], *tree.taps])
-            problems.append(Problem(node.mark, where, f"the network has no module '{name}'", expected, near))
+            problems.add(node.mark, where, f"the network has no module '{name}'", expected, near)
         return path or name
 
     head = None if header.head is None else resolve("head", header.head, document.items["head"])

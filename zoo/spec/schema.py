@@ -92,7 +92,7 @@ def _item() -> Schema:
     calls = {
         name: _ref(f"{entry.kind}.{name}") | {"description": entry.doc} for name, entry in layers.items()
     }
-    calls |= dict.fromkeys([*SLOTS, NONE], {"type": "object", "maxProperties": 0})
+    calls |= {name: {"type": "object", "maxProperties": 0} for name in (*SLOTS, NONE)}
     return {
         "anyOf": [
             {"enum": bare},

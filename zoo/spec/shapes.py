@@ -12,6 +12,7 @@ from zoo.layers.shape import Shape, ShapeError, format_shape
 from zoo.registry import Call
 from zoo.spec.choices import Choices, InitRule
 from zoo.spec.items import NONE, PARAMETRISATIONS, SLOTS, ops
+from zoo.spec.nodes import Problems
 from zoo.spec.spec import Spec
 from zoo.spec.tree import INPUT, Group, Item, Leaf, Tree, join
 
@@ -115,11 +116,10 @@ def _check_output(spec: Spec, root: Group, output: Shape, classes: int) -> None:
 
 def _check_rules(layers: list[ShapedLayer], rules: tuple[InitRule, ...]) -> None:
     """A rule whose path fits no layer is a mistake; one by kind may be for a kind that is not chosen now."""
-    problems = []
+    problems = Problems()
     for rule in rules:
         if rule.path is not None and not any(matches_path(rule.path, layer.path) for layer in layers):
             mark = rule.source.mark if rule.source else Mark("", 0, 1, "")
             expected = "a path that `python -m zoo describe` shows"
-            problems.append(Problem(mark, "choices.init", f"no layer has the path '{rule.path}'", expected))
-    if problems:
-        raise SpecError(problems)
+            problems.add(mark, "choices.init", f"no layer has the path '{rule.path}'", expected)
+    problems.check()

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from zoo.errors import Problem, SpecError
 from zoo.spec.blocks import Block
 from zoo.spec.choices import Choices
 from zoo.spec.expand import expand
 from zoo.spec.header import CatalogueModel, Facts, Input, WeightsEntry
-from zoo.spec.nodes import MapNode, Node, Scalar, plain
+from zoo.spec.nodes import MapNode, Node, Problems, Scalar, plain
 from zoo.spec.sections import Sections, section_type
 from zoo.spec.tasks import DEFAULT_TASK, known_tasks
 from zoo.spec.tree import Tree
@@ -56,11 +55,10 @@ class Spec:
             raise ValueError(f"{self.name} declares no layers")
         if classes in (None, self.classes):
             return self.tree
-        problems: list[Problem] = []
+        problems = Problems()
         number = Scalar(classes or self.classes, self.document.mark)
         tree = expand(self.layers, self.blocks, self.choices, number, problems)
-        if problems:
-            raise SpecError(problems)
+        problems.check()
         return tree
 
     def to_yaml(self) -> str:

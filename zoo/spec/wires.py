@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zoo.errors import Mark, Problem, nearest
-from zoo.spec.nodes import ListNode, Node, text_of, wrong_value
+from zoo.errors import Mark, nearest
+from zoo.spec.nodes import ListNode, Node, Problems, text_of
 
 INPUT_NAME = "input"
 
@@ -32,7 +32,7 @@ class _Unresolved:
 class Wires:
     """The taps of a whole network, and the names in `from` that could not be resolved yet."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: Problems) -> None:
         self.taps: dict[str, str] = {}
         self._marks: dict[str, Mark] = {}
         self._unresolved: list[_Unresolved] = []
@@ -44,9 +44,7 @@ class Wires:
             return (line.value,)
         names = wanted.items if isinstance(wanted, ListNode) else (wanted,)
         if not names:
-            self._problems.append(
-                Problem(wanted.mark, f"{where}.from", "the list is empty", "a name or more")
-            )
+            self._problems.add(wanted.mark, f"{where}.from", "the list is empty", "a name or more")
         return tuple(self._source(name, line, where) for name in names)
 
     def tap(self, named: Node, value: str, where: str) -> None:
@@ -54,10 +52,10 @@ class Wires:
         name = text_of(named)
         where = f"{where}.as"
         if not name or name == INPUT_NAME:
-            self._problems.append(wrong_value(named, where, "a new name"))
+            self._problems.wrong_value(named, where, "a new name")
         elif name in self.taps:
             message = f"the tap '{name}' is already declared at line {self._marks[name].line}"
-            self._problems.append(Problem(named.mark, where, message, "a new name"))
+            self._problems.add(named.mark, where, message, "a new name")
         else:
             self.taps[name], self._marks[name] = value, named.mark
 
@@ -67,17 +65,17 @@ class Wires:
             if lost.name in lost.later or lost.name in self.taps:
                 message = f"'{lost.name}' comes later, so this would be a cycle"
                 expected = "a name above this line: layers run in the order written"
-                self._problems.append(Problem(lost.mark, lost.where, message, expected))
+                self._problems.add(lost.mark, lost.where, message, expected)
                 continue
             known = [INPUT_NAME, *lost.names]
             message = f"no layer or tap is called '{lost.name}'"
             near = nearest(lost.name, known)
-            self._problems.append(Problem(lost.mark, lost.where, message, ", ".join(known), near))
+            self._problems.add(lost.mark, lost.where, message, ", ".join(known), near)
 
     def _source(self, node: Node, line: Line, where: str) -> str:
         name = text_of(node)
         if name is None:
-            self._problems.append(wrong_value(node, f"{where}.from", "a name, or a list of names"))
+            self._problems.wrong_value(node, f"{where}.from", "a name, or a list of names")
             return line.value
         if name == INPUT_NAME:
             return line.input

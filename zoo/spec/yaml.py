@@ -15,7 +15,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from zoo.errors import GraftError, Mark, Problem, SpecError
-from zoo.spec.nodes import ListNode, MapNode, Node, Scalar
+from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar
 from zoo.spec.scalars import AmbiguousError, read_scalar
 
 TAG_PREFIX = "tag:yaml.org,2002:"
@@ -43,7 +43,7 @@ def read_file(path: Path, shown: str) -> MapNode:
 def read_text(text: str, shown: str) -> MapNode:
     """Read a spec's text. Raises SpecError with everything that is wrong in it."""
     source = _Source(shown, LINE_BREAK.split(text))
-    problems: list[Problem] = []
+    problems = Problems()
     try:
         root = _StrictComposer(text, source, problems).get_single_node()
         node = _Converter(source, problems).convert(root, 0) if root is not None else None
@@ -51,8 +51,7 @@ def read_text(text: str, shown: str) -> MapNode:
         raise SpecError([*problems, _syntax_problem(error, source)]) from error
     except RecursionError as error:
         raise SpecError([_too_deep(source.at(0, 0))]) from error
-    if problems:
-        raise SpecError(problems)
+    problems.check()
     if not isinstance(node, MapNode) or not node.items:
         found = "an empty file" if node is None or not text.strip() else "no mapping"
         raise SpecError([Problem(source.at(0, 0), "", f"found {found}", "a mapping of keys to values")])
@@ -81,7 +80,7 @@ class _Source:
 class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
     """PyYAML's composer without implicit types; refuses anchors, aliases and tags."""
 
-    def __init__(self, text: str, source: _Source, problems: list[Problem]) -> None:
+    def __init__(self, text: str, source: _Source, problems: Problems) -> None:
         Reader.__init__(self, text)
         Scanner.__init__(self)
         Parser.__init__(self)
@@ -108,13 +107,13 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
 
     def _refuse(self, mark: Mark, what: str) -> None:
         message = f"{what} is not part of the spec language"
-        self.problems.append(Problem(mark, "", message, "plain values; a block or extends, to repeat"))
+        self.problems.add(mark, "", message, "plain values; a block or extends, to repeat")
 
 
 class _Converter:
     """Converts the nodes of PyYAML to ours."""
 
-    def __init__(self, source: _Source, problems: list[Problem]) -> None:
+    def __init__(self, source: _Source, problems: Problems) -> None:
         self.source = source
         self.problems = problems
 
@@ -132,14 +131,14 @@ class _Converter:
     def _scalar(self, node: yaml.ScalarNode, mark: Mark) -> str | int | float | bool | None:
         text: str = node.value
         if SURROGATE.search(text):
-            self.problems.append(Problem(mark, "", "half a character: a lone surrogate", "whole characters"))
+            self.problems.add(mark, "", "half a character: a lone surrogate", "whole characters")
             return None
         if node.style is not None:  # quoted: always a text
             return text
         try:
             return read_scalar(text)
         except AmbiguousError as error:
-            self.problems.append(Problem(mark, "", str(error), error.instead))
+            self.problems.add(mark, "", str(error), error.instead)
             return None
 
     def _mapping(self, node: yaml.MappingNode, mark: Mark, depth: int) -> MapNode:
@@ -153,18 +152,18 @@ class _Converter:
                 continue
             if key in items:
                 message = f"duplicate key '{key}': it is already at line {keys[key].line}"
-                self.problems.append(Problem(at, "", message, "each key once"))
+                self.problems.add(at, "", message, "each key once")
                 continue
             items[key], keys[key] = value, at
         return MapNode(items, keys, mark)
 
     def _key(self, node: yaml.Node, mark: Mark) -> str | None:
         if not isinstance(node, yaml.ScalarNode):
-            self.problems.append(Problem(mark, "", "found a list or mapping as a key", "a name"))
+            self.problems.add(mark, "", "found a list or mapping as a key", "a name")
             return None
         if node.style is None and node.value == "<<":
             message = "the merge key '<<' is not part of the spec language"
-            self.problems.append(Problem(mark, "", message, "a block or extends, to repeat"))
+            self.problems.add(mark, "", message, "a block or extends, to repeat")
             return None
         problems_before = len(self.problems)
         value = self._scalar(node, mark)
@@ -172,7 +171,7 @@ class _Converter:
             return None
         if not isinstance(value, str):
             message = f"found '{node.value}' as a key"
-            self.problems.append(Problem(mark, "", message, f'a name, or "{node.value}" in quotes'))
+            self.problems.add(mark, "", message, f'a name, or "{node.value}" in quotes')
             return None
         return value
 

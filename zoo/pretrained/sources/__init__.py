@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
-from zoo.errors import WeightsError, nearest
+from zoo.errors import WeightsError, did_you_mean
 from zoo.pretrained.sources.base import Source
 from zoo.spec.header import WEIGHT_SOURCES, TrainedInput, WeightsEntry
 from zoo.spec.spec import Spec
@@ -49,8 +49,7 @@ def find_entry(spec: Spec, name: str) -> WeightsEntry:
     if name in spec.weights:
         return spec.weights[name]
     declared = ", ".join(spec.weights) or "none"
-    near = nearest(name, spec.weights)
-    hint = f"; did you mean '{near}'?" if near else ""
+    hint = did_you_mean(name, spec.weights)
     raise WeightsError(f"{spec.path}: unknown weights '{name}'\n  expected: {declared}{hint}")
 
 

@@ -12,7 +12,7 @@ from torchvision import models
 
 from zoo.catalog.networks import on_meta
 from zoo.catalog.torchvision_networks import build_model, input_of, names
-from zoo.errors import WeightsError, nearest
+from zoo.errors import WeightsError, did_you_mean
 from zoo.pretrained.sources.base import Source, hash_in_name
 from zoo.pretrained.sources.url import Download
 
@@ -42,8 +42,7 @@ def _weights(name: str) -> Any:  # noqa: ANN401  (torchvision's enums have no ty
     try:
         return models.get_weight(name)
     except (ValueError, KeyError, AttributeError) as error:
-        near = nearest(name, _enum_names())
-        hint = f"; did you mean '{near}'?" if near else ""
+        hint = did_you_mean(name, _enum_names())
         raise WeightsError(
             f"torchvision has no weights '{name}'{hint}\n"
             "  expected: a name such as ResNet18_Weights.IMAGENET1K_V1"
