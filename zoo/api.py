@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.spec.read import check_sections, parse_override, parse_spec
-from zoo.spec.shapes import check_shapes
+from zoo.spec.shapes import follow_shapes
 from zoo.spec.spec import Spec
 
 if TYPE_CHECKING:  # imported in the functions that need torch
@@ -37,7 +37,7 @@ def override(spec: Spec, set: Mapping[str, object]) -> Spec:  # noqa: A002
 def check_network(spec: Spec) -> None:
     """Check that the shapes of a spec's network fit, without building it. Raises GraftError."""
     if spec.model is None:
-        check_shapes(spec)
+        follow_shapes(spec, spec.expand(), spec.classes)
     else:
         from zoo.catalog.networks import build_on_meta
 

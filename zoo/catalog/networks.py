@@ -55,7 +55,7 @@ def complete(spec: Spec) -> Spec:
     model = spec.document.items["model"]
     mark = next(iter(model.items.values())).mark if isinstance(model, MapNode) else model.mark
     if plain_name not in known:
-        message = f"{_library_name(spec)} has no network '{name}'"
+        message = f"{library.LISTED.partition('.')[0]} has no network '{name}'"
         expected = f"a name that {library.LISTED} lists"
         raise SpecError([Problem(mark, "model", message, expected, nearest(plain_name, known))])
     if reason := library.reason_unavailable(name, spec.task, dense=spec.dense):
@@ -169,10 +169,6 @@ def _wrong_size(spec: Spec, name: str, error: Exception) -> GraftError:
 
 def _image(size: Input) -> torch.Tensor:
     return torch.empty(2, size.channels, size.height, size.width, device="meta")
-
-
-def _library_name(spec: Spec) -> str:
-    return "timm" if spec.model and spec.model.timm else "torchvision"
 
 
 def _library(spec: Spec) -> tuple[Library, str]:

@@ -81,8 +81,7 @@ def substitute(node: Node, scope: Mapping[str, Node], where: str, problems: Prob
         parts = (substitute(item, scope, where, problems) for item in node.items)
         return replace(node, items=tuple(parts))
     if isinstance(node, MapNode):
-        below = {key: substitute(item, scope, where, problems) for key, item in node.items.items()}
-        return replace(node, items=below)
+        return substitute_in(node, scope, where, problems)
     text = text_of(node)
     if text is None or not text.startswith("$"):
         return node
@@ -91,6 +90,12 @@ def substitute(node: Node, scope: Mapping[str, Node], where: str, problems: Prob
     names = [f"${name}" for name in scope]
     problems.add(node.mark, where, f"unknown name '{text}'", ", ".join(names), nearest(text, names))
     return Scalar(None, node.mark)
+
+
+def substitute_in(node: MapNode, scope: Mapping[str, Node], where: str, problems: Problems) -> MapNode:
+    """Replace every `$name` in the values of a mapping."""
+    below = {key: substitute(item, scope, where, problems) for key, item in node.items.items()}
+    return replace(node, items=below)
 
 
 def _kind(declared: Node) -> str:

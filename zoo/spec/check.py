@@ -107,9 +107,10 @@ def _problems(found: Sequence[_Located], adapter: TypeAdapter[Any]) -> list[Prob
             problems.append(_unknown_key(located, adapter))
             misspelt.add((problems[-1].where, problems[-1].suggestion))
     for located in found:
-        kind = located.details["type"]
-        if kind in MISSING and (located.where, str(located.details["loc"][-1])) not in misspelt:
-            problems.append(_missing_key(located, adapter))
+        kind, key = located.details["type"], "".join(map(str, located.details["loc"][-1:]))
+        if kind in MISSING and (located.where, key) not in misspelt:
+            expected = ", ".join(_keys_at(adapter, located.path))
+            problems.append(Problem(located.mark, located.where, f"missing key '{key}'", expected))
         elif kind not in MISSING | UNKNOWN:
             by_node.setdefault(id(located.node), []).append(located)
     wrong = (group for group in by_node.values() if not _has_deeper(group[0], found))
@@ -122,21 +123,14 @@ def _has_deeper(located: _Located, found: Sequence[_Located]) -> bool:
     return any(len(other.path) > depth and other.path[:depth] == located.path for other in found)
 
 
-def _missing_key(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
-    keys = _keys_at(adapter, located.path)
-    message = f"missing key '{located.details['loc'][-1]}'"
-    return Problem(located.mark, located.where, message, ", ".join(keys))
-
-
 def _unknown_key(located: _Located, adapter: TypeAdapter[Any]) -> Problem:
     key = str(located.path[-1])
     keys = _keys_at(adapter, located.path[:-1])
     where = located.where.removesuffix(key).removesuffix(".")
-    expected = ", ".join(keys) or "no keys"
+    expected, near = ", ".join(keys) or "no keys", nearest(key, keys)
     if key in INPUT_CHANNELS and "out" in keys:
-        expected += "; input channels follow from the layer before"
-        return Problem(located.mark, where, f"unknown key '{key}'", expected)
-    return Problem(located.mark, where, f"unknown key '{key}'", expected, nearest(key, keys))
+        expected, near = f"{expected}; input channels follow from the layer before", ""
+    return Problem(located.mark, where, f"unknown key '{key}'", expected, near)
 
 
 def _wrong_value(group: Sequence[_Located], adapter: TypeAdapter[Any]) -> Problem:

@@ -59,21 +59,19 @@ def expand(
     layers: Node, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: Problems
 ) -> Tree:
     """Expand the section `layers`; adds to `problems`, after which the tree is not complete."""
-    return _Expander(blocks, choices, classes, problems).network(layers)
+    return _Expander(blocks, choices, classes, problems, Wires(problems)).network(layers)
 
 
+@dataclass
 class _Expander:
     """Holds what is the same for the whole network, and collects its taps and problems."""
 
-    def __init__(
-        self, blocks: Mapping[str, Block], choices: Choices, classes: Node, problems: Problems
-    ) -> None:
-        self.blocks = blocks
-        self.choices = choices
-        self.classes = classes
-        self.problems = problems
-        self.wires = Wires(problems)
-        self.count = 0
+    blocks: Mapping[str, Block]
+    choices: Choices
+    classes: Node
+    problems: Problems
+    wires: Wires
+    count: int = 0
 
     def network(self, layers: Node) -> Tree:
         scope = Scope("layers", {"classes": self.classes})

@@ -59,11 +59,6 @@ def follow_shapes(spec: Spec, tree: Tree, classes: int) -> Shapes:
     return Shapes(tuple(layers), output)
 
 
-def check_shapes(spec: Spec) -> None:
-    """Check that the shapes of a declared network fit. Raises SpecError."""
-    follow_shapes(spec, spec.expand(), spec.classes)
-
-
 def matches_path(glob: str, path: str) -> bool:
     """Return whether a path fits a glob: `*` stands for one part or less, `**` for any number of parts."""
     return _pattern(glob).fullmatch(path) is not None

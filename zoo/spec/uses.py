@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zoo.errors import nearest
-from zoo.spec.blocks import Block, bind, substitute
+from zoo.spec.blocks import Block, bind, substitute, substitute_in
 from zoo.spec.items import USE_KEYS, WIRES
 from zoo.spec.nodes import MapNode, Node, Problems, Scalar, text_of
 
 MAX_REPEAT = 1000
+PARAMS = ("with", "first")
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,22 @@ def read_use(
     node: MapNode, scope: Scope, blocks: Mapping[str, Block], classes: Node, problems: Problems
 ) -> Copies | None:
     """Bind the parameters of each copy; None after adding to `problems`."""
-    before = len(problems)
+    before, at = len(problems), node.items["use"].mark
     problems.unknown_keys(node, (*USE_KEYS, *WIRES), scope.where)
     block = _block(node.items["use"], scope, blocks, problems)
-    repeat = _repeat(node, scope, problems)
-    template = _names(node, scope, problems)
-    given = _params(node, "with", scope, problems)
-    first = _params(node, "first", scope, problems)
+    repeat = _repeat(node.get("repeat"), scope, problems)
+    template = _names(node.get("names"), scope, problems)
+    given, first = (_params(node.get(key), f"{scope.where}.{key}", scope, problems) for key in PARAMS)
     if block is None or len(problems) > before:
         return None
     bodies = []
-    inside = Scope(f"blocks.{block.name}", {}, (*scope.using, block.name))
     for index in range(repeat):
         values = MapNode({**given.items, **first.items}, {**given.keys, **first.keys}) if not index else given
-        bound = bind(block, values, node.items["use"].mark, scope.where, problems)
+        bound = bind(block, values, at, scope.where, problems)
         if bound is None:
             return None
-        bodies.append((block.body, Scope(inside.where, {**bound, "classes": classes}, inside.using)))
+        using = (*scope.using, block.name)
+        bodies.append((block.body, Scope(f"blocks.{block.name}", {**bound, "classes": classes}, using)))
     return Copies(tuple(bodies), "repeat" in node.items, template)
 
 
@@ -60,24 +59,22 @@ def _block(node: Node, scope: Scope, blocks: Mapping[str, Block], problems: Prob
     name = text_of(substitute(node, scope.params, where, problems))
     if name is None:
         problems.wrong_value(node, where, "the name of a block")
-        return None
-    if name in scope.using:
+    elif name in scope.using:
         circle = " -> ".join((*scope.using[scope.using.index(name) :], name))
         problems.add(node.mark, where, f"block '{name}' uses itself: {circle}")
-        return None
-    if name not in blocks:
+    elif name not in blocks:
         expected = ", ".join(blocks) or "a block that the section 'blocks' declares"
-        problems.add(node.mark, where, f"unknown block '{name}'", expected, nearest(name, blocks))
-        return None
-    return blocks[name]
+        problems.unknown(f"block {name}", node.mark, where, [*blocks], expected)
+    else:
+        return blocks[name]
+    return None
 
 
-def _repeat(node: MapNode, scope: Scope, problems: Problems) -> int:
-    given = node.get("repeat")
-    if given is None:
+def _repeat(node: Node | None, scope: Scope, problems: Problems) -> int:
+    if node is None:
         return 1
     where = f"{scope.where}.repeat"
-    found = substitute(given, scope.params, where, problems)
+    found = substitute(node, scope.params, where, problems)
     value = found.value if isinstance(found, Scalar) else None
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_REPEAT:
         return value
@@ -85,25 +82,18 @@ def _repeat(node: MapNode, scope: Scope, problems: Problems) -> int:
     return 1
 
 
-def _names(node: MapNode, scope: Scope, problems: Problems) -> str | None:
-    given = node.get("names")
-    if given is None:
-        return None
-    template = text_of(given)
-    if template is None or template.count("{n}") != 1 or not template.replace("{n}", "1").isidentifier():
+def _names(node: Node | None, scope: Scope, problems: Problems) -> str | None:
+    template = text_of(node) or ""
+    named = template.count("{n}") == 1 and template.replace("{n}", "1").isidentifier()
+    if node is not None and not named:
         expected = "a name with {n} for the number, such as layer{n}"
-        problems.wrong_value(given, f"{scope.where}.names", expected)
-        return None
-    return template
+        problems.wrong_value(node, f"{scope.where}.names", expected)
+    return template or None
 
 
-def _params(node: MapNode, key: str, scope: Scope, problems: Problems) -> MapNode:
-    given = node.get(key)
-    if given is None:
-        return MapNode({}, {})
-    where = f"{scope.where}.{key}"
-    if not isinstance(given, MapNode):
-        problems.wrong_value(given, where, "a mapping of parameters")
-        return MapNode({}, {})
-    found = substitute(given, scope.params, where, problems)
-    return found if isinstance(found, MapNode) else given
+def _params(node: Node | None, where: str, scope: Scope, problems: Problems) -> MapNode:
+    if isinstance(node, MapNode):
+        return substitute_in(node, scope.params, where, problems)
+    if node is not None:
+        problems.wrong_value(node, where, "a mapping of parameters")
+    return MapNode({}, {})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from zoo.errors import Mark, nearest
+from zoo.errors import Mark, Problem, nearest
 from zoo.spec.nodes import ListNode, Node, Problems, text_of
 
 INPUT_NAME = "input"
@@ -20,22 +20,13 @@ class Line:
     later: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class _Unresolved:
-    name: str
-    mark: Mark
-    where: str
-    names: tuple[str, ...]
-    later: frozenset[str]
-
-
 class Wires:
     """The taps of a whole network, and the names in `from` that could not be resolved yet."""
 
     def __init__(self, problems: Problems) -> None:
         self.taps: dict[str, str] = {}
         self._marks: dict[str, Mark] = {}
-        self._unresolved: list[_Unresolved] = []
+        self._unresolved: list[tuple[str, Problem, frozenset[str]]] = []
         self._problems = problems
 
     def sources(self, wanted: Node | None, line: Line, where: str) -> tuple[str, ...]:
@@ -61,16 +52,13 @@ class Wires:
 
     def close(self) -> None:
         """Report the names that could not be resolved, now that every tap is known."""
-        for lost in self._unresolved:
-            if lost.name in lost.later or lost.name in self.taps:
-                message = f"'{lost.name}' comes later, so this would be a cycle"
-                expected = "a name above this line: layers run in the order written"
-                self._problems.add(lost.mark, lost.where, message, expected)
+        for name, problem, later in self._unresolved:
+            if name not in later and name not in self.taps:
+                self._problems.append(problem)
                 continue
-            known = [INPUT_NAME, *lost.names]
-            message = f"no layer or tap is called '{lost.name}'"
-            near = nearest(lost.name, known)
-            self._problems.add(lost.mark, lost.where, message, ", ".join(known), near)
+            message = f"'{name}' comes later, so this would be a cycle"
+            expected = "a name above this line: layers run in the order written"
+            self._problems.append(replace(problem, message=message, expected=expected, suggestion=""))
 
     def _source(self, node: Node, line: Line, where: str) -> str:
         name = text_of(node)
@@ -83,6 +71,8 @@ class Wires:
             return line.names[name]
         if name in self.taps:
             return self.taps[name]
-        known = tuple(dict.fromkeys([*line.names, *self.taps]))
-        self._unresolved.append(_Unresolved(name, node.mark, f"{where}.from", known, line.later))
+        known, message = [INPUT_NAME, *line.names, *self.taps], f"no layer or tap is called '{name}'"
+        expected = ", ".join(dict.fromkeys(known))
+        problem = Problem(node.mark, f"{where}.from", message, expected, nearest(name, known))
+        self._unresolved.append((name, problem, line.later))
         return line.value

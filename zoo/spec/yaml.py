@@ -45,8 +45,9 @@ def read_text(text: str, shown: str) -> MapNode:
     source = _Source(shown, LINE_BREAK.split(text))
     problems = Problems()
     try:
-        root = _StrictComposer(text, source, problems).get_single_node()
-        node = _Converter(source, problems).convert(root, 0) if root is not None else None
+        composer = _StrictComposer(text, source, problems)
+        root = composer.get_single_node()
+        node = None if root is None else composer.convert(root, 0)
     except yaml.YAMLError as error:
         raise SpecError([*problems, _syntax_problem(error, source)]) from error
     except RecursionError as error:
@@ -78,7 +79,7 @@ class _Source:
 
 
 class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
-    """PyYAML's composer without implicit types; refuses anchors, aliases and tags."""
+    """PyYAML's composer without implicit types; refuses anchors, aliases and tags, and converts its nodes."""
 
     def __init__(self, text: str, source: _Source, problems: Problems) -> None:
         Reader.__init__(self, text)
@@ -109,16 +110,8 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
         message = f"{what} is not part of the spec language"
         self.problems.add(mark, "", message, "plain values; a block or extends, to repeat")
 
-
-class _Converter:
-    """Converts the nodes of PyYAML to ours."""
-
-    def __init__(self, source: _Source, problems: Problems) -> None:
-        self.source = source
-        self.problems = problems
-
     def convert(self, node: yaml.Node, depth: int) -> Node:
-        """Convert a node and all below it."""
+        """Convert a node of PyYAML and all below it to ours."""
         mark = self.source.mark(node.start_mark, node.end_mark)
         if depth > MAX_DEPTH:
             raise SpecError([_too_deep(mark)])

@@ -14,7 +14,7 @@ import zoo
 import zoo.__main__ as command
 from zoo.pretrained.card import Card, Score, StageStatistics, card_path, find_card, read_card, write_card
 from zoo.pretrained.show import card_of, render_card, render_weights
-from zoo.spec import weight_files
+from zoo.spec import inherit
 from zoo.spec.header import TrainedInput
 
 
@@ -109,7 +109,7 @@ def test_shipped_weights_are_found_from_any_folder(
     elsewhere.mkdir()
     for file in (weights, card_path(weights)):
         file.rename(box / file.name)
-    monkeypatch.setattr(weight_files, "SHIPPED", box)
+    monkeypatch.setattr(inherit, "SHIPPED", box)
     spec = zoo.read_spec(small_spec(elsewhere, "default: {file: small.safetensors}"))
     assert "file: small.safetensors" in spec.to_yaml()  # the same spec on every machine
     _, origin = zoo.load(spec, weights="default")
