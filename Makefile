@@ -34,13 +34,13 @@ $(DEV): $(READY) requirements-dev.lock
 	@$(PYTHON) install.py $(VENV) --torch $(TORCH) --dev
 	@touch $@
 
-finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= goes on with a run)
+finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= names the folder, and continues a run)
 	$(BIN)/python -m finetune run "$(SPEC)" $(data) $(run) $(set)
 
 plan: $(READY) ## show which strategy SPEC would use on DATA, and why
 	$(BIN)/python -m finetune plan "$(SPEC)" $(data) $(set)
 
-pretrain: $(READY) ## train SPEC on DATA and write its weights and their card (OUT=zoo/weights; RUN= goes on)
+pretrain: $(READY) ## train SPEC on DATA and write its weights and their card (OUT=zoo/weights; RUN= continues a run)
 	$(BIN)/python -m finetune pretrain "$(SPEC)" $(data) $(run) $(set) $(if $(OUT),--out "$(OUT)")
 
 check-recipe: $(READY) ## check SPEC's recipe on DATA before it is trained, and draw a learning rate test
@@ -49,7 +49,7 @@ check-recipe: $(READY) ## check SPEC's recipe on DATA before it is trained, and 
 pictures: $(READY) ## draw RUN's first-layer filters and some activations
 	$(BIN)/python -m finetune pictures "$(RUN)"
 
-search: $(READY) ## try out the ranges of SPEC's search section; again to go on, or beside it to share
+search: $(READY) ## search the ranges of SPEC's search section; the same command continues or shares a search
 	$(BIN)/python -m finetune search "$(SPEC)" $(data) $(run) $(set)
 
 augment: $(READY) ## draw what SPEC's augmentation does to some of the images (OUT=file.png)
@@ -70,7 +70,7 @@ zoo: $(READY) ## list every spec: year, parameters, MACs, available weights
 demo: $(READY) ## open the trained models in a browser
 	$(BIN)/python -m serve demo
 
-export: $(READY) ## write RUN's ONNX file again
+export: $(READY) ## write RUN's ONNX file again, with the parity check
 	$(BIN)/python -m serve export "$(RUN)"
 
 test: $(DEV) ## run the tests, with coverage
@@ -85,13 +85,13 @@ check: $(DEV) ## lint, format, types, levels of imports
 bench: $(READY) ## measure speeds as ratios on this machine
 	$(BIN)/python -m bench
 
-bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DATA=folder of Tiny ImageNet; goes on)
+bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DATA=folder of Tiny ImageNet; continues)
 	$(BIN)/python -m bench.recipe $(if $(DATA),--data $(DATA))
 
-bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=folder beside the digits, NEAR=Tiny ImageNet; goes on)
+bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=another folder, NEAR=Tiny ImageNet; continues)
 	$(BIN)/python -m bench.transfer "$(SPEC)" $(data) $(near)
 
-bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy-measurements.md (DATA="folder folder", NEAR=Tiny ImageNet; goes on)
+bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy-measurements.md (DATA="folder folder", NEAR=Tiny ImageNet; continues)
 	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-prior: $(READY) ## the prior of the race, from the runs of bench-strategy, into finetune/planning/race/prior.csv (its DATA and NEAR; resumes)
@@ -114,7 +114,7 @@ $(FASTAI)/.ready: bench/fastai.txt | $(READY)
 	$(BIN)/uv pip install --quiet --python $(FASTAI)/bin/python -r $< $(UV_FLAGS)
 	@touch $@
 
-lock: $(DEV) ## resolve the two lock files anew from pyproject.toml
+lock: $(DEV) ## resolve the two lock files from pyproject.toml again
 	$(COMPILE) --extra serve --extra train -o requirements.lock
 	$(COMPILE) --extra dev --constraints requirements.lock -o requirements-dev.lock
 
