@@ -124,7 +124,7 @@ def show_augment(
     train = ImageDataset(splits.train, build_preprocess(shape), get_section(recipe, DataSettings).cache_mb)
     calls = get_section(recipe, AugmentSettings).calls
     if calls is None:
-        calls = default_augmentation(splits.classes, (shape.height, shape.width))
+        calls = default_augmentation(splits.given_names, (shape.height, shape.width))
         console.print("the spec names no augmentation; these are the default steps")
     statistics = measure_statistics(train.images()) if needs_statistics(calls) else None
     chosen = choose_images(splits.train, IMAGES)
@@ -132,7 +132,7 @@ def show_augment(
     path = Path(out).expanduser() if out is not None else RUNS / recipe.name / "augment.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG")
-    warning = flip_warning(splits.classes, calls)
+    warning = flip_warning(splits.given_names, calls)
     if warning is not None:
         console.print(f"[yellow]warning[/yellow]: {warning}")
     names = ", ".join(splits.train.images[index].name for index in chosen)

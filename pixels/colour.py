@@ -36,7 +36,7 @@ def _compose_on_white(image: Image.Image) -> Image.Image:
 def _reduce_depth(image: Image.Image) -> Image.Image:
     """Round one channel of 16-bit integers, or of floats from 0 to 1, to the nearest of 256 greys."""
     values = np.asarray(image)
-    top = 1.0 if image.mode == "F" else _largest_integer(image)
+    top = 1.0 if image.mode == "F" else white_value(image)
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
         raise ImageError(
             f"mode {image.mode} with values from {values.min():g} to {values.max():g}; expected 0 to {top:g}"
@@ -50,7 +50,7 @@ def _reduce_depth(image: Image.Image) -> Image.Image:
     return Image.fromarray(greys)
 
 
-def _largest_integer(image: Image.Image) -> float:
+def white_value(image: Image.Image) -> float:
     """Return the value of white in an image of integers: 65535, or less for a TIFF file of 12 bits."""
     bits = _tiff_tag(image, BITS_PER_SAMPLE, (16,))
     return float(2 ** min(int(bits[0]), 16) - 1)

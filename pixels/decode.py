@@ -12,20 +12,25 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pixels.colour import convert_rgb
+from pixels.colour import convert_rgb, white_value
 from pixels.errors import ImageError
+
+pillow_heif.register_heif_opener()  # Pillow itself reads AVIF, but not HEIC
 
 Source: TypeAlias = bytes | str | Path | Image.Image
 
 # Pillow has decoders for many more formats. Some start other programs, which an upload must not do.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-FORMAT_NAMES = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF")
+FORMAT_NAMES = "JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC or AVIF"
 MAX_PIXELS = 178_956_970  # Pillow's own limit: half a GiB once decoded
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+PNG_START, PNG_DEPTH, DEEP = b"\x89PNG\r\n\x1a\n", 24, 16  # the byte that holds the depth in bits
 
 ORIENTATION = int(ExifTags.Base.Orientation)
 TURNS = {
@@ -79,6 +84,21 @@ def read_orientation(content: bytes) -> int:
     """Return the EXIF orientation, 1 to 8, that `decode_rgb` corrects; 1 if there is none."""
     with ignore_pillow_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         return _orientation(image)
+
+
+def read_deep_max(content: bytes) -> int | None:
+    """Return the largest stored value of an image of 16 bits per channel; None for other images.
+
+    Files of 10, 12 or 14 bits are often stored in 16, of which white is then a small part. Of colour in PNG
+    files only the upper 8 bits are seen: the lower ones count as set.
+    """
+    is_png, is_tiff = content.startswith(PNG_START), content.startswith(TIFF_STARTS)
+    if not is_tiff and not (is_png and content[PNG_DEPTH] == DEEP):
+        return None
+    with ignore_pillow_warnings(), Image.open(io.BytesIO(content), formats=("PNG", "TIFF")) as image:
+        if image.mode.startswith("I"):
+            return int(np.asarray(image).max()) if white_value(image) == 2**DEEP - 1 else None
+        return None if is_tiff else int(np.asarray(image).max()) * 256 + 255
 
 
 def _orientation(image: Image.Image) -> int:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import glob
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from finetune.config.settings import Settings
 from finetune.optim.ranges import Share
+from zoo.errors import GraftError
 
 SOURCES = ("builtin", "folder", "parquet", "hub")
 KEYS_OF_SOURCE = {"parquet": ("parquet_val", "parquet_test"), "hub": ("hub_config", "hub_revision")}
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+"""What a source may call each split, in any case; the first name is preferred."""
 LOCATION_KEYS = {*SOURCES, *(key for keys in KEYS_OF_SOURCE.values() for key in keys), "class_names"}
 """The keys that say where the images are, as opposed to how they are read."""
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+MaskValue = Annotated[int, Field(ge=0, le=65535)] | Annotated[tuple[Byte, Byte, Byte], Strict(False)]
+MaskValues = Annotated[tuple[MaskValue, ...], Strict(False), Field(min_length=2, max_length=255)]
 
 
 class DataSettings(Settings):
@@ -47,6 +60,10 @@ class DataSettings(Settings):
     """Column of the labels, for parquet and hub."""
     class_names: str | None = None
     """JSON file with the list of class names, for parquet and hub."""
+    mask_values: MaskValues | None = None
+    """For masks: the value of each class in turn, such as [0, 38, 75], or its colour, such as [[0, 0, 0],
+    [128, 0, 0]]; pixels of any other value count neither in training nor in metrics. By default the values
+    are the classes 0, 1, 2 …, and 255 does not count."""
     val: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the images for validation."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.15
@@ -82,6 +99,10 @@ class DataSettings(Settings):
                     raise ValueError(f"{key} needs the source {source}; found {self.source}")
         if self.class_names is not None and self.source not in KEYS_OF_SOURCE:
             raise ValueError(f"class_names needs the source parquet or hub; found {self.source}")
+        if len({*map(type, self.mask_values or ())}) > 1:
+            raise ValueError("mask_values holds numbers and colours; expected one kind")
+        if len(set(self.mask_values or ())) < len(self.mask_values or ()):
+            raise ValueError("mask_values holds a value twice; expected one value per class")
         if self.val + self.test >= 1:
             raise ValueError(f"val {self.val:g} and test {self.test:g} leave no training images")
         return self
@@ -92,11 +113,26 @@ class DataSettings(Settings):
         return next(source for source in SOURCES if getattr(self, source) is not None)
 
 
+def match_splits(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names that stand for each split, the preferred one first, without splits that have no name.
+
+    >>> match_splits(["dev", "Train", "cats"])
+    {'train': ['Train'], 'val': ['dev']}
+    """
+    known = list(names)
+    found = {
+        split: [name for alias in aliases for name in known if name.lower() == alias]
+        for split, aliases in SPLIT_NAMES.items()
+    }
+    return {split: matches for split, matches in found.items() if matches}
+
+
 def with_source(settings: DataSettings, path: str | Path) -> DataSettings:
     """Return the same settings with `path` as their source: a folder of images, or parquet files.
 
-    A path ending in `.parquet` is a glob. In a folder with parquet files, the names of the files say their
-    split (`train…`, `val…`, `test…`), and `classes.json` contains the names of the classes.
+    A path ending in `.parquet` is a glob. In a folder with parquet files, the first word of a file's name
+    says its split (`train-0.parquet`), and `classes.json` contains the names of the classes.
+    Raises: GraftError for parquet files with two names of one split.
     """
     if str(path).endswith(".parquet"):
         source = {"parquet": str(path)}
@@ -107,11 +143,19 @@ def with_source(settings: DataSettings, path: str | Path) -> DataSettings:
 
 def _find_parquet(folder: Path) -> dict[str, str]:
     """Return the keys for the parquet files in a folder; none for a folder without any."""
-    if not folder.is_dir() or not any(folder.glob("*.parquet")):
+    files = [path.name for path in folder.glob("*.parquet") if path.name[0] != "."] if folder.is_dir() else []
+    if not files:
         return {}
-    names = {"parquet": "train*.parquet", "parquet_val": "val*.parquet", "parquet_test": "test*.parquet"}
+    keys = {"train": "parquet", "val": "parquet_val", "test": "parquet_test"}
     escaped = Path(glob.escape(str(folder)))
-    found = {key: str(escaped / name) for key, name in names.items() if any(folder.glob(name))}
+    found = {}
+    first_words = sorted({word.group() for name in files if (word := re.match("[A-Za-z]+", name))})
+    for split, words in match_splits(first_words).items():
+        if len(words) > 1:
+            raise GraftError(
+                f"{folder}: {words[0]}*.parquet and {words[1]}*.parquet are both {split}; keep one of them"
+            )
+        found[keys[split]] = str(escaped / f"{words[0]}*.parquet")
     if "parquet" not in found:
         found = {"parquet": str(escaped / "*.parquet")}
     if (folder / "classes.json").is_file():

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from finetune.data import Split
 from finetune.data.pixels import Pixels, one_thread
+from finetune.data.shared_memory import limit_workers
 from finetune.runtime.seeds import derive_seed, make_generator
 from finetune.transforms.preprocess import Preprocess
 from pixels import usable_cores
@@ -42,6 +43,10 @@ class EpochDataset(Dataset[Item], ABC):
     @abstractmethod
     def fill(self) -> None:
         """Load into memory what is kept there."""
+
+    def share(self, workers: int, batch_size: int) -> int:
+        """Keep in shared memory what is kept; return how many of the workers find room for their batches."""
+        return workers
 
 
 @dataclass(eq=False)
@@ -100,6 +105,14 @@ class ImageDataset(EpochDataset):
         """Decode all images now, if they fit into memory."""
         self.stored.fill()
 
+    def share(self, workers: int, batch_size: int) -> int:
+        """Keep the images where that many processes share them; return 0 where batches find no room."""
+        batch_bytes = batch_size * 3 * self.preprocess.height * self.preprocess.width
+        workers = limit_workers(workers, batch_bytes)
+        if workers:
+            self.stored.share()
+        return workers
+
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield every image without augmentation, uint8 (3, height, width), in order."""
         self.fill()
@@ -138,6 +151,7 @@ def loader(
     full, unless it is the only one. Torch's global random numbers are not used.
     """
     dataset.set_epoch(epoch)
+    workers = dataset.share(workers, batch_size)
     dataset.fill()
     batches = batch_indices(len(dataset), batch_size, shuffle_seed, epoch)
     if drop_last and len(batches) > 1 and len(batches[-1]) < batch_size:

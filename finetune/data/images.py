@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pixels import ImageError, decode_rgb
+from pixels import ImageError, decode_rgb, read_deep_max
 from zoo.errors import GraftError
 
 
@@ -21,10 +21,14 @@ class DataError(GraftError):
 
 @dataclass(frozen=True, slots=True)
 class ImageSource(ABC):
-    """A named image. Messages show `name`; `key` finds the image again in the same source."""
+    """A named image. Messages show `name`; `key` finds the image again in the same source.
+
+    A scan adds the digest, and `deep_max`, the largest stored value of an image of 16 bits, else None.
+    """
 
     name: str
     sha256: str = field(default="", compare=False, kw_only=True)
+    deep_max: int | None = field(default=None, compare=False, kw_only=True)
 
     @property
     def key(self) -> str:
@@ -51,13 +55,14 @@ class ImageSource(ABC):
         return self.sha256 or hashlib.sha256(self.content()).hexdigest()
 
     def scan(self) -> tuple[Self, NDArray[np.uint8], bytes]:
-        """Read the image once. Out: the same image with its digest, its pixels and its stored bytes.
+        """Read the image once. Out: the same image with what a scan adds, its pixels and its stored bytes.
 
         Raises: ImageError.
         """
         content = self.content()
         pixels = self.decode(content)
-        return replace(self, sha256=hashlib.sha256(content).hexdigest()), pixels, content
+        digest, deep_max = hashlib.sha256(content).hexdigest(), read_deep_max(content)
+        return replace(self, sha256=digest, deep_max=deep_max), pixels, content
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from finetune.data.images import DataError, ImageSource
+from finetune.data.shared_memory import MIB, allocate_shared
 from finetune.transforms.preprocess import Preprocess
 from pixels import ImageError, usable_cores
 
-MIB = 1 << 20
 IMAGES_PER_CHUNK = 16
 
 
@@ -24,17 +24,26 @@ class Pixels:
     def __init__(self, images: Sequence[ImageSource], preprocess: Preprocess, cache_mb: int) -> None:
         self.images, self.preprocess = images, preprocess
         self.shape = (len(images), 3, preprocess.height, preprocess.width)
-        self.fits = int(np.prod(self.shape)) <= cache_mb * MIB
+        self.fits = math.prod(self.shape) <= cache_mb * MIB
         self.cache: Tensor | None = None
+        self.shared = False
+
+    @property
+    def kept_bytes(self) -> int:
+        """The size of the images that are kept in memory."""
+        return math.prod(self.shape) if self.fits else 0
+
+    def share(self) -> None:
+        """Keep the images in memory that worker processes share, so that they hold no copies."""
+        if self.cache is not None and not self.shared:
+            self.cache = allocate_shared(self.shape).copy_(self.cache)
+        self.shared = True
 
     def fill(self) -> None:
-        """Decode all images in threads, if they fit and it was not done before. Raises: DataError.
-
-        The memory is shared, so that worker processes hold no copies.
-        """
+        """Decode all images in threads, if they fit and it was not done before. Raises: DataError."""
         if self.cache is not None or not self.fits:
             return
-        cache = torch.empty(self.shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        cache = allocate_shared(self.shape) if self.shared else torch.empty(self.shape, dtype=torch.uint8)
 
         def decode(start: int) -> None:
             for i in range(start, min(start + IMAGES_PER_CHUNK, len(cache))):

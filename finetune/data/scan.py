@@ -11,6 +11,7 @@ from finetune.data.source import MAX_SHOWN, Item, Pool
 from pixels import ImageError, usable_cores
 
 IMAGES_PER_CHUNK = 32
+SHALLOW_BITS = (8, 10, 12, 14)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,20 @@ def scan_images(pool: Pool, where: str, max_broken: float) -> tuple[Pool, tuple[
         for name, split in pool.splits.items()
     }
     return replace(pool, splits=splits), broken
+
+
+def warn_shallow(pool: Pool, where: str) -> tuple[str, ...]:
+    """Return a warning where all images of 16 bits use 14 or fewer of them, and are dark for it."""
+    deep = [item.image for split in pool.splits.values() for item in split if item.image.deep_max is not None]
+    top = max((image.deep_max or 0 for image in deep), default=0)
+    bits = next((bits for bits in SHALLOW_BITS if top < 2**bits), None)
+    if not deep or bits is None:
+        return ()
+    return (
+        f"{where}: images of 16 bits without a value above {2**bits - 1}, as {bits}-bit cameras store them: "
+        f"{len(deep)}, such as {deep[0].name}; white is 65535 here, so they are read as nearly black. "
+        f"Multiply their values by {2 ** (16 - bits)}, or save them with 8 bits",
+    )
 
 
 def _scan_chunk(items: Sequence[Item]) -> list[Item | Broken]:

@@ -11,12 +11,6 @@ from finetune.config.data import DataSettings
 from finetune.data.images import DataError, ImageSource
 
 SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("validation", "val", "valid", "dev"),
-    "test": ("test", "testing"),
-}
-"""What a source may call each split, in any case; the first name is preferred."""
 MAX_SHOWN = 5
 
 
@@ -38,11 +32,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Pool:
-    """The items of the splits that a source has, in a fixed order; `train` is always among them."""
+    """The items of the splits that a source has, in a fixed order; `train` is always among them.
+
+    `named` is False where the source gives its classes no names and they are called by their numbers.
+    """
 
     classes: tuple[str, ...]
     splits: Mapping[str, list[Item]]
     warnings: tuple[str, ...] = ()
+    named: bool = True
 
 
 class Source(ABC):
@@ -127,20 +125,6 @@ def open_source(settings: DataSettings, target: str) -> Source:
         names = " or ".join(f"data.{name}" for name, kind in SOURCES if kind == target)
         raise DataError(f"data.{settings.source} has no {target} targets; expected {names}")
     return SOURCES[settings.source, target](settings)
-
-
-def match_splits(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the names that stand for each split, the preferred one first, without splits that have no name.
-
-    >>> match_splits(["dev", "Train", "cats"])
-    {'train': ['Train'], 'val': ['dev']}
-    """
-    known = list(names)
-    found = {
-        split: [name for alias in aliases for name in known if name.lower() == alias]
-        for split, aliases in SPLIT_NAMES.items()
-    }
-    return {split: matches for split, matches in found.items() if matches}
 
 
 def shorten_list(names: Iterable[str]) -> str:

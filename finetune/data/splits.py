@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from finetune.config.data import DataSettings
 from finetune.data.cut import cut_splits, find_copies
 from finetune.data.images import ImageSource
-from finetune.data.scan import Broken, scan_images
+from finetune.data.scan import Broken, scan_images, warn_shallow
 from finetune.data.source import SPLITS, Item, Source, open_source
 
 
@@ -47,7 +47,8 @@ class Split:
 class Splits:
     """What a run trains, validates and tests on; `test` is empty where the settings say `test: 0`.
 
-    `warnings` are sentences for the user about what was left out or looks wrong.
+    `warnings` are sentences for the user about what was left out or looks wrong. `named` is False where the
+    classes are called by their numbers, because the data gives them no names.
     """
 
     classes: tuple[str, ...]
@@ -56,12 +57,18 @@ class Splits:
     test: Split
     broken: tuple[Broken, ...] = ()
     warnings: tuple[str, ...] = ()
+    named: bool = True
+
+    @property
+    def given_names(self) -> tuple[str, ...]:
+        """The names that the data gives its classes; none where it gives no names."""
+        return self.classes if self.named else ()
 
     def to_record(self) -> dict[str, Any]:
         """Return JSON values that say which image is in which split."""
         train, val, test = map(_to_record, (self.train, self.val, self.test))
         values: dict[str, Any] = RECORD.dump_python(
-            SplitsRecord(self.classes, train, val, test, self.broken, self.warnings)
+            SplitsRecord(self.classes, train, val, test, self.broken, self.warnings, self.named)
         )
         return values
 
@@ -84,6 +91,7 @@ class SplitsRecord:
     test: SplitRecord
     broken: tuple[Broken, ...]
     warnings: tuple[str, ...]
+    named: bool
 
 
 RECORD = TypeAdapter(SplitsRecord)
@@ -105,9 +113,13 @@ def load_splits(settings: DataSettings, seed: int, target: str = "class") -> Spl
     shares = {"test": settings.test, "val": settings.val}
     wanted = {split: share for split, share in shares.items() if share and split not in pool.splits}
     parts = cut_splits(pool, wanted, seed, source.where)
-    warnings = (*pool.warnings, *find_copies(source.where, parts, pool.classes))
+    warnings = (
+        *pool.warnings,
+        *warn_shallow(pool, source.where),
+        *find_copies(source.where, parts, pool.classes),
+    )
     train, val, test = (make_split(parts.get(name, [])) for name in SPLITS)
-    return Splits(pool.classes, train, val, test, broken, warnings)
+    return Splits(pool.classes, train, val, test, broken, warnings, pool.named)
 
 
 def make_split(items: Sequence[Item]) -> Split:
@@ -122,7 +134,7 @@ def read_splits(values: object, settings: DataSettings, target: str = "class") -
     record = RECORD.validate_python(values)
     source = open_source(settings, target)
     train, val, test = (_from_record(part, source) for part in (record.train, record.val, record.test))
-    return Splits(record.classes, train, val, test, record.broken, record.warnings)
+    return Splits(record.classes, train, val, test, record.broken, record.warnings, record.named)
 
 
 def _to_record(split: Split) -> SplitRecord:

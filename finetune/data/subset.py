@@ -27,6 +27,11 @@ class PixelView(Pixels):
         self.parts, self.rows = parts, rows
         self.starts = np.cumsum([0] + [len(part.images) for part in parts])
 
+    def share(self) -> None:
+        """Keep the images of every part in memory that worker processes share."""
+        for part in self.parts:
+            part.share()
+
     def fill(self) -> None:
         """Decode the images of every part."""
         for part in self.parts:

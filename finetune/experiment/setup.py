@@ -11,6 +11,7 @@ import zoo
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get_section
 from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
+from finetune.data.shared_memory import shared_memory_warning
 from finetune.experiment.recipe import choose_weights
 from finetune.runtime.threads import limit_threads
 from finetune.tasks import Task, find_task
@@ -50,9 +51,10 @@ class Setup:
     def warnings(self) -> tuple[str, ...]:
         """Sentences that the user should read before training."""
         calls = get_section(self.spec, AugmentSettings).calls or ()
-        flips = flip_warning(self.classes, calls, at_test_time=self.settings.test_time is not None)
+        flips = flip_warning(self.splits.given_names, calls, at_test_time=self.settings.test_time is not None)
         of_weights = self.origin.audit.warnings if self.origin is not None else ()
-        return (*self.splits.warnings, *of_weights, *([flips] if flips else []))
+        memory = shared_memory_warning(self.train.stored.kept_bytes, self.data.workers)
+        return (*self.splits.warnings, *of_weights, *(warning for warning in (flips, memory) if warning))
 
     @property
     def settings(self) -> FinetuneSettings:
@@ -74,7 +76,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     task, weights_and_reason = find_task(spec.task), choose_weights(spec)
     weights, no_weights = weights_and_reason
     spec = _resolve_input(spec, weights, len(splits.classes))
-    spec = _resolve_augmentation(spec, splits.classes)
+    spec = _resolve_augmentation(spec, splits.given_names)
     settings, data = get_section(spec, FinetuneSettings), get_section(spec, DataSettings)
     net, origin = zoo.load(spec, weights=weights, seed=settings.seed)
     resize, dataset_type = build_preprocess(spec.input), task.dataset_type()

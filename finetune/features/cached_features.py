@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from finetune.data.dataset import EpochDataset, ImageDataset, loader
-from finetune.data.pixels import MIB
+from finetune.data.shared_memory import MIB
 from finetune.features.frozen_stages import FrozenStages
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from finetune.tasks.base import Task, register
+from finetune.transforms.augmentations import IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,7 @@ class Segmentation(Task):
     metrics = ("mean_iou", "pixel_accuracy", "iou", "recall")
     score = "mean_iou"
     per_class = ("iou", "recall")
-    ignore_index = 255
+    ignore_index = IGNORED
     refuses = ("mixup", "cutmix", "progressive_resizing", "test_time", "rand_augment", "trivial_augment")
     resize_rules = ("squash",)  # a mask has to cover its whole image
     memorised = 0.95  # the edges of masks are drawn coarser than the images

@@ -23,6 +23,8 @@ augmentation = AUGMENTATIONS.register
 
 Transform = Callable[..., Any]
 """A torchvision.transforms.v2.Transform: uint8 image in, uint8 image out; masks are transformed along."""
+IGNORED = 255
+"""The value of a mask where it says nothing: in the borders that an augmentation adds, too."""
 
 Ratio = Annotated[float, Field(ge=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
@@ -85,7 +87,9 @@ def crop(
     p: Share = 1.0,
 ) -> Transform:
     """Pad each side by `padding` pixels, then crop to the original size at a random position."""
-    return with_probability(v2.RandomCrop(context.size, padding=padding, padding_mode=fill), p)
+    return with_probability(
+        v2.RandomCrop(context.size, padding=padding, padding_mode=fill, fill=_border(0)), p
+    )
 
 
 @augmentation
@@ -150,7 +154,7 @@ def stretch(context: AugmentContext, *, factor: Ratio = 1.25, p: Share = 1.0) ->
 def perspective(context: AugmentContext, *, distortion: Share = 0.3, p: Share = 0.5) -> Transform:
     """Change the perspective: each corner moves inwards by up to `distortion` of half a side."""
     bilinear = v2.InterpolationMode.BILINEAR
-    return with_probability(v2.RandomPerspective(distortion, 1.0, interpolation=bilinear, fill=None), p)
+    return with_probability(v2.RandomPerspective(distortion, 1.0, interpolation=bilinear, fill=_border()), p)
 
 
 @augmentation
@@ -175,9 +179,16 @@ def _affine(
         scale=(1 / scale, scale) if scale > 1 else None,
         shear=(-shear, shear, -shear, shear) if shear else None,
         interpolation=v2.InterpolationMode.BILINEAR,
-        fill=None,  # black too, and faster than a fill of 0
+        fill=_border(),
     )
     return transform
+
+
+def _border(image: int | None = None) -> dict[Any, int | None]:
+    """Return what fills new borders: black in images (None is faster than 0), IGNORED in masks."""
+    from torchvision import tv_tensors
+
+    return {tv_tensors.Mask: IGNORED, "others": image}
 
 
 # Colour

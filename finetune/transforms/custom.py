@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from finetune.transforms.augmentations import IGNORED
 from finetune.transforms.statistics import Statistics, principal_components
 
 WHITE = 255
@@ -35,6 +36,9 @@ class Stretch(v2.Transform):  # type: ignore[misc]
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401  images, masks, boxes
         resized = self._call_kernel(F.resize, inpt, params["scaled_size"], antialias=True)
+        if isinstance(inpt, tv_tensors.Mask):  # center_crop adds borders of 0, which - 1 turns to 255
+            cropped = F.center_crop(resized + 1, params["size"]) - 1
+            return tv_tensors.wrap(cropped, like=inpt)
         return self._call_kernel(F.center_crop, resized, params["size"])
 
 
@@ -56,7 +60,8 @@ class Elastic(v2.Transform):  # type: ignore[misc]
         return {"displacement": field * (2 * self.strength * min(height, width) / sides)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401
-        return self._call_kernel(F.elastic, inpt, **params, fill=None)
+        fill = IGNORED if isinstance(inpt, tv_tensors.Mask) else None
+        return self._call_kernel(F.elastic, inpt, **params, fill=fill)
 
 
 def smooth_noise(height: int, width: int, sigma: float) -> Tensor:

@@ -27,3 +27,9 @@ def photos(root: Path, counts: dict[str, int]) -> Path:
 
 def load(root: Path, seed: int = 0, **settings: object) -> Splits:
     return load_splits(DataSettings.model_validate({"folder": str(root), **settings}), seed)
+
+
+def keys(splits: Splits) -> dict[str, list[str]]:
+    """The keys of the images in each split."""
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    return {name: [image.key for image in split.images] for name, split in parts.items()}

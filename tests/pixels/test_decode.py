@@ -1,6 +1,8 @@
 """Every kind of file becomes the pixels that a person sees."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from decode_kit import encode, gradient
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from pixels import ImageError, decode_rgb
+from pixels import ImageError, decode_rgb, read_deep_max
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -220,3 +222,54 @@ def test_the_first_frame_of_an_animation() -> None:
         options = {"lossless": True} if file_format == "WEBP" else {}
         data = encode(frames[0], file_format, save_all=True, append_images=frames[1:], **options)
         assert decode_rgb(data).reshape(-1, 3).tolist() == [list(RED)] * 48
+
+
+@pytest.mark.parametrize(("file_format", "orientation"), [("HEIF", 1), ("HEIF", 6), ("AVIF", 1), ("AVIF", 6)])
+def test_heic_and_avif_are_read_upright(file_format: str, orientation: int) -> None:
+    picture = Image.new("RGB", (32, 16), (250, 20, 20))
+    picture.paste((20, 20, 250), (16, 0, 32, 16))
+    exif = picture.getexif()
+    exif[274] = orientation
+    buffer = io.BytesIO()
+    picture.save(buffer, file_format, exif=exif.tobytes())
+    pixels = decode_rgb(buffer.getvalue()).astype(int)
+    upright = pixels if orientation == 1 else np.rot90(pixels)  # 6: to be turned clockwise
+    assert upright.shape == (16, 32, 3)
+    assert np.abs(upright[8, 4] - (250, 20, 20)).max() < 30
+    assert np.abs(upright[8, 28] - (20, 20, 250)).max() < 30
+
+
+@pytest.mark.parametrize("file_format", ["HEIF", "AVIF"])
+def test_damaged_heic_and_avif_are_told(file_format: str) -> None:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(buffer, file_format)
+    content = buffer.getvalue()
+    for share in (0.1, 0.5, 0.9):
+        with pytest.raises(ImageError):
+            decode_rgb(content[: int(len(content) * share)])
+    with pytest.raises(ImageError, match="too large"):
+        decode_rgb(content, max_pixels=1000)
+
+
+def test_the_largest_value_of_16_bits() -> None:
+    grey = io.BytesIO()
+    Image.fromarray(np.array([[0, 4095]], np.uint16)).save(grey, "PNG")
+    assert read_deep_max(grey.getvalue()) == 4095
+    assert read_deep_max(png_16([[(0, 100, 4095)]])) == 4095
+    for mode, file_format in (("L", "PNG"), ("RGB", "TIFF"), ("RGB", "JPEG"), ("1", "TIFF"), ("F", "TIFF")):
+        buffer = io.BytesIO()
+        Image.new(mode, (4, 4)).save(buffer, file_format)
+        assert read_deep_max(buffer.getvalue()) is None
+
+
+def png_16(rows: list[list[tuple[int, int, int]]]) -> bytes:
+    """A PNG of 16 bits per channel, which Pillow reads and does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = b"".join(b"\0" + np.array(row, ">u2").tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body

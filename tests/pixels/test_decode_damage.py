@@ -40,7 +40,10 @@ def test_a_truncated_jpeg_is_called_so(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"not an image\n", "not a JPEG, PNG, WebP, BMP, GIF or TIFF image: it starts with b'not an image'"),
+        (
+            b"not an image\n",
+            "not a JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC or AVIF image: it starts with b'not an image'",
+        ),
         (
             b"II*\0" + b"\x08\0\0\0" + bytes(40),
             "a TIFF file whose bands, depth or compression are not supported",

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NoReturn
 
-from finetune.config.data import DataSettings
+from finetune.config.data import DataSettings, match_splits
 from finetune.data.images import DataError, FileImage
 from finetune.data.names import natural_key
-from finetune.data.source import MAX_SHOWN, ClassSource, Pool, class_item, match_splits, shorten_list, source
+from finetune.data.source import MAX_SHOWN, ClassSource, Pool, class_item, shorten_list, source
+from finetune.data.sources.walk import (
+    NOTE_SUFFIXES,
+    READ_FORMATS,
+    Files,
+    LeftOut,
+    check_folder,
+    find_files,
+    list_folder,
+)
 
-SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"]
-)
-NOT_DECODED = frozenset(
-    [
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jxl",
-        ".jp2",
-        ".svg",
-        ".psd",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".raw",
-    ]
-)
-IGNORED_FOLDERS = frozenset(["__MACOSX", "__pycache__"])
 SURROGATES = frozenset(map(chr, range(0xD800, 0xE000)))
 """What Python makes of bytes in file names that are not UTF-8."""
 
@@ -48,30 +34,35 @@ class ClassFolders(ClassSource):
 
     def find(self) -> Pool:
         check_folder(self.root)
-        parts = _find_parts(self.root)
-        classes = _class_names(self.root, parts)
+        left_out = LeftOut(self.root)
+        parts = _find_parts(self.root, left_out)
+        found, beside = {}, []
+        for split, part in parts.items():
+            loose, folders = list_folder(part, left_out)
+            found[split] = {folder: find_files(folder, left_out) for folder in folders}
+            beside += loose.images
+            left_out.add_files(loose.others)
+        classes = _class_names(self.root, found, beside)
+        for folders_of_split in found.values():
+            for folder, files in folders_of_split.items():
+                if files.others and not files.images:
+                    left_out.add("folders without images", folder)
+                left_out.add_files(files.others)
+        left_out.add("images beside the class folders", *beside)
         index = {name: i for i, name in enumerate(classes)}
         splits = {
             split: [
                 class_item(FileImage(str(path), path, self.root), index[folder.name])
-                for folder in list_folders(part)
-                if folder.name in index
-                for path in _images_below(folder)
+                for folder, files in folders_of_split.items()
+                for path in files.images
             ]
-            for split, part in parts.items()
+            for split, folders_of_split in found.items()
         }
-        return Pool(classes, splits, tuple(_warn_left_out(self.root, parts)))
+        return Pool(classes, splits, left_out.warnings())
 
     def open_image(self, key: str) -> FileImage:
         path = self.root / key
         return FileImage(str(path), path, self.root)
-
-
-def check_folder(root: Path) -> None:
-    """Raises: DataError unless the path is a folder."""
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "no such folder"
-        raise DataError(f"{root}: {found}; expected a folder of images in data.folder (DATA=)")
 
 
 def match_split_folders(root: Path, folders: list[Path]) -> dict[str, Path]:
@@ -89,35 +80,52 @@ def match_split_folders(root: Path, folders: list[Path]) -> dict[str, Path]:
     return {split: by_name[name] for split, (name,) in matches.items()}
 
 
-def list_folders(folder: Path) -> list[Path]:
-    """Return the visible folders in a folder, in natural order. Raises: DataError."""
-    try:
-        found = [each for each in folder.iterdir() if each.is_dir() and _is_visible(each.name)]
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {error.strerror}") from error
-    return sorted(found, key=lambda each: natural_key(each.name))
-
-
-def _find_parts(root: Path) -> dict[str, Path]:
+def _find_parts(root: Path, left_out: LeftOut) -> dict[str, Path]:
     """Return the folder of each split; the root holds the training images if it has no split folders."""
-    folders = list_folders(root)
+    unread = LeftOut(root)
+    loose, folders = list_folder(root, unread)
     split_names = {name for names in match_splits(each.name for each in folders).values() for name in names}
+    if not split_names:
+        return {"train": root}
     splits = [folder for folder in folders if folder.name in split_names]
     others = [folder for folder in folders if folder.name not in split_names]
-    if splits and others:
+    classes = [folder for folder in others if _has_images(folder)]
+    if classes:
         raise DataError(
-            f"{root}: {_list(splits)} reads as a split, but stands beside {_list(others)}, which reads as a "
+            f"{root}: {_list(splits)} reads as a split, but stands beside {_list(classes)}, which reads as a "
             "class. Put every class folder inside train/ (and val/, test/), or rename the class"
         )
-    return match_split_folders(root, splits) or {"train": root}
+    left_out.found |= unread.found
+    left_out.add("folders without images", *others)
+    left_out.add("images beside the split folders", *loose.images)
+    left_out.add_files(loose.others)
+    return match_split_folders(root, splits)
 
 
-def _class_names(root: Path, parts: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of all class folders that hold an image in some split."""
-    folders = [folder for part in parts.values() for folder in list_folders(part)]
-    names = {folder.name for folder in folders if next(_images_below(folder), None) is not None}
+def _class_names(
+    root: Path, found: Mapping[str, Mapping[Path, Files]], beside: list[Path]
+) -> tuple[str, ...]:
+    """Return the names of all class folders that hold an image in some split.
+
+    Raises: DataError also for a class folder whose files are of kinds that are not read.
+    """
+    folders = [(folder, files) for part in found.values() for folder, files in part.items()]
+    names = {folder.name for folder, files in folders if files.images}
+    if not names and beside:
+        where = root if len(found) == 1 else f"{root}'s split folders"
+        raise DataError(
+            f"{where}: {len(beside)} images, but no class folders: put each class in a folder of its name"
+        )
     if not names:
-        raise DataError(_describe_nothing(root, parts))
+        raise DataError(
+            f"{root}: no images found (there are: {_count_kinds(_all_files(root))}); {READ_FORMATS}"
+        )
+    for folder, files in folders:
+        if folder.name not in names and any(p.suffix.lower() not in NOTE_SUFFIXES for p in files.others):
+            raise DataError(
+                f"{folder}: no file of this class is read (there are: {_count_kinds(files.others)}); "
+                f"{READ_FORMATS}. Convert the files, or remove the folder to do without the class"
+            )
     garbled = [name for name in names if SURROGATES.intersection(name)]
     if garbled:
         raise DataError(
@@ -126,68 +134,31 @@ def _class_names(root: Path, parts: dict[str, Path]) -> tuple[str, ...]:
         )
     if len(names) == 1:
         (name,) = names
-        hint = _suggest_inner(parts["train"] / name)
+        hint = _suggest_inner(next(folder for folder, _ in folders if folder.name == name))
         raise DataError(f"{root}: one class only, {name}/; expected two or more{hint}")
     return tuple(sorted(names, key=natural_key))
 
 
-def _describe_nothing(root: Path, parts: dict[str, Path]) -> str:
-    loose = sum(len(_loose_images(part)) for part in parts.values())
-    if loose:
-        where = root if len(parts) == 1 else f"{root}'s split folders"
-        return f"{where}: {loose} images, but no class folders: put each class in a folder of its name"
-    found = Counter(path.suffix.lower() or "no suffix" for path in _files_below(root))
-    kinds = (
-        ", ".join(f"{count} {suffix}" for suffix, count in found.most_common(MAX_SHOWN)) or "no files at all"
-    )
-    return f"{root}: no images found (there are: {kinds}); JPEG, PNG, WebP, BMP, GIF and TIFF files are read"
-
-
 def _suggest_inner(folder: Path) -> str:
     """Suggest the folder itself where the class folders are inside it."""
-    inner = (
-        [each for each in list_folders(folder) if next(_images_below(each), None)] if folder.is_dir() else []
-    )
+    inner = [each for each in list_folder(folder, LeftOut(folder))[1] if _has_images(each)]
     return f". Did you mean {folder}, which holds {_list(inner)}?" if len(inner) > 1 else ""
 
 
-def _warn_left_out(root: Path, parts: dict[str, Path]) -> Iterator[str]:
-    """Yield a warning for images without a class, and one for pictures of kinds that are not decoded."""
-    loose = [path for part in parts.values() for path in _loose_images(part)]
-    if loose:
-        names = shorten_list(path.name for path in loose)
-        yield f"{root}: images beside the class folders have no class and were left out: {names}"
-    suffixes = Counter(path.suffix.lower() for path in _files_below(root))
-    kinds = [f"{suffixes[suffix]} {suffix}" for suffix in sorted(NOT_DECODED.intersection(suffixes))]
-    if kinds:
-        yield f"{root}: files of kinds that are not decoded were left out: {', '.join(kinds)}"
+def _has_images(folder: Path) -> bool:
+    return bool(find_files(folder, LeftOut(folder)).images)
 
 
-def _loose_images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_file() and _is_visible(p.name) and _is_image(p))
+def _all_files(root: Path) -> list[Path]:
+    return find_files(root, LeftOut(root)).others
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    return (path for path in _files_below(folder) if _is_image(path))
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield every visible file in natural order, whatever the order on the disk. Raises: DataError."""
-
-    def refuse(error: OSError) -> NoReturn:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
-
-    for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(filter(_is_visible, folders), key=natural_key)
-        yield from (Path(where, name) for name in sorted(filter(_is_visible, files), key=natural_key))
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name not in IGNORED_FOLDERS
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
+def _count_kinds(files: Iterable[Path]) -> str:
+    """Return such as `3 .jp2, 1 .txt`."""
+    found = Counter(path.suffix.lower() or "no suffix" for path in files)
+    return (
+        ", ".join(f"{count} {suffix}" for suffix, count in found.most_common(MAX_SHOWN)) or "no files at all"
+    )
 
 
 def _list(folders: list[Path]) -> str:

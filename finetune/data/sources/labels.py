@@ -21,11 +21,15 @@ UNLABELLED = -1  # what data sets of the hub hold where labels are kept back
 
 @dataclass(frozen=True)
 class Labels:
-    """Classes in order, and the class indices of each split, int64 (rows,)."""
+    """Classes in order, and the class indices of each split, int64 (rows,).
+
+    `named` is False where the labels are numbers without names.
+    """
 
     classes: tuple[str, ...]
     targets: dict[str, NDArray[np.int64]]
     warnings: tuple[str, ...]
+    named: bool
 
 
 def read_labels(
@@ -56,7 +60,8 @@ def read_labels(
         split: np.array([index[label] for label in labels.tolist()], np.int64)
         for split, labels in values.items()
     }
-    return Labels(classes, targets, tuple(warnings))
+    named = known is not None or all(isinstance(label, str) for label in used)
+    return Labels(classes, targets, tuple(warnings), named)
 
 
 def own_names(feature: object) -> tuple[str, ...] | None:

@@ -8,39 +8,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from finetune.config.data import DataSettings
 from finetune.data.images import DataError, FileImage
-from finetune.data.names import natural_key, read_names
+from finetune.data.names import read_names
 from finetune.data.source import Item, Pool, Source, shorten_list, source
-from finetune.data.sources.folder import check_folder, list_folders, match_split_folders
+from finetune.data.sources.folder import match_split_folders
+from finetune.data.sources.mask_file import MaskFile, encode_value
+from finetune.data.sources.walk import LeftOut, check_folder, find_files, list_folder
+from finetune.transforms.augmentations import IGNORED
 from pixels import ImageError, read_orientation
 
-IGNORED = 255
-"""The value of pixels that are neither trained nor measured on, as the task of segmentation has it."""
-NAMES = "classes.json"
-MODES = ("P", "L", "1")
-
-
-@dataclass(frozen=True, slots=True)
-class MaskFile:
-    """A picture whose values are class indices: palette or grey, 8 bits, of the size of its image."""
-
-    path: Path
-
-    def read(self) -> NDArray[np.uint8]:
-        """Return the class indices, (H, W). Raises: ImageError for another kind of file."""
-        try:
-            with Image.open(self.path) as picture:
-                mode = picture.mode
-                values = np.asarray(picture if mode != "1" else picture.convert("L").point(bool))
-        except Exception as error:  # on a damaged file, Pillow raises whatever its parsing trips over
-            raise ImageError(f"cannot be read as a mask: {error}", str(self.path)) from error
-        if mode not in MODES:
-            raise ImageError(f"found mode {mode}; expected class indices (mode P or L)", str(self.path))
-        return values.astype(np.uint8)
+IMAGES, MASKS, NAMES = "images", "masks", "classes.json"
+MAX_VALUES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -53,7 +33,7 @@ class MaskedItem(Item):
     def scan(self) -> Self:
         """Read both. Raises: ImageError, also where their sizes differ."""
         image, pixels, content = self.image.scan()
-        mask: NDArray[np.uint8] = self.target.read()
+        mask = self.target.read_values()
         if pixels.shape[:2] != mask.shape:
             sizes = (f"{shape[1]}x{shape[0]}" for shape in (pixels.shape, mask.shape))
             raise ImageError("its size is {}, its mask's {}".format(*sizes), self.image.name)
@@ -63,21 +43,28 @@ class MaskedItem(Item):
 
 @source("folder", target="mask")
 class MaskFolder(Source):
-    """Images with the class of every pixel; classes are named by `classes.json`, a list, else numbered."""
+    """Images with the class of every pixel; classes are named by `classes.json`, a list, else numbered.
+
+    Images may stand in folders inside images/; their masks then stand in the same folders inside masks/.
+    """
 
     def __init__(self, settings: DataSettings) -> None:
         self.root = Path(str(settings.folder)).expanduser()
         self.where = str(self.root)
+        self.mask_values = settings.mask_values
 
     def find(self) -> Pool:
         check_folder(self.root)
-        parts = self._find_parts()
-        return Pool((), {split: [*self._pairs(part)] for split, part in parts.items()})
+        left_out = LeftOut(self.root)
+        parts = self._find_parts(left_out)
+        splits = {split: [*self._pairs(part, left_out)] for split, part in parts.items()}
+        return Pool((), splits, left_out.warnings(), named=(self.root / NAMES).is_file())
 
     def open(self, key: str, target: Any) -> MaskedItem:  # noqa: ANN401
-        image = self.root / key
-        mask = image.parent.parent / "masks" / f"{image.stem}.png"
-        return MaskedItem(FileImage(str(image), image, self.root), MaskFile(mask))
+        image, parts = self.root / key, list(Path(key).parts)
+        parts[parts.index(IMAGES)] = MASKS
+        mask = (self.root / Path(*parts)).with_suffix(".png")
+        return MaskedItem(FileImage(str(image), image, self.root), MaskFile(mask, self.mask_values))
 
     def check(self, pool: Pool) -> None:
         """Raises: DataError for a split without images."""
@@ -86,56 +73,132 @@ class MaskFolder(Source):
                 raise DataError(f"{self.where}: no images to {'train on' if split == 'train' else split}")
 
     def complete(self, pool: Pool) -> Pool:
-        """Name the classes, and warn of images whose masks may not fit."""
+        """Name the classes, and warn of values and of images whose masks may not fit."""
         items = [item for split in pool.splits.values() for item in split if isinstance(item, MaskedItem)]
         values = frozenset[int]().union(*(item.values for item in items))
-        turned = [item.image.name for item in items if item.turned]
-        warning = (
-            f"{self.where}: images turned upright by their EXIF tag: {len(turned)}, such as "
-            f"{next(iter(turned), '')}; their masks must be drawn on the upright image"
-        )
-        return replace(pool, classes=_class_names(self.root, values), warnings=(warning,) if turned else ())
+        warnings = [*pool.warnings]
+        if turned := [item.image.name for item in items if item.turned]:
+            warnings.append(
+                f"{self.where}: images turned upright by their EXIF tag: {len(turned)}, such as {turned[0]}; "
+                "their masks must be drawn on the upright image"
+            )
+        if self.mask_values is None:
+            names, unused = self._name_indices(values)
+        else:
+            names, unused = self._name_listed(values)
+            warnings += self._warn_unlisted(items)
+        if unused:
+            warnings.append(f"{self.where}: no mask holds a pixel of the classes {shorten_list(unused)}")
+        return replace(pool, classes=names, warnings=tuple(warnings))
 
-    def _find_parts(self) -> dict[str, Path]:
-        if (self.root / "images").is_dir():
-            return {"train": self.root}
-        folders = [folder for folder in list_folders(self.root) if (folder / "images").is_dir()]
-        if parts := match_split_folders(self.root, folders):
-            return parts
-        raise DataError(
-            f"{self.root}: no images/ and masks/ here, nor in train/; segmentation needs a mask of the same "
-            "name for each image"
+    def _find_parts(self, left_out: LeftOut) -> dict[str, Path]:
+        loose, folders = list_folder(self.root, left_out)
+        pairs = [folder for folder in folders if (folder / IMAGES).is_dir()]
+        here = (self.root / IMAGES).is_dir()
+        parts = {"train": self.root} if here else match_split_folders(self.root, pairs)
+        if not parts:
+            raise DataError(
+                f"{self.root}: no images/ and masks/ here, nor in train/; segmentation needs a mask of the "
+                "same name for each image"
+            )
+        used = {self.root / IMAGES, self.root / MASKS, *parts.values()}
+        reason = (
+            f"folders beside {'images/ and masks/' if here else ', '.join(p.name for p in parts.values())}"
         )
+        left_out.add(reason, *(folder for folder in folders if folder not in used))
+        left_out.add("images without a mask", *loose.images)
+        left_out.add_files([path for path in loose.others if path != self.root / NAMES])
+        return parts
 
-    def _pairs(self, part: Path) -> Iterator[MaskedItem]:
-        files = [path for path in (part / "images").iterdir() if path.is_file() and path.name[0] != "."]
-        if not files:
-            raise DataError(f"{part / 'images'}: no images; expected some, or no such folder")
-        items = [
-            self.open(path.relative_to(self.root).as_posix(), None)
-            for path in sorted(files, key=lambda path: natural_key(path.name))
+    def _pairs(self, part: Path, left_out: LeftOut) -> Iterator[Item]:
+        """Yield every image of a split. Raises: DataError for no images, and for images without a mask."""
+        files = find_files(part / IMAGES, left_out)
+        if not files.images:
+            raise DataError(f"{part / IMAGES}: no images; expected some, or no such folder")
+        left_out.add_files(files.others)
+        items = [self.open(path.relative_to(self.root).as_posix(), None) for path in files.images]
+        unmatched = [
+            str(item.target.path.relative_to(part / MASKS))
+            for item in items
+            if not item.target.path.is_file()
         ]
-        unmatched = [Path(item.image.name).name for item in items if not item.target.path.exists()]
         if unmatched:
-            raise DataError(f"{part / 'masks'}: no mask NAME.png for {shorten_list(unmatched)}")
+            raise DataError(
+                f"{part / MASKS}: no mask NAME.png for {len(unmatched)} of {len(items)} images; expected "
+                f"{shorten_list(unmatched)}"
+            )
+        used = {item.target.path for item in items}
+        masks = find_files(part / MASKS, left_out)
+        left_out.add("masks without an image", *(path for path in masks.images if path not in used))
+        left_out.add_files(masks.others)
         yield from items
 
+    def _name_indices(self, values: frozenset[int]) -> tuple[tuple[str, ...], list[str]]:
+        """Return the classes of masks that hold class indices, and those without a pixel.
 
-def _class_names(root: Path, values: frozenset[int]) -> tuple[str, ...]:
-    highest = max(values - {IGNORED}, default=0)
-    if (root / NAMES).is_file():
-        names = read_names(root / NAMES, "names of the masks' values 0, 1, 2 …")
-        if len(names) <= highest:
+        Raises: DataError.
+        """
+        present = sorted(values - {IGNORED})
+        highest = max(present, default=0)
+        found = f"{self.root}: the masks hold the values {_show_values(values)}"
+        listed = "data.mask_values with the value of each class in turn"
+        if (self.root / NAMES).is_file():
+            names = read_names(self.root / NAMES, "names of the masks' values 0, 1, 2 …")
+            if len(names) <= highest:
+                raise DataError(
+                    f"{self.root / NAMES}: found {len(names)} names for the values {_show_values(values)}; "
+                    f"expected {highest + 1} names or more, or {listed}"
+                )
+            return names, []
+        if not present:
+            raise DataError(f"{found} alone, which marks pixels to leave out; expected two classes or more")
+        if highest == 0 and IGNORED in values:
             raise DataError(
-                f"{root / NAMES}: found {len(names)} names for the values 0 to {highest}; expected "
-                f"{highest + 1} or more"
+                f"{found} alone, and {IGNORED} marks pixels to leave out; expected: the second class as 1, "
+                f"masks of one bit, or data.mask_values: [0, {IGNORED}]"
             )
-        return names
-    if highest == 0 and IGNORED in values:
-        raise DataError(
-            f"{root}: the masks hold the values 0 and {IGNORED} alone, and {IGNORED} marks pixels to leave "
-            "out; expected: the second class as 1, or masks of one bit"
-        )
-    if highest == 0:
-        raise DataError(f"{root}: every mask holds the value 0 alone; expected two classes or more")
-    return tuple(str(value) for value in range(highest + 1))
+        if highest == 0:
+            raise DataError(f"{self.root}: every mask holds the value 0 alone; expected two classes or more")
+        if 2 * len(present) <= highest:
+            raise DataError(
+                f"{found}; as class indices they would make {highest + 1} classes, of which "
+                f"{highest + 1 - len(present)} have no pixel. Expected: the values 0, 1, 2 …, or {listed}, "
+                f"here data.mask_values: [{', '.join(map(str, present[:MAX_VALUES_SHOWN]))}"
+                f"{', …' if len(present) > MAX_VALUES_SHOWN else ''}]"
+            )
+        names = tuple(str(value) for value in range(highest + 1))
+        return names, [name for name in names if int(name) not in values]
+
+    def _name_listed(self, values: frozenset[int]) -> tuple[tuple[str, ...], list[str]]:
+        """Return the classes of `data.mask_values`, and those without a pixel. Raises: DataError."""
+        listed = self.mask_values or ()
+        names = tuple(str(v) if isinstance(v, int) else "#{:02x}{:02x}{:02x}".format(*v) for v in listed)
+        if (self.root / NAMES).is_file():
+            names = read_names(self.root / NAMES, "names of data.mask_values, in their order")
+            if len(names) != len(listed):
+                raise DataError(
+                    f"{self.root / NAMES}: found {len(names)} names for the {len(listed)} values in "
+                    "data.mask_values; expected one for each"
+                )
+        unused = [name for name, v in zip(names, listed, strict=True) if encode_value(v) not in values]
+        if len(unused) == len(names):
+            raise DataError(f"{self.root}: no mask holds a value of data.mask_values")
+        return names, unused
+
+    def _warn_unlisted(self, items: list[MaskedItem]) -> list[str]:
+        listed = {encode_value(value) for value in self.mask_values or ()}
+        colours = not isinstance((self.mask_values or (0,))[0], int)
+        void = set[int]() if colours else {IGNORED}
+        odd = [item for item in items if item.values - listed - void]
+        if not odd:
+            return []
+        values = _show_values(frozenset[int]().union(*(item.values for item in odd)) - listed - void, colours)
+        return [
+            f"{self.where}: masks with values that data.mask_values does not list, and that do not count: "
+            f"{len(odd)}, such as {odd[0].target.path} (the values are {values})"
+        ]
+
+
+def _show_values(values: frozenset[int], colours: bool = False) -> str:
+    shown = [f"#{value:06x}" if colours else str(value) for value in sorted(values)[:MAX_VALUES_SHOWN]]
+    return ", ".join(shown) + (", …" if len(values) > MAX_VALUES_SHOWN else "")

@@ -6,50 +6,30 @@ import contextlib
 import glob
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from finetune.config.data import DataSettings
-from finetune.data.images import DataError, ImageSource, read_file
+from finetune.config.data import DataSettings, match_splits
+from finetune.data.images import DataError
 from finetune.data.names import read_names
-from finetune.data.source import ClassSource, Pool, class_item, match_splits, source
+from finetune.data.source import ClassSource, Pool, class_item, source
 from finetune.data.sources.labels import agreed_names, own_names, read_labels
-from pixels import ImageError
+from finetune.data.sources.table_image import ListImage, TableImage, is_pixel_list
+from finetune.data.sources.walk import LeftOut, list_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-@dataclass(frozen=True, slots=True)
-class TableImage(ImageSource):
-    """A cell of a data set whose images are not decoded: bytes, or the path of a file."""
-
-    split: str
-    table: Any = field(compare=False, repr=False)
-    column: str
-    row: int
-
-    @property
-    def key(self) -> str:
-        return f"{self.split}/{self.row}"
-
-    def content(self) -> bytes:
-        cell = self.table[self.row][self.column] or {"bytes": None, "path": None}
-        if cell["bytes"] is not None:
-            return bytes(cell["bytes"])
-        if cell["path"] is None:
-            raise ImageError("no image in this row", self.name)
-        return read_file(Path(cell["path"]), self.name)
-
-
 @dataclass(frozen=True)
 class Table:
-    """The rows of one split, and its name in messages."""
+    """The rows of one split, and its name in messages; `lists` where the images are lists of numbers."""
 
     name: str
     rows: Dataset
+    lists: bool
 
 
 class TableSource(ClassSource):
@@ -80,19 +60,28 @@ class TableSource(ClassSource):
             ]
             for split, targets in labels.targets.items()
         }
-        return Pool(labels.classes, splits, labels.warnings)
+        return Pool(labels.classes, splits, (*self.left_out(), *labels.warnings), labels.named)
 
     def open_image(self, key: str) -> TableImage:
         split, _, row = key.partition("/")
         table = self.tables[split]
-        return TableImage(f"{table.name} row {row}", split, table.rows, self.settings.image_column, int(row))
+        kind = ListImage if table.lists else TableImage
+        return kind(f"{table.name} row {row}", split, table.rows, self.settings.image_column, int(row))
 
-    def undecode(self, rows: Dataset) -> Dataset:
-        """Return the image and label columns, with the images as stored bytes."""
+    def make_table(self, name: str, rows: Dataset) -> Table:
+        """Return the image and label columns, with the images as they are stored. Raises: DataError."""
         from datasets import Image
 
-        kept = rows.select_columns([self.settings.image_column, self.settings.label_column])
-        return kept.cast_column(self.settings.image_column, Image(decode=False))
+        column = self.settings.image_column
+        kept = rows.select_columns([column, self.settings.label_column])
+        lists = is_pixel_list(name, rows.data.schema.field(column).type)
+        if not lists:
+            kept = kept.cast_column(column, Image(decode=False))
+        return Table(name, kept, lists)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return a warning where something beside the tables is left out."""
+        return ()
 
     def check_columns(self, where: str, found: list[str]) -> None:
         """Raises: DataError for a column that is missing."""
@@ -119,9 +108,24 @@ class ParquetFiles(TableSource):
             files = self._drop_empty(_match_files(pattern, f"data.{key}, the {split} images"))
             with _as_data_error(pattern), _no_progress_bars():
                 literal = [glob.escape(file) for file in files]  # the library reads patterns, too
-                rows = self.undecode(Dataset.from_parquet(literal, columns=columns))
-            tables[split] = Table(pattern, rows)
+                rows = Dataset.from_parquet(literal, columns=columns)
+                tables[split] = self.make_table(pattern, rows)
         return tables
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return a warning for what stands beside files that were found by a pattern."""
+        root = Path(self.where).expanduser().parent
+        if not glob.has_magic(Path(self.where).name) or not root.is_dir():
+            return ()
+        patterns = [p for p in (self.where, self.settings.parquet_val, self.settings.parquet_test) if p]
+        used = {Path(file) for pattern in patterns for file in _match_files(pattern, "")}
+        left_out = LeftOut(root)
+        files, folders = list_folder(root, left_out)
+        left_out.add("folders", *(each for each in folders if not any(each in file.parents for file in used)))
+        names = self.settings.class_names
+        used |= {Path(names).expanduser()} if names is not None else set()
+        left_out.add_files([path for path in (*files.images, *files.others) if path not in used])
+        return left_out.warnings()
 
     def _drop_empty(self, files: list[str]) -> list[str]:
         """Return the files that have rows, as the library requires; check that they agree on class names."""
@@ -160,7 +164,7 @@ class HubDataset(TableSource):
         for split, (own_name, *_) in match_splits(found).items():
             self.check_columns(where, found[own_name].column_names)
             with _as_data_error(where):
-                tables[split] = Table(f"{name} {own_name}", self.undecode(found[own_name]))
+                tables[split] = self.make_table(f"{name} {own_name}", found[own_name])
         if "train" not in tables:
             raise DataError(f"{where}: no split named train; its splits: {', '.join(found)}")
         return tables

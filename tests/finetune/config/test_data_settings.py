@@ -54,7 +54,7 @@ def test_a_folder_of_parquet_files_stands_for_its_splits(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"")
     found = with_source(DataSettings(), tmp_path)
     assert found.parquet == str(tmp_path / "train*.parquet")
-    assert found.parquet_val == str(tmp_path / "val*.parquet")
+    assert found.parquet_val == str(tmp_path / "validation*.parquet")
     assert found.parquet_test is None
     assert found.class_names == str(tmp_path / "classes.json")
 

@@ -4,16 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folder_kit import load, photos, save_images
+from folder_kit import keys, load, photos, save_images
 
 from finetune.config.data import DataSettings
-from finetune.data import DataError, Splits, load_splits, read_splits
+from finetune.data import DataError, load_splits, read_splits
 from pixels import ImageError
-
-
-def keys(splits: Splits) -> dict[str, list[str]]:
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-    return {name: [image.key for image in split.images] for name, split in parts.items()}
 
 
 def test_a_folder_a_class_is_cut_by_class(tmp_path: Path) -> None:
@@ -75,7 +70,11 @@ def test_files_are_found_however_deep_and_by_their_suffix(tmp_path: Path) -> Non
     assert splits.classes == ("a", "b")
     assert sum(map(len, keys(splits).values())) == 13
     assert splits.broken == ()
-    assert splits.warnings == ()
+    assert splits.warnings == (
+        f"{tmp_path}: left out: 1 system folder, such as __MACOSX; 2 hidden files, such as a/._0.png; "
+        "1 hidden folder, such as b/.thumbs; 1 .txt file, such as a/notes.txt; "
+        "1 .db file, such as a/Thumbs.db",
+    )
 
 
 def test_broken_images_are_left_out_and_named(tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ def test_broken_images_are_left_out_and_named(tmp_path: Path) -> None:
         str(root / "b" / "empty.gif"): "empty file",
         str(
             root / "b" / "text.jpg"
-        ): "not a JPEG, PNG, WebP, BMP, GIF or TIFF image: it starts with b'this is no i'",
+        ): "not a JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC or AVIF image: it starts with b'this is no i'",
     }
     assert sum(map(len, keys(splits).values())) == 59
 
@@ -150,10 +149,9 @@ def test_copies_across_given_splits_and_classes_are_told(tmp_path: Path) -> None
 def test_what_lies_beside_is_told(tmp_path: Path) -> None:
     root = photos(tmp_path, {"a": 5, "b": 5})
     save_images(root, 1, ".jpg")
-    (root / "a" / "phone.HEIC").write_bytes(b"")
+    (root / "a" / "raw.NEF").write_bytes(b"")
     assert load(root).warnings == (
-        f"{root}: images beside the class folders have no class and were left out: 0.jpg",
-        f"{root}: files of kinds that are not decoded were left out: 1 .heic",
+        f"{root}: left out: 1 .nef file, such as a/raw.NEF; 1 image beside the class folders, such as 0.jpg",
     )
 
 
@@ -179,7 +177,10 @@ def test_written_down_and_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
-        ({}, r"no images found \(there are: no files at all\); JPEG, PNG, WebP, BMP, GIF and TIFF files"),
+        (
+            {},
+            r"no images found \(there are: no files at all\); JPEG, PNG, .*, HEIC and AVIF files are read",
+        ),
         ({"only": 9}, "one class only, only/; expected two or more$"),
         (
             {"photos/cat": 5, "photos/dog": 5},
@@ -215,8 +216,8 @@ def test_wrong_layouts(layout: dict[str, int], message: str, tmp_path: Path) -> 
 def test_phone_photos_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     for i in range(3):
-        (tmp_path / "cat" / f"{i}.heic").write_bytes(b"")
-    with pytest.raises(DataError, match=r"no images found \(there are: 3 \.heic\)"):
+        (tmp_path / "cat" / f"{i}.nef").write_bytes(b"")
+    with pytest.raises(DataError, match=r"no images found \(there are: 3 \.nef\)"):
         load(tmp_path)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from finetune.config.data import DataSettings, with_source
 from finetune.data import DataError, load_splits, read_splits
+from zoo.errors import GraftError
 
 
 @pytest.fixture(autouse=True)
@@ -288,3 +289,80 @@ def test_a_hub_data_set_without_train(tmp_path: Path) -> None:
     folder = hub(tmp_path / "pets", {"validation": [0, 1] * 4}, ["cat", "dog"])
     with pytest.raises(DataError, match="no split named train; its splits: validation"):
         load_splits(settings(hub=folder), 0)
+
+
+def test_lists_of_pixels_are_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, shape, kind in (("grey", (6, 5), pa.int64()), ("rgb", (6, 5, 3), pa.uint8())):
+        pixels = rng.integers(0, 256, (12, *shape))
+        column = pa.array(pixels.tolist(), pa.list_(pa.list_(kind if name == "grey" else pa.list_(kind))))
+        pq.write_table(pa.table({"image": column, "label": [0, 1] * 6}), tmp_path / f"{name}.parquet")
+        splits = load_splits(settings(parquet=tmp_path / f"{name}.parquet"), 0)
+        assert splits.broken == ()
+        for image in (*splits.train.images, *splits.val.images, *splits.test.images):
+            row = pixels[int(image.key.split("/")[1])]
+            expected = np.repeat(row[..., None], 3, axis=2) if name == "grey" else row
+            np.testing.assert_array_equal(image.read(), expected)
+            assert image.read().dtype == np.uint8
+        again = read_splits(splits.to_record(), settings(parquet=tmp_path / f"{name}.parquet"))
+        np.testing.assert_array_equal(again.val.images[0].read(), splits.val.images[0].read())
+
+
+def test_arrays_of_the_hub_are_images(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3), dtype=np.uint8)
+    features = datasets.Features(
+        {"image": datasets.Array3D((4, 5, 3), "uint8"), "label": datasets.ClassLabel(names=["a", "b"])}
+    )
+    data = datasets.Dataset.from_dict({"image": list(pixels), "label": [0, 1] * 6}, features)
+    data.to_parquet(tmp_path / "a.parquet")
+    image = load_splits(settings(parquet=tmp_path / "a.parquet"), 0).train.images[0]
+    np.testing.assert_array_equal(image.read(), pixels[int(image.key.split("/")[1])])
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (list(range(16)), r"images are list<.*int64>; expected image files, or lists of height x .*reshape"),
+        ([[[[1]]]], "expected image files, or lists of height x width"),
+        ([[0.5, 0.2], [0.1, 0.9]], "expected image files, or lists of height x width whole numbers"),
+        ([["a"]], "expected image files, or lists of height x width whole numbers"),
+        ([[1, 2], [3]], "lists of different lengths"),
+        ([[0, 256], [1, 2]], "found values from 0 to 256"),
+        ([[-1, 5], [1, 2]], "found values from -1 to 5"),
+        ([[[1, 2], [3, 4]]], "found a list of 1x2x2"),
+        ([[[1] * 8] * 8] * 3, "found a list of 3x8x8; expected lists of height x width"),
+        ([[]], "found a list of 1x0"),
+    ],
+)
+def test_lists_of_another_form_are_told(cell: list[Any], message: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [cell] * 12, "label": [0, 1] * 6}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=message):
+        load_splits(settings(parquet=tmp_path / "a.parquet"), 0)
+
+
+def test_labels_without_names_are_not_called_digits(tmp_path: Path) -> None:
+    write(tmp_path / "numbers.parquet", [0, 1] * 6)
+    write(tmp_path / "words.parquet", ["0", "1"] * 6)
+    numbers, words = (
+        load_splits(settings(parquet=tmp_path / f"{name}.parquet"), 0) for name in ("numbers", "words")
+    )
+    assert numbers.classes == words.classes == ("0", "1")
+    assert numbers.given_names == () and words.given_names == ("0", "1")
+    assert not read_splits(numbers.to_record(), settings(parquet=tmp_path / "numbers.parquet")).named
+
+
+def test_files_of_any_case_and_name_of_a_split(tmp_path: Path) -> None:
+    root = tmp_path / "tables"
+    write(root / "Training-0.parquet", [0, 1] * 6)
+    write(root / "DEV.parquet", [0, 1], start=50)
+    write(root / "testing_a.parquet", [0, 1], start=60)
+    write(root / "extra.parquet", [0, 1], start=70)
+    (root / "README.md").write_text("photos")
+    splits = load_splits(with_source(DataSettings(), root), 0)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (12, 2, 2)
+    assert splits.warnings == (
+        f"{root}: left out: 1 .parquet file, such as extra.parquet; 1 .md file, such as README.md",
+    )
+    write(root / "valid.parquet", [0, 1])
+    with pytest.raises(GraftError, match=r"valid\*\.parquet and DEV\*\.parquet are both val"):
+        with_source(DataSettings(), root)

@@ -1,6 +1,7 @@
 """ImageDataset and its loader: the same bits every time, whatever way they are asked for."""
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from finetune.data import ArrayImage, DataError, FileImage, Split
+from finetune.data import ArrayImage, DataError, FileImage, Split, shared_memory
 from finetune.data.dataset import ImageDataset, batch_indices, count_batches, loader
 from finetune.transforms.augment import build_augment
 from finetune.transforms.augmentations import AUGMENTATIONS
@@ -77,8 +78,54 @@ def test_memory_is_filled_once_and_shared_by_copies() -> None:
     assert dataset.stored.cache is filled
     copy = replace(dataset, seed=3)
     assert copy.stored is dataset.stored
-    assert dataset.stored.cache is not None
-    assert dataset.stored.cache.is_shared()
+    assert filled is not None
+    assert not filled.is_shared()
+
+
+@pytest.mark.parametrize("free", [10**9, 0])
+def test_workers_share_the_images_where_there_is_room(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, late = dataset_of(20), dataset_of(20)
+    expected = [image for image, _ in (dataset_of(20)[i] for i in range(20))]
+    monkeypatch.setattr(shared_memory, "free_bytes", lambda: free)
+    late.fill()  # in ordinary memory, from where it moves
+    for each in (dataset, late):
+        each.stored.share()
+        each.fill()
+        assert each.stored.cache is not None
+        assert each.stored.cache.is_shared()
+        assert all(torch.equal(*pair) for pair in zip(each.stored.cache, expected, strict=True))
+    warning = shared_memory.shared_memory_warning(dataset.stored.kept_bytes, 2)
+    assert (warning is None) == (free > 0)
+    assert shared_memory.shared_memory_warning(dataset.stored.kept_bytes, 0) is None
+
+
+def test_memory_in_a_file_is_seen_by_processes_that_start_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_memory, "free_bytes", lambda: 1000)
+    mapped = shared_memory.allocate_shared((3, 50, 40))
+    mapped.fill_(7)
+    if process := os.fork():
+        assert os.waitpid(process, 0)[1] == 0
+        assert mapped[0, 0, 0] == 9  # one memory, not a copy for each process
+    else:
+        mapped[0, 0, 0] = 9
+        os._exit(0)
+
+
+def test_a_full_disk_leaves_ordinary_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shared_memory, "free_bytes", lambda: 0)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    assert shared_memory.allocate_shared((2, 3, 4, 5)).shape == (2, 3, 4, 5)
+
+
+def test_workers_without_room_for_batches_are_told_and_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_memory, "free_bytes", lambda: 1000)
+    with pytest.warns(UserWarning, match="the main process loads the images"):
+        batches = loader(dataset_of(9), 4, shuffle_seed=0, workers=2)
+    assert batches.num_workers == 0
+    assert torch.equal(collect(batches)[0], collect(loader(dataset_of(9), 4, shuffle_seed=0))[0])
 
 
 def test_what_does_not_fit_stays_out_of_memory() -> None:

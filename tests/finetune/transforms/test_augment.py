@@ -82,9 +82,23 @@ def test_masks_move_with_their_images(name: str) -> None:
         moved, moved_mask = transform(image, mask)
         assert isinstance(moved, tv_tensors.Image)
         assert isinstance(moved_mask, tv_tensors.Mask)
-        inside, masked = moved[0] > 127, moved_mask > 0
+        assert moved_mask.dtype == torch.uint8
+        inside, masked = moved[0] > 127, moved_mask == 1
         # the border of a mask is interpolated by nearest neighbour
         assert (inside & masked).sum() / (inside | masked).sum() > 0.9
+
+
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_new_borders_of_masks_are_ignored(name: str) -> None:
+    image = tv_tensors.Image(torch.full((3, 32, 24), 200, dtype=torch.uint8))
+    mask = tv_tensors.Mask(torch.ones(32, 24, dtype=torch.uint8))
+    transform, borders = step(name, (32, 24), p=1.0), 0
+    for _ in range(10):
+        moved, moved_mask = transform(image, mask)
+        assert set(moved_mask.unique().tolist()) <= {1, 255}
+        assert (moved[0][moved_mask == 255] < 200).all()
+        borders += int((moved_mask == 255).sum())
+    assert (borders > 0) == (name not in ("horizontal_flip", "vertical_flip", "random_resized_crop"))
 
 
 @pytest.mark.parametrize("name", COLOUR)
