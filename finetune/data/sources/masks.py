@@ -118,14 +118,14 @@ class MaskFolder(Source):
         left_out.add_files(files.others)
         items = [self.open(path.relative_to(self.root).as_posix(), None) for path in files.images]
         unmatched = [
-            str(item.target.path.relative_to(part / MASKS))
-            for item in items
+            path.relative_to(part / IMAGES).as_posix()
+            for path, item in zip(files.images, items, strict=True)
             if not item.target.path.is_file()
         ]
         if unmatched:
             raise DataError(
-                f"{part / MASKS}: no mask NAME.png for {len(unmatched)} of {len(items)} images; expected "
-                f"{shorten_list(unmatched)}"
+                f"{part / MASKS}: no mask NAME.png for {shorten_list(unmatched)} "
+                f"({len(unmatched)} of {len(items)} images)"
             )
         used = {item.target.path for item in items}
         masks = find_files(part / MASKS, left_out)
@@ -154,8 +154,9 @@ class MaskFolder(Source):
             raise DataError(f"{found} alone, which marks pixels to leave out; expected two classes or more")
         if highest == 0 and IGNORED in values:
             raise DataError(
-                f"{found} alone, and {IGNORED} marks pixels to leave out; expected: the second class as 1, "
-                f"masks of one bit, or data.mask_values: [0, {IGNORED}]"
+                f"{self.root}: the masks hold the values 0 and {IGNORED} alone, and {IGNORED} marks pixels to "
+                "leave out; expected: the second class as 1, masks of one bit, or "
+                f"data.mask_values: [0, {IGNORED}]"
             )
         if highest == 0:
             raise DataError(f"{self.root}: every mask holds the value 0 alone; expected two classes or more")

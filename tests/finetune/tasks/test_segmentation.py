@@ -116,7 +116,7 @@ def test_a_mask_is_read_at_the_middles_of_the_new_pixels() -> None:
         (lambda root: (root / "masks" / "3.png").unlink(), "no mask NAME.png for 3.png"),
         (
             lambda root: (root / "classes.json").write_text('["one"]'),
-            "found 1 names for the values 0 to 1",
+            "found 1 names for the values 0, 1",
         ),
         (lambda root: (root / "classes.json").write_text("one"), "not a JSON list of names"),
         (lambda root: (root / "classes.json").write_text('["a", "a"]'), "must differ; repeated: a"),
