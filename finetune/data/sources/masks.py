@@ -154,8 +154,8 @@ class MaskFolder(Source):
             raise DataError(f"{found} alone, which marks pixels to leave out; expected two classes or more")
         if highest == 0 and IGNORED in values:
             raise DataError(
-                f"{self.root}: the masks hold the values 0 and {IGNORED} alone, and {IGNORED} marks pixels to "
-                "leave out; expected: the second class as 1, masks of one bit, or "
+                f"{self.root}: the masks hold the values 0 and {IGNORED} alone, and {IGNORED} marks pixels "
+                "to leave out; expected: the second class as 1, masks of one bit, or "
                 f"data.mask_values: [0, {IGNORED}]"
             )
         if highest == 0:
