@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from finetune.config.settings import Settings
 from finetune.optim.ranges import Share
@@ -26,8 +26,10 @@ LOCATION_KEYS = {*SOURCES, *(key for keys in KEYS_OF_SOURCE.values() for key in 
 """The keys that say where the images are, as opposed to how they are read."""
 
 Byte = Annotated[int, Field(ge=0, le=255)]
-MaskValue = Annotated[int, Field(ge=0, le=65535)] | Annotated[tuple[Byte, Byte, Byte], Strict(False)]
-MaskValues = Annotated[tuple[MaskValue, ...], Strict(False), Field(min_length=2, max_length=255)]
+# Specs are validated strictly, which takes no list for a tuple once a validator of the model has run.
+FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+MaskValue = Annotated[int, Field(ge=0, le=65535)] | Annotated[tuple[Byte, Byte, Byte], FromList]
+MaskValues = Annotated[tuple[MaskValue, ...], Field(min_length=2, max_length=255), FromList]
 
 
 class DataSettings(Settings):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+import zoo
 from finetune.config.data import DataSettings, with_source
 
 
@@ -62,3 +63,14 @@ def test_a_folder_of_parquet_files_stands_for_its_splits(tmp_path: Path) -> None
 def test_parquet_files_of_any_name_are_one_pool(tmp_path: Path) -> None:
     (tmp_path / "photos.parquet").write_bytes(b"")
     assert with_source(DataSettings(), str(tmp_path)).parquet == str(tmp_path / "*.parquet")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("[0, 255]", (0, 255)), ("[[0, 0, 0], [128, 64, 128]]", ((0, 0, 0), (128, 64, 128)))],
+)
+def test_mask_values_are_read_from_a_spec(text: str, expected: object) -> None:
+    spec = zoo.read_spec("specs/examples/unet.yaml", {"data.folder": "scenes", "data.mask_values": text})
+    settings = spec.sections["data"]
+    assert isinstance(settings, DataSettings)
+    assert settings.mask_values == expected
