@@ -21,9 +21,8 @@ from finetune.records.plan import Plan
 from finetune.records.run_folder import RUNS, write_json
 from finetune.report.show import show_setup
 from finetune.runtime.console import make_console
+from finetune.search.analysis import VALUES, measure_importance, plot_search
 from finetune.search.best import BEST, write_best
-from finetune.search.importance import measure_importance
-from finetune.search.plot import plot_search
 from finetune.search.record import Trial, best_trials
 from finetune.search.show import show_importance, show_table
 from finetune.search.study import (
@@ -144,11 +143,11 @@ def report_search(search: Search) -> SearchReport:
     best, importance = completed[0], measure_importance(trials, space, search.settings.seed)
     show_table(trials, space, search.score, console)
     show_importance(importance, trials, console)
-    plot_search(trials, space, importance, search.score, folder / "plot.png")
+    plot_search(trials, space, search.score, folder)
     write_json(folder / "trials.json", {"importance": importance, "trials": [asdict(t) for t in trials]})
     path = write_best(search.shared.recipe, best, search.shared.epochs, search.score, folder)
     console.print(
-        f"[bold]best: trial {best.number}, val {search.score} {best.score:.4f}[/bold]; {folder / 'plot.png'}"
+        f"[bold]best: trial {best.number}, val {search.score} {best.score:.4f}[/bold]; {folder / VALUES}"
     )
     console.print(f"train it in full: graft finetune {path}")
     return SearchReport(folder, tuple(trials), best, importance)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from finetune.search.importance import RELIABLE_TRIALS
+from finetune.search.analysis import RELIABLE_TRIALS
 from finetune.search.record import INFORMATIVE, Trial
 from finetune.search.space import Space, label
 

@@ -6,7 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # Gradio reads it when it is imported
+# Gradio reads these when it is imported. Its own temporary folder is shared, and may be another user's.
+UPLOADS = tempfile.TemporaryDirectory(prefix="graft-demo-")  # until the program ends
+os.environ.setdefault("GRADIO_TEMP_DIR", UPLOADS.name)
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
@@ -91,22 +94,22 @@ def launch_demo(runs: Path, host: str, port: int | None, share: bool) -> None:
     Raises: ArtifactError if there is no free port.
     """
     _bypass_proxy(host)
-    with tempfile.TemporaryDirectory(prefix="graft-demo-") as uploads:  # Gradio's own may be another user's
-        os.environ["GRADIO_TEMP_DIR"] = uploads
-        try:
-            build_page(runs).launch(
-                server_name=host,
-                server_port=port,
-                share=share,
-                theme=THEME,
-                css_paths=CSS,
-                footer_links=[],
-                max_file_size=MAX_UPLOAD,
-                ssr_mode=False,
-                enable_monitoring=False,
-            )
-        except OSError as error:
-            raise ArtifactError(f"cannot listen on {host}: {error}. Try another --port") from error
+    try:
+        build_page(runs).launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            theme=THEME,
+            css_paths=CSS,
+            footer_links=[],
+            max_file_size=MAX_UPLOAD,
+            ssr_mode=False,
+            enable_monitoring=False,
+        )
+    except OSError as error:
+        if error.filename is not None:
+            raise ArtifactError(f"{error.filename}: {error.strerror}") from error
+        raise ArtifactError(f"cannot listen on {host}: {error}. Try another --port") from error
 
 
 def _bypass_proxy(host: str) -> None:

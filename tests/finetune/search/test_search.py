@@ -127,9 +127,9 @@ def test_the_result_is_shown_and_written(resumed: tuple[dict[int, float], Search
     assert "rough: 8 trials" in output
     written = json.loads((report.folder / "trials.json").read_text())
     assert [trial["score"] for trial in written["trials"]] == [trial.score for trial in report.trials]
-    with Image.open(report.folder / "plot.png") as plot:
-        colours = {colour for _, colour in plot.convert("RGB").getcolors(1 << 24) or []}
-    assert {(0x44, 0x77, 0xAA), (0xEE, 0x77, 0x33)} <= colours  # coarse and fine trials
+    for name in ("history.png", "values.png"):
+        with Image.open(report.folder / name) as plot:
+            assert len(plot.convert("RGB").getcolors(1 << 24) or []) > 20
 
 
 def test_the_best_spec_repeats_its_trial(
