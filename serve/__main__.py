@@ -6,8 +6,10 @@ import contextlib
 import errno
 import functools
 import json
+import os
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -64,27 +66,24 @@ def predict(
 
     predictor = Predictor(model)
     answers: dict[Path, Answer] = {}
-    errors: dict[Path, str] = {}
+    errors: dict[Path, ImageError] = {}
     for image in images:
         try:
             answers[image] = predictor(image)[:top]
         except ImageError as error:
-            errors[image] = str(error)
+            errors[image] = error
     if as_json:
         results = [
-            {"image": str(image)}
-            | (
-                {"error": errors[image]}
-                if image in errors
-                else {"answers": predictor.task.to_json(answers[image])}
-            )
+            {"image": str(image), "error": errors[image].reason}
+            if image in errors
+            else {"image": str(image), "answers": predictor.task.to_json(answers[image])}
             for image in images
         ]
         print(json.dumps(results, indent=2, ensure_ascii=False))
     elif answers:
         print_answers(answers)
     if errors:
-        fail("\n".join(errors.values()))
+        fail("\n".join(map(str, errors.values())))
 
 
 @command
@@ -131,9 +130,12 @@ def demo(
     if ":" in host:
         fail(f"the demo listens on IPv4 only, and {host} is an IPv6 address. Try another --host")
     require_free(host, port or 0)
-    with explain_missing("serve"):
-        from serve.demo.page import launch_demo
-    launch_demo(runs, host=host, port=port, share=share)
+    with tempfile.TemporaryDirectory(prefix="graft-demo-") as uploads:
+        # Gradio reads it when it is imported. Its own folder is shared, and may be another user's.
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        with explain_missing("serve"):
+            from serve.demo.page import launch_demo
+        launch_demo(runs, host=host, port=port, share=share)
 
 
 @command

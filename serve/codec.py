@@ -11,24 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pixels import MAX_PIXELS, decode_rgb
+from pixels import decode_rgb
 from serve.artifact import check_pixels
 
 ImageLike: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
-MAX_UPLOAD_PIXELS = 50_000_000
-"""Limit for an image that a client sends; decoding it and answering take up to 0.8 GB."""
+MAX_PIXELS = 50_000_000
+"""Limit for an encoded image, from Python, the command line or a client; answering takes up to 0.8 GB."""
 
 
-def read_image(image: ImageLike, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(image: ImageLike) -> NDArray[np.uint8]:
     """Return RGB pixels, uint8 (height, width, 3), of a path, encoded bytes, a PIL image or such an array.
 
-    Raises: ImageError if it is no image, has more than `max_pixels`, or is an array of another shape or type.
+    Raises: ImageError if it is no image, has more than MAX_PIXELS, or is an array of another shape or type.
     """
     if isinstance(image, np.ndarray):
         check_pixels(image, "height, width, 3")
         return image
-    return decode_rgb(image, max_pixels=max_pixels)
+    return decode_rgb(image, max_pixels=MAX_PIXELS)
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:

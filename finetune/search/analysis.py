@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,12 +44,13 @@ def plot_search(trials: Sequence[Trial], space: Space, score: str, folder: Path)
 
     study = _collect([trial for trial in trials if trial.score is not None], space)
     for name, plot in ((HISTORY, plot_optimization_history), (VALUES, plot_slice)):
-        with plt.rc_context():  # Optuna sets a style
+        with plt.rc_context(), warnings.catch_warnings():  # Optuna sets a style
+            warnings.simplefilter("ignore", UserWarning)  # of an axis with a single value
             plot(study, target_name=f"validation {score}")
             figure = plt.gcf()
         for axes in figure.axes:
             axes.tick_params("x", labelrotation=30)  # long values do not overlap
-        temporary = folder / f".{name}"
+        temporary = folder / f".{name}.{os.getpid()}"  # other processes of the search may write it too
         figure.savefig(temporary, dpi=120, format="png", bbox_inches="tight")
         plt.close(figure)
         temporary.replace(folder / name)

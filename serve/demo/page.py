@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
-# Gradio reads these when it is imported. Its own temporary folder is shared, and may be another user's.
-UPLOADS = tempfile.TemporaryDirectory(prefix="graft-demo-")  # until the program ends
-os.environ.setdefault("GRADIO_TEMP_DIR", UPLOADS.name)
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # Gradio reads it when it is imported
 
 import gradio as gr
 
 from pixels import ImageError
 from serve.artifact import ArtifactError
-from serve.codec import MAX_UPLOAD_PIXELS, read_image
+from serve.codec import read_image
 from serve.demo import cards
 from serve.predictor import Predictor
 from serve.runs import ExportedRun, find_runs, open_run
@@ -79,7 +75,7 @@ def build_page(runs: Path) -> gr.Blocks:
 def answer_file(predictor: Predictor, path: Path) -> str:
     """Return the card for one uploaded file: its best classes, or why it could not be read."""
     try:
-        picture = read_image(path, MAX_UPLOAD_PIXELS)
+        picture = read_image(path)
         output = predictor.output(picture)
     except ImageError as error:
         return cards.error_card(path.name, error.reason)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from serve.model import batch_by_size
 from serve.tasks import Task
-from serve.tasks.comparison import CLEAR_MARGIN, MAX_PROBABILITY_DIFFERENCE, Difference, Parity
+from serve.tasks.comparison import CLEAR_MARGIN, MAX_PROBABILITY_DIFFERENCE, Difference, Pair, Parity
 
 SHOWN = 5
 
@@ -55,7 +55,7 @@ def measure_parity(
     for positions, batch in batch_by_size(pixels()):
         actual, expected = artifact(batch), network(batch)
         differences += [
-            task.compare(names[position], actual[i], expected.outputs[i], expected.margins[i], labels)
+            task.compare(Pair(names[position], actual[i], expected.outputs[i], expected.margins[i]), labels)
             for i, position in enumerate(positions)
         ]
     parity = Parity.of(differences, time.perf_counter() - start)

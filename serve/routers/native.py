@@ -7,13 +7,11 @@ from dataclasses import asdict
 from threading import BoundedSemaphore
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from pixels import ImageError, usable_cores
-from serve.codec import MAX_UPLOAD_PIXELS, encode_output, read_image
+from serve.codec import encode_output
 from serve.predictor import Predictor
 
 MAX_FILES = 32
@@ -98,7 +96,7 @@ def native_router(models: Models) -> APIRouter:
         _, predictor = _find_model(models, model)
         try:
             with slots:
-                content, media_type = encode_output(predictor.output(_read_upload(file)))
+                content, media_type = encode_output(predictor.output(file.file.read()))
         except ImageError as error:
             raise HTTPException(422, f"{file.filename}: {error.reason}") from error
         return Response(content, media_type=media_type)
@@ -117,11 +115,7 @@ def _find_model(models: Models, name: str | None) -> tuple[str, Predictor]:
 def _answer_file(predictor: Predictor, file: UploadFile, top: int) -> FileResult:
     name = file.filename or "upload"
     try:
-        answer = predictor(_read_upload(file))
+        answer = predictor(file.file.read())
     except ImageError as error:
         return FileResult(file=name, error=error.reason)
     return FileResult(file=name, answers=predictor.task.to_json(answer[:top]))
-
-
-def _read_upload(file: UploadFile) -> NDArray[np.uint8]:
-    return read_image(file.file.read(), max_pixels=MAX_UPLOAD_PIXELS)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.tasks.comparison import Difference, Parity
+from serve.tasks.comparison import Difference, Pair, Parity
 
 Answer: TypeAlias = list[tuple[str, float]]
 """Every label with its value, best first."""
@@ -44,18 +44,8 @@ class Task(ABC):
         """Return one value per class, (classes,), for the output of one image."""
 
     @abstractmethod
-    def compare(
-        self,
-        name: str,
-        actual: NDArray[Any],
-        expected: NDArray[Any],
-        margin: NDArray[Any],
-        labels: Sequence[str],
-    ) -> Difference:
-        """Compare the file's output for one image with the network's.
-
-        In: `margin` is by how much the network's best class leads, in probability.
-        """
+    def compare(self, pair: Pair, labels: Sequence[str]) -> Difference:
+        """Compare the file's output for one image with the network's."""
 
     @abstractmethod
     def summary(self, parity: Parity) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.tasks.base import Output, Task, register
-from serve.tasks.comparison import CLEAR_MARGIN, Difference, Parity
+from serve.tasks.comparison import CLEAR_MARGIN, Difference, Pair, Parity
 
 
 @register
@@ -29,19 +29,12 @@ class Classification(Task):
         fits = not isinstance(columns, int) or columns == len(labels)
         return "" if fits else f"{len(labels)} labels for {columns} classes"
 
-    def compare(
-        self,
-        name: str,
-        actual: NDArray[Any],
-        expected: NDArray[Any],
-        margin: NDArray[Any],
-        labels: Sequence[str],
-    ) -> Difference:
+    def compare(self, pair: Pair, labels: Sequence[str]) -> Difference:
         """Compare every probability, and the best class where it is clear."""
-        clear = bool(margin > CLEAR_MARGIN)
-        before, after = labels[int(expected.argmax())], labels[int(actual.argmax())]
+        clear = bool(pair.margin > CLEAR_MARGIN)
+        before, after = labels[int(pair.expected.argmax())], labels[int(pair.actual.argmax())]
         fault = f"{before!r} became {after!r}" if clear and before != after else ""
-        return Difference(name, clear, float(np.abs(actual - expected).max()), fault)
+        return Difference(pair.name, clear, float(np.abs(pair.actual - pair.expected).max()), fault)
 
     def summary(self, parity: Parity) -> str:
         """Give the number of equal classes and the largest difference."""

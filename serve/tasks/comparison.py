@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_PROBABILITY_DIFFERENCE = 1e-4
 CLEAR_MARGIN = 1e-3
 """The best class must be the same where the two best probabilities differ by more than this."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The file's output for one image and the network's, and by how much the network's best class leads.
+
+    `margin` is in probability.
+    """
+
+    name: str
+    actual: NDArray[Any]
+    expected: NDArray[Any]
+    margin: NDArray[Any]
 
 
 @dataclass(frozen=True)

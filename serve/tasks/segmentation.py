@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.tasks.base import Output, Task, register
-from serve.tasks.comparison import CLEAR_MARGIN, Difference, Parity
+from serve.tasks.comparison import CLEAR_MARGIN, Difference, Pair, Parity
 
 GOLDEN_RATIO = 0.618034  # steps of this size round the colour circle keep neighbouring classes apart
 
@@ -30,21 +30,14 @@ class Segmentation(Task):
         """Return each class's share of the pixels."""
         return np.bincount(output.ravel(), minlength=classes) / np.float64(output.size)
 
-    def compare(
-        self,
-        name: str,
-        actual: NDArray[Any],
-        expected: NDArray[Any],
-        margin: NDArray[Any],
-        _labels: Sequence[str],
-    ) -> Difference:
+    def compare(self, pair: Pair, _labels: Sequence[str]) -> Difference:
         """Compare the class of every pixel where it is clear."""
-        clear = margin > CLEAR_MARGIN
-        wrong = int(((actual != expected) & clear).sum())
-        fault = f"{wrong} of {actual.size} pixels have another class" if wrong else ""
-        if not np.isfinite(margin).all():
+        clear = pair.margin > CLEAR_MARGIN
+        wrong = int(((pair.actual != pair.expected) & clear).sum())
+        fault = f"{wrong} of {pair.actual.size} pixels have another class" if wrong else ""
+        if not np.isfinite(pair.margin).all():
             fault = "the network's probabilities are not finite"
-        return Difference(name, bool(clear.any()), None, fault)
+        return Difference(pair.name, bool(clear.any()), None, fault)
 
     def summary(self, parity: Parity) -> str:
         return f"checked on {parity.images} validation images: the same class for every clear pixel"

@@ -58,11 +58,17 @@ def open_browser() -> Iterator[tuple[BrowserContext, list[str]]]:
 
 @contextlib.contextmanager
 def serve_demo(runs: Path, log: Path) -> Iterator[str]:
-    """`python -m serve demo` over a folder of runs, behind a proxy that is not there; gives its address."""
+    """`python -m serve demo` over a folder of runs, behind a proxy that is not there; gives its address.
+
+    Gradio's shared temporary folder cannot be used, as when it belongs to another user.
+    """
+    temporary = log.with_name("temporary")
+    temporary.mkdir()
+    (temporary / "gradio").touch()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-X", "importtime", "-m", "serve", "demo", "--runs", str(runs)]
-    proxied = {**os.environ, "http_proxy": NOBODY, "all_proxy": NOBODY}
+    proxied = {**os.environ, "http_proxy": NOBODY, "all_proxy": NOBODY, "TMPDIR": str(temporary)}
     with log.open("w") as file:
         server = subprocess.Popen([*command, "--port", str(port)], stdout=file, stderr=file, env=proxied)
     try:

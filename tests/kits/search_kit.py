@@ -27,7 +27,7 @@ from finetune.search.search import prepare_trials, trial_epochs
 from finetune.search.trial import Shared
 
 IMAGES_PER_CLASS = 8
-EPOCHS = 2
+EPOCHS, KEYS = 2, 2
 SILENT = Console(file=io.StringIO())
 SPEC = """\
 extends: lenet5
@@ -104,8 +104,8 @@ def read_trials(folder: Path) -> list[FrozenTrial]:
     database = folder / "study.db"
     if not database.exists():
         return []
-    storage = RDBStorage(f"sqlite:///{database}", skip_compatibility_check=True, skip_table_creation=True)
     try:
+        storage = RDBStorage(f"sqlite:///{database}", skip_compatibility_check=True, skip_table_creation=True)
         studies = storage.get_all_studies()
         return storage.get_all_trials(studies[0]._study_id) if studies else []
     except StorageInternalError:  # the tables are being created
@@ -113,9 +113,9 @@ def read_trials(folder: Path) -> list[FrozenTrial]:
 
 
 def wait_for_trials(process: BaseProcess, folder: Path, state: TrialState, count: int) -> None:
-    """Wait until so many trials are in that state, while the process runs."""
+    """Wait until so many trials that have both their values are in that state, while the process runs."""
     end = time.monotonic() + 120
-    while sum(trial.state == state for trial in read_trials(folder)) < count:
+    while sum(trial.state == state and len(trial.params) == KEYS for trial in read_trials(folder)) < count:
         assert process.exitcode is None
         assert time.monotonic() < end, read_trials(folder)
         time.sleep(0.05)

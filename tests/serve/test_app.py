@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from call_kit import Call
 from digits_kit import DigitsModel, MaskModel
 from numpy.typing import NDArray
 from PIL import Image
@@ -78,6 +81,41 @@ def test_only_broken_files_are_an_error(client: TestClient) -> None:
     response = client.post("/predict", files=[upload(b"milk, eggs", "notes.txt")])
     assert response.status_code == 422
     assert response.json()["error"].startswith("notes.txt: not a JPEG, PNG")
+
+
+def png(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("1", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("notes.txt", b"milk, eggs", "not a JPEG, PNG"),
+        ("empty.png", b"", "empty file"),
+        ("half.png", png(400, 400)[:50], "truncated image"),
+        ("large.png", png(8000, 6251), "too large: 8000x6251 pixels; at most 50,000,000"),
+        ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a JPEG, PNG"),
+    ],
+    ids=lambda refused: str(refused[0]),
+)
+def test_the_command_line_refuses_what_the_server_refuses(
+    client: TestClient,
+    call: Call,
+    digits_model: DigitsModel,
+    tmp_path: Path,
+    refused: tuple[str, bytes, str],
+) -> None:
+    name, content, reason = refused
+    path = tmp_path / name
+    path.write_bytes(content)
+    response = client.post("/predict", files=[upload(content, name)])
+    code, out, err = call("predict", digits_model.path, path, "--json")
+    [result] = json.loads(out)
+    assert result["error"].startswith(reason)
+    assert (code, err) == (2, f"{path}: {result['error']}\n")
+    assert (response.status_code, response.json()["error"]) == (422, f"{name}: {result['error']}")
 
 
 def test_mask_is_a_png_of_the_images_size(client: TestClient, mask_model: MaskModel) -> None:

@@ -12,8 +12,8 @@ import zoo
 from finetune.config import FinetuneSettings, get_section
 from finetune.config.search import Range
 from finetune.experiment.recipe import read_recipe
-from finetune.search.best import write_best
 from finetune.search.analysis import measure_importance
+from finetune.search.best import write_best
 from finetune.search.record import Trial
 from finetune.search.show import short_names, show_table, show_trial
 

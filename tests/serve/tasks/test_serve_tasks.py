@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from serve.tasks import Segmentation, find_task, register, task_names
+from serve.tasks.comparison import Pair
 
 LABELS = ("sky", "sea", "land")
 
@@ -37,7 +38,7 @@ def test_mask_is_drawn_in_the_colours_of_its_labels() -> None:
 
 def test_infinite_margins_of_a_mask_are_a_fault() -> None:
     mask, margin = np.zeros((2, 2), np.uint8), np.full((2, 2), np.nan, np.float32)
-    assert not find_task("segmentation").compare("a.png", mask, mask, margin, LABELS).allowed
+    assert not find_task("segmentation").compare(Pair("a.png", mask, mask, margin), LABELS).allowed
 
 
 def test_a_name_is_registered_once() -> None:
