@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from finetune.tasks.base import Task, register
-from finetune.transforms.augmentations import IGNORED
+from finetune.transforms import IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor

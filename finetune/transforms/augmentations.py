@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from finetune.optim.ranges import Count, Factor, NonNegative, Share
+from finetune.transforms import IGNORED
 from zoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ augmentation = AUGMENTATIONS.register
 
 Transform = Callable[..., Any]
 """A torchvision.transforms.v2.Transform: uint8 image in, uint8 image out; masks are transformed along."""
-IGNORED = 255
-"""The value of a mask where it says nothing: in the borders that an augmentation adds, too."""
-
 Ratio = Annotated[float, Field(ge=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 ShearDegrees = Annotated[float, Field(ge=0, lt=90)]

@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from finetune.transforms.augmentations import IGNORED
+from finetune.transforms import IGNORED
 from finetune.transforms.statistics import Statistics, principal_components
 
 WHITE = 255

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finetune.transforms.augmentations import IGNORED
+from finetune.transforms import IGNORED
 from pixels import ImageError
 
 WHITE = 255

@@ -16,7 +16,7 @@ from finetune.data.source import Item, Pool, Source, shorten_list, source
 from finetune.data.sources.folder import match_split_folders
 from finetune.data.sources.mask_file import MaskFile, encode_value
 from finetune.data.sources.walk import LeftOut, check_folder, find_files, list_folder
-from finetune.transforms.augmentations import IGNORED
+from finetune.transforms import IGNORED
 from pixels import ImageError, read_orientation
 
 IMAGES, MASKS, NAMES = "images", "masks", "classes.json"
