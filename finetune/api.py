@@ -44,6 +44,7 @@ from finetune.records.training import TRAINING
 from finetune.report.report import make_report
 from finetune.report.show import show_plan, show_report, show_setup
 from finetune.runtime.console import make_console
+from finetune.runtime.norms import explain_norms
 from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
@@ -92,6 +93,7 @@ class RunReport:
         return RunFolder(self.folder).onnx
 
 
+@explain_norms()
 def run(
     spec: str | Path,
     data: str | None = None,
@@ -134,6 +136,7 @@ def run(
     return RunReport(folder.path)
 
 
+@explain_norms()
 def make_plan(
     spec: str | Path,
     data: str | None = None,

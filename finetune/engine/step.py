@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,14 +28,9 @@ from finetune.regularization.resizing import Resizing
 from finetune.runtime.precision import Precision
 from finetune.runtime.seeds import derive_seed, make_generator
 from finetune.transforms.preprocess import Preprocess
-from zoo.errors import GraftError
 
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3
-
-
-ONE_VALUE = "Expected more than 1"
-"""How torch begins its errors for a norm that would have the mean of one value."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +95,7 @@ class Step:
         if settings.input_noise:
             inputs = add_input_noise(inputs, settings.input_noise, make_generator(*seed, "input noise"))
         with weight_noise(self.net, settings.weight_noise, make_generator(*seed, "weight noise")):
-            with _explain_norms(len(inputs)):
-                loss = self._training_loss(self._forward(self.net, images), inputs, targets)
+            loss = self._training_loss(self._forward(self.net, images), inputs, targets)
             self.accelerator.backward(loss / position.group_size)
         updates = position.last or (position.batch + 1) % settings.accumulate == 0
         if updates:
@@ -176,19 +169,3 @@ class Step:
         self.optimizer.zero_grad()
         if self.ema is not None:
             self.ema.update(self.net, step=step + 1)
-
-
-@contextlib.contextmanager
-def _explain_norms(images: int) -> Iterator[None]:
-    """Turn the error of a norm that sees one value per channel into a GraftError."""
-    try:
-        yield
-    except ValueError as error:
-        if not str(error).startswith(ONE_VALUE):
-            raise
-        count = "one image" if images == 1 else f"{images} images"
-        raise GraftError(
-            f"a norm of the network has one value per channel in a batch of {count}, which has no deviation\n"
-            "  expected: a larger finetune.batch_size, larger images (input.height and input.width), or a "
-            "norm that needs neither (such as choices.norm=group_norm, where the spec has that choice)"
-        ) from error
