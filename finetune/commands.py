@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from rich.console import Console
@@ -19,9 +18,8 @@ from finetune.checks.check import Result
 from finetune.checks.rate_finder import plot_rates
 from finetune.checks.rates import rate_curve
 from finetune.checks.run import CHECKS, run_checks
-from finetune.checks.subject import Subject, undisturbed
+from finetune.checks.subject import Subject
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get_section
-from finetune.data import Split
 from finetune.data.dataset import ImageDataset
 from finetune.data.subset import spread_rows
 from finetune.experiment.recipe import choose_weights, load_data, read_recipe
@@ -34,6 +32,7 @@ from finetune.probes.network import start_head
 from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import make_console
+from finetune.runtime.seeds import keep_random_state
 from finetune.tasks import find_task
 from finetune.transforms.augment import needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
@@ -127,7 +126,7 @@ def show_augment(
         calls = default_augmentation(splits.given_names, (shape.height, shape.width))
         console.print("the spec names no augmentation; these are the default steps")
     statistics = measure_statistics(train.images()) if needs_statistics(calls) else None
-    chosen = choose_images(splits.train, IMAGES)
+    chosen = spread_rows(splits.train.strata, IMAGES, seed=0).tolist()
     sheet = augment_sheet(train.stored.take(chosen), calls, statistics, settings.seed)
     path = Path(out).expanduser() if out is not None else RUNS / recipe.name / "augment.png"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,18 +137,6 @@ def show_augment(
     names = ", ".join(splits.train.images[index].name for index in chosen)
     console.print(f"[bold]{path}[/bold]: {len(calls)} steps on {names}")
     return path
-
-
-def choose_images(split: Split, count: int) -> list[int]:
-    """Return the first image of each of at most `count` classes, spread over all classes.
-
-    Images without a class of their own, such as those with masks, are spread over the split.
-    """
-    if len(np.unique(split.strata)) == 1:
-        return sorted({int(index) for index in np.linspace(0, len(split) - 1, count)})
-    classes, first = np.unique(split.strata, return_index=True)
-    spread = np.unique(np.linspace(0, len(classes) - 1, min(count, len(classes))).round().astype(int))
-    return [int(index) for index in first[spread]]
 
 
 def network_input(recipe: zoo.Spec, settings: FinetuneSettings) -> zoo.Input:
@@ -168,7 +155,7 @@ def _coloured(result: Result) -> str:
 
 def _plot_rates(subject: Subject, path: Path, console: Console) -> None:
     rate = subject.plan.learning_rate
-    with undisturbed(subject.device):
+    with keep_random_state(subject.device):
         curve = rate_curve(subject, budget_s=FINDER_BUDGET_S)
     plot_rates(curve, path, current=rate)
     proposal = f"proposes {curve.proposed:g}" if curve.proposed is not None else "found no rate to propose"

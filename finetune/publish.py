@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 import zoo
 from finetune.api import load_trained, run
@@ -19,7 +18,7 @@ from finetune.experiment.setup import Setup
 from finetune.features.extract import extract_features
 from finetune.probes.folds import stratified_sample
 from finetune.records.plan import Plan, read_plan
-from finetune.records.run_folder import RUNS, RunFolder
+from finetune.records.run_folder import RUNS, RunFolder, write_weights
 from finetune.records.training import EnsembleTraining, StageProbeTraining
 from finetune.runtime.console import make_console
 from finetune.tasks.evaluate import artifact_logits
@@ -62,16 +61,15 @@ def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
     changed = isinstance(trained.training, StageProbeTraining | EnsembleTraining)
     if changed or not setup.task.probes:
         raise GraftError(f"{folder}: expected a classifier whose network is the one that its spec declares")
-    state = trained.net.state_dict()
-    rounded = copy.deepcopy(trained.net)
-    rounded.load_state_dict(to_half(state))
-    exact_score, half_score = measure(trained.net, setup), measure(rounded, setup)
+    rounded = copy.deepcopy(trained.net).half()
+    exact_score, half_score = measure(trained.net, setup), measure(copy.deepcopy(rounded).float(), setup)
     half = exact_score.top1 - half_score.top1 <= MAX_ACCURACY_LOSS
     console.print(
         f"top-1 {100 * exact_score.top1:.2f}% in float32, {100 * half_score.top1:.2f}% in half precision"
     )
-    path = out / f"{setup.spec.name}.safetensors"
-    write_state(path, to_half(state) if half else state)
+    out.mkdir(parents=True, exist_ok=True)
+    path, described = out / f"{setup.spec.name}.safetensors", get_section(setup.spec, CardSettings)
+    write_weights(path, rounded if half else trained.net)
     card = Card(
         name=setup.spec.name,
         spec=setup.spec.name,
@@ -79,9 +77,9 @@ def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
         params=sum(parameter.numel() for parameter in trained.net.parameters()),
         dtype="float16" if half else "float32",
         classes=len(setup.classes),
-        input=trained_input(setup.spec.input),
-        data=get_section(setup.spec, CardSettings).data,
-        licence=get_section(setup.spec, CardSettings).licence,
+        input=zoo.TrainedInput(**setup.spec.input.model_dump(include=set(zoo.TrainedInput.model_fields))),
+        data=described.data,
+        licence=described.licence,
         recipe=describe_recipe(setup, read_plan(RunFolder(folder).plan)),
         command=command,
         seed=setup.settings.seed,
@@ -89,7 +87,7 @@ def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
         choices={slot: setup.spec.choices.of(slot).op for slot in ("norm", "act")},
         stages=stage_statistics(setup, trained.net),
         labels=list(setup.classes),
-        notes=get_section(setup.spec, CardSettings).notes,
+        notes=described.notes,
     )
     console.print(f"wrote {path}, {path.stat().st_size / 2**20:.1f} MiB, and {write_card(card, path).name}")
     return path
@@ -117,29 +115,6 @@ def stage_statistics(setup: Setup, net: nn.Module) -> dict[str, StageStatistics]
         name: StageStatistics(mean=_rounded(values.mean(0).tolist()), std=_rounded(values.std(0).tolist()))
         for name, values in features.stages.items()
     }
-
-
-def to_half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return floating point tensors in half precision, and the others unchanged."""
-    return {
-        name: tensor.half() if tensor.is_floating_point() else tensor.clone()
-        for name, tensor in state.items()
-    }
-
-
-def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write weights, completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, part)
-    part.replace(path)
-
-
-def trained_input(shape: zoo.Input) -> zoo.TrainedInput:
-    """Return the preprocessing of a resolved spec as a card states it."""
-    return zoo.TrainedInput(
-        height=shape.height, width=shape.width, resize=shape.resize, mean=shape.mean, std=shape.std
-    )
 
 
 def describe_recipe(setup: Setup, plan: Plan) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from finetune.checks.subject import Subject, undisturbed
+from finetune.checks.subject import Subject
+from finetune.runtime.seeds import keep_random_state
 
 Status = Literal["passed", "failed", "skipped"]
 
@@ -42,7 +43,7 @@ class Check:
 
     def run(self, subject: Subject) -> Result:
         """Make the check. The run that the subject belongs to does not change."""
-        with undisturbed(subject.device):
+        with keep_random_state(subject.device):
             return replace(self.function(subject), name=self.name)
 
 

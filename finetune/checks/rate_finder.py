@@ -14,8 +14,8 @@ from torch import Tensor
 
 from finetune.data.dataset import ImageDataset, batch_indices
 from finetune.data.subset import read_rows
+from finetune.engine.callbacks import Divergence
 from finetune.engine.step import BatchPosition
-from finetune.runtime.divergence import Divergence
 
 LOWEST, HIGHEST = 1e-5, 10.0
 STEPS = 61

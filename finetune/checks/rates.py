@@ -7,10 +7,11 @@ import torch
 import zoo
 from finetune.checks.check import Result, check, judge, skip
 from finetune.checks.rate_finder import RateCurve, endless_batches, find_rate
-from finetune.checks.subject import Subject, position, undisturbed
+from finetune.checks.subject import Subject, position
+from finetune.engine.callbacks import Divergence
 from finetune.experiment.setup import Setup
 from finetune.records.plan import Plan
-from finetune.runtime.divergence import Divergence
+from finetune.runtime.seeds import keep_random_state
 from zoo.errors import GraftError
 
 STEPS, WARM_UP = 24, 8
@@ -78,7 +79,7 @@ def divergence_error(setup: Setup, plan: Plan, device: torch.device, where: str,
     start = setup.settings.weights
     net, _ = zoo.load(setup.spec, weights=None if start == "none" else start, seed=setup.settings.seed)
     setup.net.load_state_dict(net.state_dict())  # needs less memory than a second network
-    with undisturbed(device):
+    with keep_random_state(device):
         proposed = propose_rate(Subject(setup, plan, device))
     rate = plan.learning_rate
     return GraftError(

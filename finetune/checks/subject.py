@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -158,11 +157,3 @@ def disable_dropout(net: nn.Module) -> None:
     for module in net.modules():
         if type(module).__name__.startswith("Drop"):
             module.eval()
-
-
-@contextmanager
-def undisturbed(device: torch.device) -> Iterator[None]:
-    """Restore torch's random state after the block."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
 from rich.console import Console
+from torch import nn
 from torch.optim import Optimizer
 
 from finetune.config import FinetuneSettings
+from finetune.config.optim import EMA
 from finetune.data.dataset import count_batches
 from finetune.engine.cached_stages import cache_frozen_stages
 from finetune.engine.state import TrainState
@@ -23,12 +26,14 @@ from finetune.optim.schedules import Schedule, build_plateau
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.regularization.distill import load_teacher
-from finetune.regularization.ema import build_ema
 from finetune.regularization.gradients import enable_checkpointing
 from finetune.regularization.mixup import Mix
-from finetune.regularization.penalties import Penalty, build_penalty, starting_point
+from finetune.regularization.penalties import build_penalty, starting_point
 from finetune.regularization.resizing import build_resizing
 from zoo.errors import GraftError
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
 
 
 def build_trainer(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trainer:
@@ -67,8 +72,15 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
     settings, spec = setup.settings, setup.spec
     schedule = build_schedule(settings, len(setup.train), plan)
     resizing = build_resizing(settings.progressive_resizing, schedule.steps, setup.net, spec.input, spec.name)
-    net, optimizer = accelerator.prepare(setup.net, _prepare_training(setup, plan))
-    penalty = _build_penalty(setup)
+    prepare_net(setup.net, setup, plan)
+    net, optimizer = accelerator.prepare(setup.net, _build_optimizer(setup, plan))
+    start = None
+    if settings.l2_sp is not None:
+        if setup.origin is None:
+            raise GraftError(
+                f"finetune.l2_sp ties weights to pretrained ones, and there are none: {setup.no_weights}"
+            )
+        start = starting_point(setup.net, new=setup.anatomy.head)
     teacher = None
     if settings.distill is not None:
         teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, accelerator.device)
@@ -84,7 +96,7 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
         settings=settings,
         head=setup.anatomy.head,
         mix=Mix(len(setup.classes), settings.mixup, settings.cutmix) if mixes else None,
-        penalty=penalty,
+        penalty=build_penalty(setup.net, settings, start),
         ema=build_ema(setup.net, settings.ema) if settings.ema is not None else None,
         teacher=teacher,
         resizing=resizing,
@@ -98,14 +110,8 @@ def build_schedule(settings: FinetuneSettings, images: int, plan: Plan) -> Sched
     return Schedule(settings.schedule, steps, updates, settings.warm_up_steps(steps, updates))
 
 
-def _prepare_training(setup: Setup, plan: Plan) -> Optimizer:
-    """Freeze what the plan does not train, arrange the weights in memory, and return the optimiser."""
+def _build_optimizer(setup: Setup, plan: Plan) -> Optimizer:
     settings, net = setup.settings, setup.net
-    freeze(net, plan.trains)
-    if settings.gradient_checkpointing:
-        enable_checkpointing(net, setup.anatomy.stages)
-    if plan.precision.channels_last:
-        net.to(memory_format=torch.channels_last)
     groups = param_groups(
         net,
         learning_rate=plan.learning_rate,
@@ -117,13 +123,22 @@ def _prepare_training(setup: Setup, plan: Plan) -> Optimizer:
     return build_optimizer(settings.optimizer, groups)
 
 
-def _build_penalty(setup: Setup) -> Penalty:
-    """Raises: GraftError when weights are to stay near pretrained ones, and there are none."""
-    settings, start = setup.settings, None
-    if settings.l2_sp is not None:
-        if setup.origin is None:
-            raise GraftError(
-                f"finetune.l2_sp ties weights to pretrained ones, and there are none: {setup.no_weights}"
-            )
-        start = starting_point(setup.net, new=[setup.anatomy.head])
-    return build_penalty(setup.net, settings, start)
+def build_ema(net: nn.Module, settings: EMA) -> ModelEmaV3:
+    """Return a moving average of the network's weights; `.module` is the averaged network.
+
+    After optimiser step n (from 1) call `.update(net, step=n)`. The first call copies the weights, later ones
+    move the average by 1 - decay; with `warm_up` the decay is at most 1 - n^-0.75.
+    """
+    from timm.utils import ModelEmaV3
+
+    # A power for runs of thousands of steps: the decay is 0.99 after 500 steps and 0.999 after 10,000.
+    return ModelEmaV3(net, settings.decay, use_warmup=settings.warm_up, warmup_power=0.75, foreach=True)
+
+
+def prepare_net(net: nn.Module, setup: Setup, plan: Plan) -> None:
+    """Freeze what the plan does not train, and arrange the weights in memory."""
+    freeze(net, plan.trains)
+    if setup.settings.gradient_checkpointing:
+        enable_checkpointing(net, setup.anatomy.stages)
+    if plan.precision.channels_last:
+        net.to(memory_format=torch.channels_last)

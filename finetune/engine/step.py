@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchPosition:
-    """Where a batch stands in the run: `batch` counts within the epoch, `step` the updates of the whole run.
+    """The position of a batch: `batch` counts within the epoch, `step` the updates of the whole run.
 
     `last` marks the last batch of an epoch, which always ends in an update. `group_size` is the number of
     batches whose gradients are accumulated for the update that this batch belongs to.
@@ -117,10 +117,6 @@ class Step:
             logits: Tensor = self._forward(self.eval_net, images)(self.inputs(images))
         return logits
 
-    def rate(self, step: int) -> float:
-        """Return the factor by which the schedule multiplies the learning rates."""
-        return self.schedule.rate(step)
-
     def inputs(self, images: Tensor) -> Tensor:
         """Return the network's inputs on its device: uint8 images normalised, cached outputs as they are."""
         inputs = images.to(self.accelerator.device, non_blocking=True)
@@ -137,11 +133,13 @@ class Step:
 
     def _training_loss(self, forward: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, mixed with the teacher's and on adversarial inputs if the recipe says so."""
-        teacher = self.teacher
-        answers = None if teacher is None else self._teacher_answers(teacher, inputs)
+        teacher, device, answers = self.teacher, self.accelerator.device, None
+        if teacher is not None:
+            with self.precision.context(device):
+                answers = teacher.predict(inputs)
 
         def loss_of(pixels: Tensor) -> Tensor:
-            with self.precision.context(self.accelerator.device):
+            with self.precision.context(device):
                 logits = forward(pixels)
             loss = self.loss(logits.float(), targets)
             return loss if teacher is None or answers is None else teacher.blend(loss, logits, answers)
@@ -151,10 +149,6 @@ class Step:
             return loss_of(inputs)
         low, high = self.preprocess.bounds()
         return adversarial_loss(self.net, loss_of, inputs, adversarial.fgsm, low=low, high=high)
-
-    def _teacher_answers(self, teacher: Teacher, inputs: Tensor) -> Tensor:
-        with self.precision.context(self.accelerator.device):
-            return teacher.predict(inputs)
 
     def _update(self, step: int, damping: float) -> None:
         rate_factor = self.schedule.rate(step) * damping

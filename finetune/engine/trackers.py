@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
 from finetune.records.metrics_log import EpochRecord
 from zoo.errors import GraftError
 
+if TYPE_CHECKING:
+    from accelerate.tracking import GeneralTracker
+
 PROJECT = "graft"
 
 
-@dataclass(frozen=True)
-class TrackedRun:
-    """The run that is tracked: its folder, its name, and its spec as YAML."""
-
-    folder: Path
-    name: str
-    spec: str
-
-
 class Trackers(Callback):
-    """Sends each epoch's record to the trackers of these names."""
+    """Sends each epoch's record to trackers; `folder`, `run` name and `spec` describe the run to them."""
 
-    def __init__(self, names: Sequence[str], run: TrackedRun) -> None:
-        self.names, self.run = names, run
-        self.trackers: list[Any] = []
+    def __init__(self, names: Sequence[str], folder: Path, run: str, spec: str) -> None:
+        self.names, self.folder, self.run, self.spec = names, folder, run, spec
+        self.trackers: list[GeneralTracker] = []
 
     def on_train_start(self, state: TrainState, *, resumed: bool) -> None:
         """Open the trackers.
@@ -44,7 +39,11 @@ class Trackers(Callback):
                     f"finetune.trackers: {name} is not installed\n"
                     f"  expected: `pip install {name}`, or finetune.trackers without it"
                 )
-        self.trackers += [_open(name, self.run, state.epoch) for name in self.names]
+        for name in self.names:
+            try:
+                self.trackers.append(self._open(name, state.epoch))
+            except Exception as error:  # each library has its own: no account, no server, a full disk
+                raise GraftError(f"finetune.trackers: {name} does not open: {error}") from error
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Send all numbers of the record."""
@@ -56,6 +55,24 @@ class Trackers(Callback):
         """Close the trackers."""
         for tracker in self.trackers:
             tracker.finish()
+
+    def _open(self, name: str, epoch: int) -> GeneralTracker:
+        from accelerate import tracking
+
+        if name == "mlflow":
+            tracker = tracking.MLflowTracker(PROJECT, run_name=self.run, description=self.spec)
+        elif name == "wandb":
+            folder = str(self.folder.resolve())
+            identity = hashlib.sha256(folder.encode()).hexdigest()[:16]  # a resumed run continues its own
+            tracker = tracking.WandBTracker(PROJECT, name=self.run, id=identity, resume="allow", dir=folder)
+        else:  # the purge hides what a killed run wrote of the epoch that is run again
+            tracker = tracking.TensorBoardTracker("tensorboard", self.folder, purge_step=epoch + 1)
+        tracker.start()
+        if name == "wandb":
+            tracker.store_init_configuration({"spec": self.spec})
+        elif name == "tensorboard":
+            tracker.writer.add_text("spec", textwrap.indent(self.spec, "    "), epoch)
+        return tracker
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, float]:
@@ -69,46 +86,3 @@ def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, float]:
         elif isinstance(value, (int, float)):
             numbers[prefix + key] = float(value)
     return numbers
-
-
-def _open(name: str, run: TrackedRun, epoch: int) -> Any:  # noqa: ANN401  (accelerate is not typed)
-    try:
-        return OPEN[name](run, epoch)
-    except Exception as error:  # each library has its own: no account, no server, a full disk
-        raise GraftError(f"finetune.trackers: {name} does not open: {error}") from error
-
-
-def _open_tensorboard(run: TrackedRun, epoch: int) -> Any:  # noqa: ANN401
-    from accelerate.tracking import TensorBoardTracker
-
-    # Hides what a killed run wrote of the epoch that is run again.
-    tracker = TensorBoardTracker("tensorboard", run.folder, purge_step=epoch + 1)
-    tracker.start()
-    tracker.writer.add_text("spec", "\n".join("    " + line for line in run.spec.splitlines()), epoch)
-    return tracker
-
-
-def _open_wandb(run: TrackedRun, epoch: int) -> Any:  # noqa: ANN401
-    from accelerate.tracking import WandBTracker
-
-    folder = str(run.folder.resolve())
-    identity = hashlib.sha256(folder.encode()).hexdigest()[:16]
-    tracker = WandBTracker(PROJECT, name=run.name, id=identity, resume="allow", dir=folder)
-    tracker.start()
-    tracker.store_init_configuration({"spec": run.spec})
-    return tracker
-
-
-def _open_mlflow(run: TrackedRun, epoch: int) -> Any:  # noqa: ANN401
-    from accelerate.tracking import MLflowTracker
-
-    tracker = MLflowTracker(PROJECT, run_name=run.name, description=run.spec)
-    tracker.start()
-    return tracker
-
-
-OPEN: dict[str, Callable[[TrackedRun, int], Any]] = {
-    "tensorboard": _open_tensorboard,
-    "wandb": _open_wandb,
-    "mlflow": _open_mlflow,
-}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -15,14 +17,13 @@ from torch.utils.data import DataLoader
 
 from finetune.data.dataset import EpochDataset, ImageDataset, loader
 from finetune.engine.callbacks import Callback
-from finetune.engine.checkpoint import load_checkpoint, save_checkpoint
 from finetune.engine.state import TrainState
 from finetune.engine.step import BatchPosition, Step
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import set_training
 from finetune.records.metrics_log import EpochRecord, append_record, cut_log
 from finetune.records.plan import Plan
-from finetune.records.run_folder import RunFolder, read_weights, write_weights
+from finetune.records.run_folder import RunFolder, read_weights, write_text, write_weights
 from finetune.tasks.evaluate import evaluate
 
 CHECKPOINT_EVERY_S = 300.0
@@ -92,7 +93,7 @@ class Trainer:
     def close_epoch(self, images_per_s: float) -> None:
         """Validate, write the weights if they are the best, and finish the epoch."""
         state = self.state
-        learning_rate = self.plan.learning_rate * self.step.rate(state.step - 1) * state.damping
+        learning_rate = self.plan.learning_rate * self.step.schedule.rate(state.step - 1) * state.damping
         score, loss = self.validate()
         best = state.observe(score, loss)
         if best and self.saves:
@@ -115,7 +116,7 @@ class Trainer:
         )
 
     def finish_epoch(self, record: EpochRecord, message: str) -> None:
-        """Write the record, tell the callbacks, and save the checkpoint from which a killed run resumes."""
+        """Write the record, call the callbacks, and save the checkpoint from which a killed run resumes."""
         for callback in self.callbacks:
             record = callback.extend_record(record)
         append_record(self.folder.log, record)
@@ -169,11 +170,32 @@ class Trainer:
         return self.setup.data.workers if isinstance(dataset, ImageDataset) else 0
 
     def _position(self) -> BatchPosition:
-        """Return where the next batch stands in the run."""
+        """Return the position of the next batch in the run."""
         state, accumulate = self.state, self.setup.settings.accumulate
         first = state.batch // accumulate * accumulate
-        last, group_size = (
-            state.batch + 1 == state.batches_per_epoch,
-            min(accumulate, state.batches_per_epoch - first),
-        )
+        last = state.batch + 1 == state.batches_per_epoch
+        group_size = min(accumulate, state.batches_per_epoch - first)
         return BatchPosition(state.epoch, state.batch, state.step, last, group_size)
+
+
+def save_checkpoint(accelerator: Accelerator, folder: Path, name: str) -> None:
+    """Save all that `accelerator` knows of: weights, optimiser, random states, registered objects.
+
+    The file `latest` is changed only once the new state is complete; older states are deleted after that.
+    """
+    accelerator.save_state(str(folder / name))
+    if accelerator.is_main_process:
+        write_text(folder / "latest", name)
+        for path in folder.iterdir():
+            if path.is_dir() and path.name != name:
+                shutil.rmtree(path)
+    accelerator.wait_for_everyone()
+
+
+def load_checkpoint(accelerator: Accelerator, folder: Path) -> bool:
+    """Restore the latest complete state. Return False when there is none."""
+    latest = folder / "latest"
+    if not latest.exists():
+        return False
+    accelerator.load_state(str(folder / latest.read_text()))
+    return True

@@ -1,1 +1,1 @@
-"""What the stages of a frozen network make of images: one pass, cached."""
+"""The outputs of the stages of a frozen network: read in one pass, cached, trained on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from finetune.features.cache import FeatureCache
-from finetune.features.frozen_pass import NORM, Array, FrozenPass, Images, Normalises, Rows
+from finetune.features.frozen_pass import NORM, Array, FrozenPass, Images, Rows
 from finetune.features.taps import HEAD
 from finetune.runtime.precision import Precision
+from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 
 
@@ -65,27 +66,25 @@ def module_digest(module: nn.Module, without: str = "") -> str:
 def extract_features(
     net: nn.Module,
     images: Images,
-    preprocess: Normalises,
+    preprocess: Preprocess,
     *,
     head: str,
     stages: Sequence[str] = (),
     precision: Precision | None = None,
     cache: FeatureCache | None = None,
     digests: Sequence[str] | None = None,
-    batch_size: int | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> Features:
     """Run the network, on its own device, over the images that are not in the cache.
 
     Without a `precision`, the fastest on this device is measured once for each network and kept in the cache.
-    The cache needs `digests`, the hash of each image's content. `progress` is called with the number of
-    images done. The network keeps its weights, modes and layout.
+    The cache needs `digests`, the hash of each image's content. The network keeps its
+    weights, modes and layout.
     Raises: GraftError when there are no images, or when the features are not finite.
     """
     start = time.perf_counter()
     if not len(images):
         raise GraftError("features: there are no images to compute features of")
-    frozen = FrozenPass(net, images, preprocess, head, tuple(stages), batch_size, progress)
+    frozen = FrozenPass(net, images, preprocess, head, tuple(stages))
     if cache is None or digests is None:
         rows = np.arange(len(images))
         precision = precision or frozen.choose_precision(rows)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from finetune.features.taps import HEAD, stage_norms, tap, tap_norms
 from finetune.runtime.precision import EXACT, Precision, arranged, evaluating, fastest_precision
+from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 
 Array = NDArray[np.float32]
@@ -37,24 +38,15 @@ class Images(Protocol):
     def __getitem__(self, index: int, /) -> object: ...
 
 
-class Normalises(Protocol):
-    """Makes the network's input from uint8 images; in practice Preprocess."""
-
-    def normalise(self, image: Tensor, /) -> Tensor:
-        """In: uint8 (N, 3, h, w). Out: float32 (N, C, h, w)."""
-
-
 @dataclass(frozen=True)
 class FrozenPass:
     """A network, the images to run it over, and the stages to read."""
 
     net: nn.Module
     images: Images
-    preprocess: Normalises
+    preprocess: Preprocess
     head: str
     stages: tuple[str, ...] = ()
-    batch_size: int | None = None
-    progress: Callable[[int], None] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -85,8 +77,6 @@ class FrozenPass:
             for pixels in self._batches(rows):
                 parts.append(self._columns(pixels, precision))
                 done += len(pixels)
-                if self.progress:
-                    self.progress(done)
                 if save and (done == len(rows) or time.monotonic() - saved_at > SAVE_EVERY_S):
                     save(slice(saved_rows, done), join(parts[saved_parts:]))
                     saved_parts, saved_rows, saved_at = len(parts), done, time.monotonic()
@@ -98,20 +88,18 @@ class FrozenPass:
         On a CPU both would compete for the cores, and a network waits for the slowest of its threads.
         """
         on_cpu = self.device.type == "cpu"
-        size = self.batch_size or (CPU_BATCH if on_cpu else ACCELERATOR_BATCH)
+        size = CPU_BATCH if on_cpu else ACCELERATOR_BATCH
         batches = [rows[i : i + size] for i in range(0, len(rows), size)]
         if on_cpu:
             yield from (self._read(batch) for batch in batches)
             return
         with ThreadPoolExecutor(1) as reader:
-            coming = [reader.submit(self._read, batch) for batch in batches[:1]]
-            for following in [*batches[1:], None]:
-                if not coming:
-                    return
-                pixels = coming.pop().result()
-                if following is not None:
-                    coming.append(reader.submit(self._read, following))
-                yield pixels
+            ready = None
+            for batch in [*batches, None]:
+                coming = None if batch is None else reader.submit(self._read, batch)
+                if ready is not None:
+                    yield ready.result()
+                ready = coming
 
     @torch.inference_mode()
     def _columns(self, pixels: Tensor, precision: Precision) -> dict[str, Array]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from finetune.optim.freeze import covers, set_training
 from finetune.runtime.precision import Precision, evaluating
+from finetune.runtime.seeds import keep_random_state
 
 TRACED, TRIED = 2, 3
 """Images that calls are recorded with, and that a cut is tested with; the numbers must differ."""
@@ -91,7 +92,7 @@ def find_frozen_stages(
     net = copy.deepcopy(net)  # training mode changes statistics
     set_training(net)
     inputs = precision.arrange(inputs[:TRIED])
-    with _keep_random_state(inputs.device), precision.context(inputs.device):
+    with keep_random_state(inputs.device), precision.context(inputs.device):
         calls = record_calls(net, inputs[:TRACED])
         start = _first_trained(net, calls)
         for stage in reversed(stages):
@@ -243,10 +244,3 @@ def _returning(module: nn.Module, output: Tensor) -> Iterator[None]:
         del module.forward
         if own is not None:
             module.forward = own
-
-
-@contextmanager
-def _keep_random_state(device: torch.device) -> Iterator[None]:
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield

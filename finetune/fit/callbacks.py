@@ -10,7 +10,7 @@ from finetune.checks.subject import Subject
 from finetune.engine.callbacks import Callback, DivergedError, DivergenceGuard
 from finetune.engine.progress import ProgressBar
 from finetune.engine.state import TrainState
-from finetune.engine.trackers import TrackedRun, Trackers
+from finetune.engine.trackers import Trackers
 from finetune.engine.trainer import Trainer
 from finetune.monitor.diagnosis import Diagnosis
 from finetune.monitor.monitor import Monitor
@@ -39,10 +39,10 @@ def standard_callbacks(trainer: Trainer) -> list[Callback]:
         trainer.accelerator.is_main_process,
     )
     settings, monitor = setup.settings, setup.settings.monitor
-    run = TrackedRun(folder.path, f"{setup.spec.name} {folder.path.name}", setup.spec.to_yaml())
+    name = f"{setup.spec.name} {folder.path.name}"
     callbacks: list[Callback] = [
         DivergenceGuard(setup.task.chance_loss(len(setup.classes))),
-        Trackers(settings.trackers if main else [], run),
+        Trackers(settings.trackers if main else [], folder.path, name, setup.spec.to_yaml()),
         # In every process: a step of several processes waits for all of them.
         StartChecks(Subject(setup, trainer.plan, trainer.accelerator.device), folder, console),
         ProgressBar(console, trainer.plan.epochs),

@@ -69,7 +69,7 @@ class Refit(Trainer):
             epoch=state.epoch + 1,
             step=state.step,
             train_loss=state.loss / state.images,
-            learning_rate=self.plan.learning_rate * self.step.rate(state.step - 1),
+            learning_rate=self.plan.learning_rate * self.step.schedule.rate(state.step - 1),
             images_per_s=round(images_per_s, 1),
         )
         message = f"  epoch {record.epoch:>3} on all images  train loss {record.train_loss:.3f}"

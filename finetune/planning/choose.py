@@ -21,11 +21,10 @@ from finetune.planning.summary import summarise
 from finetune.planning.table import TABLE, WITHOUT_FEATURES, WITHOUT_WEIGHTS, find_cell
 from finetune.records.evidence import Forecast
 from finetune.records.plan import Cell, Plan
+from finetune.runtime.console import QUIET
 from finetune.runtime.precision import Precision
 from finetune.strategies import STRATEGIES, find_strategy
 from zoo.errors import GraftError
-
-QUIET = Console(quiet=True, force_terminal=False)
 
 
 def choose_plan(setup: Setup, *, compare: bool = False, console: Console = QUIET) -> Plan:
@@ -90,39 +89,39 @@ def race_strategies(
 
 
 def _choose(setup: Setup, compare: bool, console: Console) -> Plan:
-    wanted: str = setup.settings.strategy
+    requested: str = setup.settings.strategy
     if setup.origin is None:
         return _plan_without_weights(setup)
     if not setup.task.probes:
-        strategy = find_strategy(WITHOUT_FEATURES if wanted == "auto" else wanted)
+        strategy = find_strategy(WITHOUT_FEATURES if requested == "auto" else requested)
         reason = f"similarity is not measured for {setup.task.name}; the usual strategy is {strategy.name}"
         rates = _rate_scale(setup) if strategy.fine_tunes else 1.0
         return resolve_defaults(setup, strategy, None, (reason,), count_images(setup), rate_scale=rates)
-    probes = wanted == "auto" or find_strategy(wanted).uses_depth or (compare and find_strategy(wanted).probe)
+    chosen = None if requested == "auto" else find_strategy(requested)
+    probes = chosen is None or chosen.uses_depth or (compare and chosen.probe)
     measured = measure_evidence(setup, probes=probes)
     cell = find_cell(measured.evidence.median_class, measured.similar)
-    if wanted == "auto":
+    if chosen is None:
         return _plan_by_race(setup, measured, cell, console)
-    strategy = find_strategy(wanted)
-    reason = f"the spec asks for {wanted}; for {cell[0]}, {cell[1]} data the table says {TABLE[cell]}"
-    forecasts = {name: forecast for name, forecast in measured.forecasts.items() if name == wanted}
+    reason = f"the spec asks for {requested}; for {cell[0]}, {cell[1]} data the table says {TABLE[cell]}"
+    forecasts = {name: forecast for name, forecast in measured.forecasts.items() if name == requested}
     return resolve_defaults(
         setup,
-        strategy,
+        chosen,
         cell,
         (*measured.reasons, reason),
         replace(measured.evidence, forecasts=forecasts),
         depth=measured.depth,
-        rate_scale=_rate_scale(setup) if strategy.fine_tunes else 1.0,
+        rate_scale=_rate_scale(setup) if chosen.fine_tunes else 1.0,
     )
 
 
 def _plan_without_weights(setup: Setup) -> Plan:
-    wanted = setup.settings.strategy
-    strategy = find_strategy(WITHOUT_WEIGHTS if wanted == "auto" else wanted)
+    requested = setup.settings.strategy
+    strategy = find_strategy(WITHOUT_WEIGHTS if requested == "auto" else requested)
     if strategy.pretrained:
         raise GraftError(
-            f"finetune.strategy: {wanted} needs pretrained weights, and there are none: {setup.no_weights}\n"
+            f"finetune.strategy: {requested} needs pretrained weights; there are none: {setup.no_weights}\n"
             f"  expected: weights to start from, or finetune.strategy={WITHOUT_WEIGHTS}"
         )
     reason = f"no pretrained weights ({setup.no_weights}), so the network is trained from scratch"

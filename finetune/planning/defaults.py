@@ -72,14 +72,14 @@ def resolve_defaults(
 
 def choose_precision(setup: Setup, strategy: Strategy) -> Precision:
     """Return the precision that the spec asks for, else the fastest on this device, measured."""
-    wanted = setup.settings.precision
-    if strategy.probe or wanted == "float32":
+    requested = setup.settings.precision
+    if strategy.probe or requested == "float32":
         return EXACT
     device = PartialState().device
     images = TIMED_IMAGES if device.type == "cpu" else TIMED_ON_ACCELERATOR
     example = torch.zeros(images, 3, setup.spec.input.height, setup.spec.input.width, dtype=torch.uint8)
     inputs = setup.preprocess.to(device).normalise(example.to(device))
-    autocast = True if wanted == "bfloat16" else None
+    autocast = True if requested == "bfloat16" else None
     return fastest_precision(setup.net.to(device), inputs, backward=True, autocast=autocast)
 
 
@@ -97,13 +97,13 @@ def is_possible(setup: Setup, strategy: Strategy) -> bool:
 def _find_trained(setup: Setup, strategy: Strategy, depth: int | None) -> tuple[str, ...]:
     """Return the paths of the modules that learn."""
     stages = list(zoo.stage_parts(setup.net, setup.anatomy).values())
-    wanted = setup.settings.partial.stages
-    if strategy.uses_depth and wanted != "auto" and wanted > len(stages):
+    requested = setup.settings.partial.stages
+    if strategy.uses_depth and requested != "auto" and requested > len(stages):
         raise GraftError(
-            f"finetune.partial.stages: {wanted}; {setup.spec.name} has {len(stages)} stages\n"
+            f"finetune.partial.stages: {requested}; {setup.spec.name} has {len(stages)} stages\n"
             f"  expected: at most {len(stages)}, or finetune.strategy full, which trains everything"
         )
-    depth = wanted if wanted != "auto" else depth or max(len(stages) // 2, 1)
+    depth = requested if requested != "auto" else depth or max(len(stages) // 2, 1)
     return strategy.trains(setup.anatomy.head, stages, depth)
 
 
@@ -120,5 +120,5 @@ def _find_head(setup: Setup, strategy: Strategy) -> Literal["fresh", "probe"]:
     """Return where the head starts."""
     if strategy.probe:
         return "probe"
-    wanted = setup.settings.head
-    return "fresh" if wanted == "auto" or not strategy.pretrained else wanted
+    requested = setup.settings.head
+    return "fresh" if requested == "auto" or not strategy.pretrained else requested

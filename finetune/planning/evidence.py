@@ -70,9 +70,7 @@ def measure_evidence(setup: Setup, *, probes: bool = True) -> Measurements:
         top = measured[HEAD,].cv.accuracy
         reasons.append(f"a linear classifier on the top stage has held-out accuracy {top.percent}")
     fitting_s = time.perf_counter() - start
-    similarity = measure_similarity(
-        features, targets[rows], setup.net, measured=measured, separation=probes, seed=seed
-    )
+    similarity = measure_similarity(features, targets[rows], setup.net, measured=measured, seed=seed)
     if stated == "auto":
         reasons.append(f"similarity: {similarity.reason}" + ("" if similarity.clear else " (a close call)"))
     found = Measurements(

@@ -14,14 +14,14 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
+from finetune.engine.build import prepare_net
 from finetune.engine.cached_stages import count_views, reasons_not_to_cache
 from finetune.experiment.setup import Setup
 from finetune.features.frozen_stages import find_frozen_stages
-from finetune.optim.freeze import freeze, set_training
+from finetune.optim.freeze import set_training
 from finetune.records.evidence import Forecast
 from finetune.records.plan import Plan
 from finetune.regularization.distill import load_teacher
-from finetune.regularization.gradients import enable_checkpointing
 from finetune.regularization.perturbation import adversarial_loss
 from finetune.regularization.resizing import mean_area
 from finetune.runtime.precision import Precision
@@ -70,12 +70,8 @@ def _copy_net(setup: Setup, plan: Plan) -> tuple[nn.Module, Tensor]:
     """Return a copy of the network as the plan trains it, and a batch for it."""
     device, shape = PartialState().device, setup.spec.input
     net = copy.deepcopy(setup.net).to(device)
-    freeze(net, plan.trains)
+    prepare_net(net, setup, plan)
     set_training(net)
-    if setup.settings.gradient_checkpointing:
-        enable_checkpointing(net, setup.anatomy.stages)
-    if plan.precision.channels_last:
-        net.to(memory_format=torch.channels_last)
     batch = min(plan.batch_size, MAX_BATCH)
     pixels = torch.zeros(batch, 3, shape.height, shape.width, dtype=torch.uint8, device=device)
     return net, plan.precision.arrange(setup.preprocess.to(device).normalise(pixels))
@@ -116,7 +112,8 @@ def images_per_s(
                 output = forward()
             if learning:
                 _scalar(output).backward()  # type: ignore[no-untyped-call]
-            _synchronize(device)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
             if run >= WARM_UP:
                 best = max(best, len(images) / (time.perf_counter() - start))
     return best
@@ -134,8 +131,3 @@ def cut_to_budget(plan: Plan, forecast: Forecast, minutes: float) -> Plan:
         needed = forecast.trainings * forecast.epoch_s / 60
         reason = f"{left}, and {plan.strategy} takes at least {needed:.2g}: the budget is exceeded"
     return replace(plan, epochs=max(epochs, 1), reasons=(*plan.reasons, reason))
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -1,1 +1,1 @@
-"""Linear classifiers and neighbours on frozen features."""
+"""Linear classifiers on frozen features, and what they and the features say about the images."""

@@ -51,7 +51,9 @@ def fit_stage_probe(
     head's input alone is used.
     Raises: as fit_probe.
     """
-    return choose_stages(measure_stages(features, targets, classes=classes, seed=seed))
+    measured = measure_stages(features, targets, classes=classes, seed=seed)
+    best = best_taps(measured)
+    return StageFit(best, measured[best].fit())
 
 
 def measure_stages(
@@ -63,12 +65,6 @@ def measure_stages(
         taps: measure_probe([blocks[name] for name in taps], targets, classes=classes, seed=seed)
         for taps in _choices(list(blocks))
     }
-
-
-def choose_stages(measured: Mapping[Taps, MeasuredProbe]) -> StageFit:
-    """Fit the best choice, as in fit_stage_probe, to all images."""
-    best = best_taps(measured)
-    return StageFit(best, measured[best].fit())
 
 
 def best_taps(measured: Mapping[Taps, MeasuredProbe]) -> Taps:

@@ -43,7 +43,6 @@ class CVResult:
     linears: tuple[Linear, ...]
     probabilities: NDArray[np.float32]
     correct: Correct
-    fold_accuracies: tuple[float, ...]
     log_loss: float
 
     @property
@@ -88,21 +87,17 @@ class StrengthSearch:
 
     def _evaluate(self, folds: Sequence[Fold], linears: tuple[Linear, ...], strength: float) -> CVResult:
         total = np.zeros((len(self.targets), self.classes))
-        correct, asked, loss, accuracies = np.zeros(len(total)), np.zeros(len(total)), 0.0, []
+        correct, asked, loss = np.zeros(len(total)), np.zeros(len(total)), 0.0
         for (_, left), linear in zip(folds, linears, strict=True):
             probabilities = softmax(linear.logits(self.basis.scores[left]))
             truth = self.targets[left]
-            is_correct = probabilities.argmax(axis=1) == truth
             total[left] += probabilities
-            correct[left] += is_correct
+            correct[left] += probabilities.argmax(axis=1) == truth
             asked[left] += 1
             loss -= float(np.log(np.maximum(probabilities[np.arange(len(left)), truth], TINY)).sum())
-            accuracies.append(float(is_correct.mean()))
         times = np.where(asked > 0, asked, np.nan)
         average = (total / times[:, None]).astype(np.float32)
-        return CVResult(
-            strength, linears, average, correct / times, tuple(accuracies), loss / float(asked.sum())
-        )
+        return CVResult(strength, linears, average, correct / times, loss / float(asked.sum()))
 
 
 def choose_strength(results: Sequence[CVResult]) -> CVResult:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from finetune.config.optim import Clip
@@ -16,20 +16,17 @@ from finetune.optim.freeze import keep_running_statistics
 
 def clip_gradients(
     parameters: Sequence[nn.Parameter], clip: Clip | None, *, head: Collection[nn.Parameter] = ()
-) -> Tensor:
+) -> None:
     """Clip the gradients of `parameters` in place, by the rule of `clip`.
 
     Adaptive clipping leaves out the parameters of the `head`, as its paper does.
-    Out: () the norm of all gradients together, before clipping.
     Source: Pascanu et al. 2013, arXiv:1211.5063 (norm); Brock et al. 2021, arXiv:2102.06171 (adaptive).
     """
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if clip is None or not gradients:
-        return norm
+    if clip is None:
+        return
     rule, value = clip.chosen
     if rule == "norm":
-        torch.nn.utils.clip_grads_with_norm_(parameters, value, norm)
+        torch.nn.utils.clip_grad_norm_(parameters, value)
     elif rule == "value":
         torch.nn.utils.clip_grad_value_(parameters, value)
     else:
@@ -37,7 +34,6 @@ def clip_gradients(
 
         excluded = {id(parameter) for parameter in head}
         dispatch_clip_grad([p for p in parameters if id(p) not in excluded], value, mode="agc")
-    return norm
 
 
 class Checkpointed(nn.Module):

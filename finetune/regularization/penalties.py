@@ -6,7 +6,7 @@ followed by a proximal step, which sets weights to exactly 0; with a subgradient
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,13 +17,12 @@ from finetune.optim.freeze import covers
 from finetune.optim.groups import decayed_names
 
 
-def starting_point(net: nn.Module, new: Iterable[str] = ()) -> dict[str, Tensor]:
-    """Copy the pretrained weights, by name, without those under the `new` module paths."""
-    paths = tuple(new)
+def starting_point(net: nn.Module, *, new: str) -> dict[str, Tensor]:
+    """Copy the pretrained weights, by name, without those of the module at the path `new`."""
     return {
         name: parameter.detach().clone()
         for name, parameter in net.named_parameters()
-        if not any(covers(path, name) for path in paths)
+        if not covers(new, name)
     }
 
 

@@ -1,8 +1,10 @@
-"""The console of the commands."""
+"""Consoles: that of the commands, and one that prints nothing."""
 
 from __future__ import annotations
 
 from rich.console import Console
+
+QUIET = Console(quiet=True, force_terminal=False)
 
 
 def make_console() -> Console:

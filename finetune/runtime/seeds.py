@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -18,3 +20,10 @@ def derive_seed(*place: int | str) -> int:
 def make_generator(*place: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a torch generator seeded for one place in a run."""
     return torch.Generator(device).manual_seed(derive_seed(*place))
+
+
+@contextmanager
+def keep_random_state(device: torch.device) -> Iterator[None]:
+    """Restore torch's random state, on the CPU and on this device, after the block."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield

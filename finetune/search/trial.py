@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 import zoo
 from finetune.engine.build import build_trainer
 from finetune.engine.callbacks import Callback, DivergenceGuard
@@ -21,12 +19,11 @@ from finetune.probes.network import start_head
 from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
+from finetune.runtime.console import QUIET
 from finetune.search.space import Values, override_values
 from finetune.strategies import find_strategy
 from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError
-
-QUIET = Console(quiet=True, force_terminal=False)
 
 Report = Callable[[int, float, float], None]
 """Called after each epoch with its number, from 1, its score and its loss."""

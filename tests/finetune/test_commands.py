@@ -13,8 +13,6 @@ from typer.testing import CliRunner
 
 from finetune.__main__ import app
 from finetune.checks.run import CHECKS
-from finetune.commands import choose_images
-from finetune.data import ArrayImage, Split
 from finetune.monitor.augment_sheet import DRAWS, GAP_PX, LABEL_PX
 
 TILE_PX = 96  # 32 pixels, three times as large
@@ -73,12 +71,12 @@ def test_augmentation_steps_are_drawn_on_the_users_images_with_a_warning_about_f
     with Image.open("runs/digits/augment.png") as sheet:
         width, height = sheet.size
         pixels = np.asarray(sheet.convert("RGB"))
-    assert width == LABEL_PX + (1 + DRAWS) * (TILE_PX + GAP_PX)
-    rows = (height - 3 * GAP_PX) // (TILE_PX + GAP_PX)
+    assert width == LABEL_PX + GAP_PX + (1 + DRAWS) * (TILE_PX + GAP_PX)
+    rows = height // (TILE_PX + GAP_PX)
     assert rows == 9  # two steps and all together, on three images
-    top = height - rows * (TILE_PX + GAP_PX) - GAP_PX
+    top, start = height - rows * (TILE_PX + GAP_PX), LABEL_PX + GAP_PX
     original, first = (
-        pixels[top : top + TILE_PX, left : left + TILE_PX] for left in (LABEL_PX, LABEL_PX + TILE_PX + GAP_PX)
+        pixels[top : top + TILE_PX, left : left + TILE_PX] for left in (start, start + TILE_PX + GAP_PX)
     )
     assert (first == original[:, ::-1]).all()
     assert not (first == original).all()
@@ -92,11 +90,3 @@ def test_without_steps_in_the_spec_the_default_ones_are_drawn(tmp_path: Path) ->
     assert "the spec names no augmentation" in result.output
     assert "sheet.png: 2 steps on" in result.output.replace("\n", "")
     assert (tmp_path / "sheet.png").exists()
-
-
-def test_images_of_different_classes_are_shown() -> None:
-    image = ArrayImage("one", np.zeros((8, 8, 3), np.uint8))
-    classes = np.array([0, 0, 1, 2, 2, 3, 4, 4])
-    split = Split((image,) * 8, classes, classes)
-    assert choose_images(split, 3) == [0, 3, 6]
-    assert choose_images(split, 9) == [0, 2, 3, 5, 6]

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from rich.console import Console
 from torch import nn
 
-from finetune.engine.checkpoint import save_checkpoint
+from finetune.engine.trainer import save_checkpoint
 
 QUIET = Console(quiet=True)
 SPEC = """

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 
 import zoo
 from finetune.data.dataset import loader
@@ -24,8 +23,8 @@ from finetune.probes.network import fit_head
 from finetune.records.estimate import Correct
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
+from finetune.runtime.console import QUIET
 
-QUIET = Console(quiet=True, force_terminal=False)
 ALONE: dict[str, object] = {
     "finetune.checks": "none",
     "finetune.monitor": "none",

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from finetune.checks.rate_finder import find_rate, plot_rates, propose, smoothed
+from finetune.engine.callbacks import Divergence
 from finetune.engine.step import BatchPosition
-from finetune.runtime.divergence import Divergence
 
 
 def empty_batches() -> Iterator[tuple[Tensor, Tensor]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,13 @@ from zoo.errors import GraftError
 
 STAGES = ("low", "high")
 PREPROCESS = Preprocess(height=8, width=8)
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of four images on every device."""
+    monkeypatch.setattr(frozen_pass, "CPU_BATCH", 4)
+    monkeypatch.setattr(frozen_pass, "ACCELERATOR_BATCH", 4)
 
 
 class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
@@ -73,7 +79,6 @@ def extract(
     *,
     stages: tuple[str, ...] = STAGES,
     precision: Precision | None = EXACT,
-    progress: Callable[[int], None] | None = None,
 ) -> Features:
     return extract_features(
         net,
@@ -84,8 +89,6 @@ def extract(
         precision=precision,
         cache=cache,
         digests=pictures.digests,
-        batch_size=4,
-        progress=progress,
     )
 
 
@@ -240,12 +243,6 @@ def test_the_key_holds_how_a_spec_wires_its_layers(tmp_path: Path, one: str, oth
     assert keys[0] != keys[1]
 
 
-def test_progress_counts_images() -> None:
-    seen: list[int] = []
-    extract(Net(), Pictures(10), progress=seen.append)
-    assert seen == [4, 8, 10]
-
-
 def test_no_images() -> None:
     with pytest.raises(GraftError, match="there are no images"):
         extract(Net(), Pictures(0))
@@ -264,7 +261,7 @@ def test_damaged_weights_are_named() -> None:
 def test_batches_come_in_order_read_ahead_or_not(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [torch.full((3, 2, 2), number, dtype=torch.uint8) for number in range(11)]
     monkeypatch.setattr(FrozenPass, "device", torch.device(device))
-    frozen = FrozenPass(torch.nn.Linear(1, 1), images, Preprocess(height=2, width=2), "head", batch_size=4)
+    frozen = FrozenPass(torch.nn.Linear(1, 1), images, Preprocess(height=2, width=2), "head")
     batches = list(frozen._batches(np.arange(11)))
     assert [len(batch) for batch in batches] == [4, 4, 3]
     assert torch.cat(batches)[:, 0, 0, 0].tolist() == list(range(11))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from finetune.features.extract import Features, extract_features
 from finetune.features.taps import HEAD
 from finetune.models.stage_probe import StageProbe, build_stage_probe
-from finetune.probes.stage_select import choose_stages, fit_stage_probe, measure_stages, tap_blocks
+from finetune.probes.stage_select import best_taps, fit_stage_probe, measure_stages, tap_blocks
 from finetune.runtime.precision import EXACT
 from finetune.transforms.preprocess import Preprocess
 
@@ -38,9 +38,9 @@ def features_of(**stages: NDArray[np.float32]) -> Features:
 
 def test_a_signal_that_only_an_early_stage_has_is_found() -> None:
     measured = measure_stages(features_of(low=signal(8, 0), mid=noise(16, 1), head=noise(32, 2)), TARGETS)
-    fit = choose_stages(measured)
-    assert "low" in fit.taps
-    assert fit.probe.accuracy.value > 0.9
+    best = best_taps(measured)
+    assert "low" in best
+    assert measured[best].cv.accuracy.value > 0.9
     assert measured[HEAD,].cv.accuracy.value < 0.5
     assert set(measured) == {
         (HEAD,),
@@ -74,11 +74,11 @@ def test_never_worse_than_the_top_by_more_than_noise(seed: int) -> None:
     }
     features = features_of(**{name: values[few] for name, values in blocks.items()})
     fit = fit_stage_probe(features, TARGETS[few])
-    top = choose_stages({(HEAD,): measure_stages(features, TARGETS[few])[HEAD,]})
+    top = measure_stages(features, TARGETS[few])[HEAD,].fit()
     rest = np.arange(60, 300)
     joined = np.hstack([blocks["head" if name == HEAD else name] for name in fit.taps])
     chosen = (fit.probe.logits(joined[rest]).argmax(axis=1) == TARGETS[rest]).mean()
-    alone = (top.probe.logits(blocks["head"][rest]).argmax(axis=1) == TARGETS[rest]).mean()
+    alone = (top.logits(blocks["head"][rest]).argmax(axis=1) == TARGETS[rest]).mean()
     assert chosen >= alone - 0.06  # two standard errors of 240 images
 
 

@@ -16,14 +16,13 @@ def test_the_sheet_shows_the_original_and_eight_draws_of_each() -> None:
     image = noise(18, 24) // 2
     sheet = augment_sheet([image, noise(18, 24, seed=1)], calls, None, seed=3)
     pixels = np.asarray(sheet)
-    tiles, top = {}, 4 + 19
-    # two steps and all together, for two images; the label of erasing is higher than a tile
-    for row, height in enumerate([54, 54, 60, 54, 54, 54]):
+    tiles, top = {}, 15 + 4
+    for row in range(6):  # two steps and all together, for two images
         for column in range(9):
-            left = 180 + column * (72 + 4)  # enlarged threefold, to 72 pixels
+            left = 180 + 4 + column * (72 + 4)  # enlarged threefold, to 72 pixels
             tiles[row, column] = pixels[top : top + 54 : 3, left : left + 72 : 3].transpose(2, 0, 1)
-        top += height + 4
-    assert sheet.size == (180 + 9 * 76, top)
+        top += 54 + 4
+    assert sheet.size == (180 + 4 + 9 * 76, top)
     original = image.numpy()
     np.testing.assert_array_equal(tiles[0, 0], original)
     for column in range(1, 9):  # a single step is always applied
@@ -44,4 +43,4 @@ def test_the_sheet_leaves_random_numbers_alone_and_needs_no_step() -> None:
     torch.manual_seed(0)
     sheet = augment_sheet([noise(80, 80)], [], None, seed=0)
     assert torch.equal(torch.rand(2), expected)
-    assert sheet.size == (180 + 9 * 84, 4 + 19 + 84)
+    assert sheet.size == (180 + 4 + 9 * 84, 15 + 4 + 84)

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.state import TrainState
-from finetune.engine.trackers import TrackedRun, Trackers, flatten
+from finetune.engine.trackers import Trackers, flatten
 from finetune.records.metrics_log import EpochRecord
 from finetune.records.run_folder import read_weights
 from zoo.errors import GraftError
@@ -93,7 +93,7 @@ def test_tensorboard_gets_every_number(records: list[EpochRecord], folder: Path)
 
 def test_epochs_that_are_run_again_are_sent_once(tmp_path: Path) -> None:
     for done, loss in [(0, 1.0), (1, 2.0)]:  # killed in epoch 2 and resumed after epoch 1
-        trackers = Trackers(["tensorboard"], TrackedRun(tmp_path, "run", "name: tiny"))
+        trackers = Trackers(["tensorboard"], tmp_path, "run", "name: tiny")
         trackers.on_train_start(TrainState(epoch=done), resumed=done > 0)
         for epoch in range(done + 1, 3):
             trackers.on_epoch_end(EpochRecord(epoch, epoch, loss, 0.1, 1.0))

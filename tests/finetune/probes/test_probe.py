@@ -73,7 +73,6 @@ def test_separable_classes_are_told_apart_and_the_error_is_not_nothing() -> None
     assert 0.005 < probe.accuracy.error < 0.03
     assert probe.cv.log_loss < 0.05
     assert (predictions(probe) == np.arange(60) % 3).all()
-    assert probe.cv.fold_accuracies == (1.0,) * len(probe.cv.fold_accuracies)
 
 
 @pytest.mark.parametrize("images", [30, 400])
@@ -120,7 +119,7 @@ def test_unlike_class_sizes() -> None:
     kept = np.flatnonzero((targets == 0) | (np.arange(600) < 20))
     probe = fit_probe(values[kept], targets[kept])
     assert probe.accuracy.value > 0.95
-    assert len(probe.cv.fold_accuracies) == 5
+    assert len(probe.cv.linears) == 5
 
 
 def test_constant_features_and_equal_images() -> None:
@@ -146,7 +145,7 @@ def test_many_classes_on_fewer_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_module, "LARGE", 1e5)
     values, targets = clusters(400, 30, 100, apart=8.0)
     probe = fit_probe(values, targets)
-    assert len(probe.cv.fold_accuracies) == 3
+    assert len(probe.cv.linears) == 3
     assert probe.accuracy.value > 0.9
 
 

@@ -1,4 +1,4 @@
-"""The parts of a probe: folds, bases, solver, estimates, neighbours."""
+"""The parts of a probe: folds, bases, solver, estimates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from finetune.probes import basis as basis_module
 from finetune.probes.basis import find_basis
 from finetune.probes.folds import deal_folds, stratified_sample
-from finetune.probes.knn import measure_neighbours
 from finetune.probes.logistic import fit_logistic
 from finetune.probes.strengths import CVResult, choose_strength
 from finetune.records.estimate import Estimate, accuracy_of, gain_of
@@ -114,26 +113,7 @@ def test_the_solver_agrees_with_scikit_learn_along_the_path() -> None:
 def test_among_equal_accuracies_the_log_loss_decides() -> None:
     def trial(right: int, loss: float) -> CVResult:
         correct = (np.arange(100) < right).astype(float)
-        return CVResult(1.0, (), np.zeros((100, 2), np.float32), correct, (), loss)
+        return CVResult(1.0, (), np.zeros((100, 2), np.float32), correct, loss)
 
     saturated, calm, poor = trial(81, 1.2), trial(80, 0.5), trial(60, 0.4)
     assert choose_strength([saturated, calm, poor]) is calm
-
-
-def test_neighbours_leave_each_image_out() -> None:
-    rng = np.random.default_rng(0)
-    targets = np.arange(60) % 3
-    near = (rng.standard_normal((60, 5)) + 8 * np.eye(3, 5)[targets]).astype(np.float32)
-    assert measure_neighbours(near, targets).accuracy.value == 1.0
-    alone = measure_neighbours(rng.standard_normal((300, 5)).astype(np.float32), np.arange(300) % 3)
-    assert abs(alone.accuracy.value - 1 / 3) < 3 * alone.accuracy.error
-
-
-def test_neighbours_of_few_and_of_equal_images() -> None:
-    values = np.array([[0, 0], [0, 1], [9, 9], [9, 8], [5, 0]], np.float32)
-    found = measure_neighbours(values, np.array([0, 0, 1, 1, 2]))
-    assert found.accuracy.value == 1.0
-    assert found.count == 1
-    assert np.isnan(found.correct[-1])  # the only one of its class
-    equal = measure_neighbours(np.ones((10, 3), np.float32), np.arange(10) % 2)
-    assert 0 <= equal.accuracy.value <= 1

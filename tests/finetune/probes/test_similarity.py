@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
 from finetune.features.extract import Features, extract_features
 from finetune.features.taps import stage_norms
 from finetune.probes.drift import measure_drift
-from finetune.probes.hscore import measure_hscore
 from finetune.probes.similarity import DRIFT, measure_similarity
 from finetune.probes.stage_select import measure_stages
 from finetune.runtime.precision import EXACT
@@ -84,8 +82,7 @@ def test_images_like_the_weights_own_are_similar_and_others_are_not(count: int) 
         + (f"below {DRIFT:.2f}: similar")
     )
     assert near.evidence["drift:low"] == near.score
-    # the only stage is the head's input, so it is measured once
-    assert set(near.evidence) == {"probe:head", "neighbours:head", "h-score:head", "drift:low"}
+    assert set(near.evidence) == {"drift:low"}
 
 
 def test_drift_is_nothing_at_home_and_grows_with_the_shift() -> None:
@@ -123,7 +120,6 @@ def test_labels_without_signal_are_no_reason_for_certainty() -> None:
     found = measure_similarity(features_of(low=noise(8, 0), head=noise(8, 1)), TARGETS, nn.Linear(1, 1))
     assert not found.clear
     assert abs(found.evidence["probe:head"].value - 1 / 3) < 3 * found.evidence["probe:head"].error
-    assert abs(found.evidence["neighbours:head"].value - 1 / 3) < 4 * found.evidence["neighbours:head"].error
 
 
 def test_what_was_measured_before_is_used() -> None:
@@ -133,31 +129,5 @@ def test_what_was_measured_before_is_used() -> None:
     assert again == measure_similarity(features, TARGETS, nn.Linear(1, 1))
     only_top = dataclasses.replace(features, stages={})
     single = measure_similarity(only_top, TARGETS, nn.Linear(1, 1), measured=measured)
-    assert single.label == "different"  # nothing speaks for it
+    assert single.label == "different"  # there is no stage below to compare with
     assert not single.clear
-
-
-def test_the_h_score_is_that_of_its_source() -> None:
-    """The source's own formula, written out with an inverse."""
-    values = signal(5, 0, 2.0).astype(np.float64) * [1, 2, 3, 4, 5]
-    centred = values - values.mean(axis=0)
-    shrunk, share = ledoit_wolf(values)
-    means = np.stack([centred[k == TARGETS].mean(axis=0) for k in TARGETS])
-    between = means.T @ means / 120
-    expected = np.trace(np.linalg.pinv(shrunk) @ ((1 - share) * between)) / 2
-    found = measure_hscore(values.astype(np.float32), TARGETS)
-    assert found.value == pytest.approx(expected, rel=1e-4)
-    assert 0 < found.error < 0.1
-
-
-def test_the_h_score_of_a_few_images() -> None:
-    few = measure_hscore(noise(4, 0, images=3), np.array([0, 0, 1]))
-    assert 0 <= few.value <= 1
-    assert np.isfinite(few.error)
-
-
-def test_the_h_score_of_wide_features() -> None:
-    wide = np.hstack([signal(6, 0, 4.0), 0.1 * noise(700, 1)])
-    assert measure_hscore(wide, TARGETS).value > 0.6
-    assert measure_hscore(noise(700, 2), TARGETS).value < measure_hscore(wide, TARGETS).value
-    assert measure_hscore(np.ones((120, 4), np.float32), TARGETS).value == 0.0

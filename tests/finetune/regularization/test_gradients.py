@@ -27,8 +27,7 @@ def gradient(weight: nn.Parameter) -> torch.Tensor:
 
 def test_norm_scales_the_whole_gradient() -> None:
     weight, bias = parameters()
-    norm = clip_gradients([weight, bias], Clip(norm=5.0))
-    assert norm.item() == pytest.approx(10.0)
+    clip_gradients([weight, bias], Clip(norm=5.0))
     # torch divides by the norm plus 1e-6
     torch.testing.assert_close(gradient(weight), torch.tensor([[3.0, 0.0], [0.0, -4.0]]))
 
@@ -41,7 +40,7 @@ def test_norm_leaves_short_gradients_alone() -> None:
 
 def test_value_cuts_each_element() -> None:
     weight, bias = parameters()
-    assert clip_gradients([weight, bias], Clip(value=7.0)).item() == pytest.approx(10.0)
+    clip_gradients([weight, bias], Clip(value=7.0))
     assert gradient(weight).tolist() == [[6.0, 0.0], [0.0, -7.0]]
 
 
@@ -55,12 +54,6 @@ def test_adaptive_scales_each_unit_to_its_weights() -> None:
 def test_adaptive_spares_the_head() -> None:
     weight, bias = parameters()
     clip_gradients([weight, bias], Clip(adaptive=0.1), head=[weight])
-    assert gradient(weight).tolist() == [[6.0, 0.0], [0.0, -8.0]]
-
-
-def test_no_clipping_measures_only() -> None:
-    weight, bias = parameters()
-    assert clip_gradients([weight, bias], None).item() == pytest.approx(10.0)
     assert gradient(weight).tolist() == [[6.0, 0.0], [0.0, -8.0]]
 
 

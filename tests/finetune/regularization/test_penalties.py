@@ -102,7 +102,7 @@ def test_coupled_and_decoupled_decay_differ_under_adam() -> None:
 )
 def test_added_gradients_are_those_of_the_penalty(settings: OptimSettings) -> None:
     net = small_net().double()
-    start = starting_point(net, new=["4"])
+    start = starting_point(net, new="4")
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(torch.randn_like(parameter))
@@ -120,7 +120,7 @@ def test_added_gradients_are_those_of_the_penalty(settings: OptimSettings) -> No
 
 def test_stronger_penalties_raise_the_value() -> None:
     net = small_net()
-    start = starting_point(net, new=["4"])
+    start = starting_point(net, new="4")
     values = [
         build_penalty(net, settings, start).value().item()
         for settings in (
@@ -136,7 +136,7 @@ def test_stronger_penalties_raise_the_value() -> None:
 
 def test_l2_sp_pulls_to_the_pretrained_weights_and_new_ones_to_zero() -> None:
     net = small_net()
-    start = starting_point(net, new=["4"])
+    start = starting_point(net, new="4")
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.3)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from finetune.config.optim import EMA
-from finetune.regularization.ema import build_ema
+from finetune.engine.build import build_ema
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
