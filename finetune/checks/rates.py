@@ -73,8 +73,8 @@ def advise(proposed: float | None, current: float, *, low: bool) -> str:
 def divergence_error(setup: Setup, plan: Plan, device: torch.device, where: str, reason: str) -> GraftError:
     """Return the error that ends a run, with a learning rate that was tried on its first weights.
 
-    In: `where` names the epoch and step, `reason` says what the loss did. The setup's network, which is of no
-    more use, is reset to its first weights.
+    In: `where` names the epoch and step, `reason` says what the loss did. The setup's network, which is not
+    needed any more, is reset to its first weights.
     """
     start = setup.settings.weights
     net, _ = zoo.load(setup.spec, weights=None if start == "none" else start, seed=setup.settings.seed)

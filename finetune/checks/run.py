@@ -21,25 +21,27 @@ from finetune.engine.state import TrainState
 from finetune.records.run_folder import RunFolder, write_json
 
 # From the network's inputs to what it learns: the first check to fail often makes later ones fail.
-IN_ORDER = (
-    inputs,
-    labels,
-    initial_loss,
-    regularisation,
-    initial_weights,
-    activations,
-    frozen,
-    detached,
-    gradient,
-    learning_rate,
-    overfit,
-)
-CHECKS: dict[str, Check] = {each.name: each for each in IN_ORDER}
+CHECKS: dict[str, Check] = {
+    each.name: each
+    for each in (
+        inputs,
+        labels,
+        initial_loss,
+        regularisation,
+        initial_weights,
+        activations,
+        frozen,
+        detached,
+        gradient,
+        learning_rate,
+        overfit,
+    )
+}
 
 
 def run_checks(subject: Subject, *, brief: bool = False) -> Iterator[Result]:
     """Yield the result of each check, or of each brief one."""
-    return (each.run(subject) for each in IN_ORDER if each.brief or not brief)
+    return (each.run(subject) for each in CHECKS.values() if each.brief or not brief)
 
 
 class StartChecks(Callback):

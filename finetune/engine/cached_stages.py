@@ -102,7 +102,7 @@ def count_views(requested: int | str, epochs: int, *, augmented: bool) -> int:
 
 def compute_outputs(step: Step, images: Tensor) -> Tensor:
     """Return the outputs of the step's frozen stages for uint8 images (N, 3, h, w), in main memory."""
-    assert step.frozen_stages is not None, "the step has frozen stages"
+    assert step.frozen_stages is not None
     net = step.accelerator.unwrap_model(step.net)
     with step.precision.context(step.accelerator.device):
         return step.frozen_stages.outputs(net, step.inputs(images)).cpu()
@@ -114,18 +114,13 @@ def _plan_cache(setup: Setup, plan: Plan, step: Step) -> CachePlan | str:
     views = count_views(settings.partial.views, plan.epochs, augmented=augmented)
     for reason in reasons_not_to_cache(settings, views, step.accelerator.num_processes):
         return reason
-    stages = _find_frozen_stages(setup, step)
+    shape = (TRIED, 3, setup.preprocess.height, setup.preprocess.width)
+    noise = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0)).byte()
+    net = step.accelerator.unwrap_model(step.net)
+    stages = find_frozen_stages(net, setup.anatomy.stages, step.inputs(noise), step.precision)
     if stages is None:
         return "no stage separates what is frozen from what is trained"
     size_mb, room_mb = view_mb(stages, setup.train), setup.data.cache_mb
     if size_mb > room_mb:
         return f"a view takes {size_mb:.0f} MiB, and data.cache_mb is {room_mb}"
     return CachePlan(stages, min(views, int(room_mb / size_mb)), views, size_mb)
-
-
-def _find_frozen_stages(setup: Setup, step: Step) -> FrozenStages | None:
-    """Return the frozen stages of the step's network, tested on noise."""
-    shape = (TRIED, 3, setup.preprocess.height, setup.preprocess.width)
-    noise = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0)).byte()
-    net = step.accelerator.unwrap_model(step.net)
-    return find_frozen_stages(net, setup.anatomy.stages, step.inputs(noise), step.precision)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -20,19 +21,16 @@ def count_dead(net: nn.Module) -> Iterator[dict[str, tuple[int, int]]]:
     """
     counts: dict[str, tuple[int, int]] = {}
 
-    def hook_of(name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, Tensor) and output.ndim > 1:
-                dead = dead_units(module, output.detach())
-                before = counts.get(name, (0, 0))
-                counts[name] = (before[0] + int(dead.sum()), before[1] + len(dead))
-
-        return hook
+    def count(name: str, module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim > 1:
+            dead = dead_units(module, output.detach())
+            before = counts.get(name, (0, 0))
+            counts[name] = (before[0] + int(dead.sum()), before[1] + len(dead))
 
     with ExitStack() as stack:
         for name, module in net.named_modules():
             if is_activation(module):
-                stack.enter_context(module.register_forward_hook(hook_of(name)))
+                stack.enter_context(module.register_forward_hook(partial(count, name)))
         yield counts
 
 

@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.records.run_folder import write_text
 from finetune.runtime.precision import Precision
 
 FORMAT = "1"
@@ -44,7 +45,7 @@ def default_folder() -> Path:
 
 @dataclass(frozen=True)
 class Found:
-    """What the cache holds of N images: `known` (N,) says which; other rows have no meaning."""
+    """The columns of N images; `known` (N,) is True for those in the cache, the only rows with a meaning."""
 
     known: NDArray[np.bool_]
     columns: Columns
@@ -103,7 +104,7 @@ class FeatureCache:
         self.save_note(f"precision-{device}", json.dumps(asdict(precision)))
 
     def load_note(self, name: str, read: Callable[[str], Note]) -> Note | None:
-        """Return what `read` makes of the text saved under that name; a text it cannot read is removed."""
+        """Read the text saved under that name with `read`; one that it cannot read is removed."""
         path = self.home / f"{name}.json"
         with _remove_damaged(path):
             if path.exists():
@@ -112,11 +113,8 @@ class FeatureCache:
 
     def save_note(self, name: str, text: str) -> None:
         """Save a short JSON text, unless the folder cannot be written."""
-        temporary = self.home / f".{uuid.uuid4().hex}.tmp"
         with contextlib.suppress(OSError):
-            self.home.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.home / f"{name}.json")
+            write_text(self.home / f"{name}.json", text)
 
 
 def prune(folder: Path, limit_mb: float) -> None:

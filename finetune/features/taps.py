@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,19 +24,13 @@ def tap(net: nn.Module, head: str, stages: Sequence[str], size: Sequence[int]) -
     """
     caught: dict[str, Tensor] = {}
 
-    def stage_hook(stage: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            caught[stage] = average(_first(output), size)
-
-        return hook
-
-    def head_hook(module: nn.Module, inputs: object) -> None:
-        caught[HEAD] = average(_first(inputs), size)
+    def catch(name: str, module: nn.Module, inputs: object, output: object = None) -> None:
+        caught[name] = average(_first(inputs if name == HEAD else output), size)
 
     with ExitStack() as stack:
         for stage in stages:
-            stack.enter_context(net.get_submodule(stage).register_forward_hook(stage_hook(stage)))
-        stack.enter_context(net.get_submodule(head).register_forward_pre_hook(head_hook))
+            stack.enter_context(net.get_submodule(stage).register_forward_hook(partial(catch, stage)))
+        stack.enter_context(net.get_submodule(head).register_forward_pre_hook(partial(catch, HEAD)))
         yield caught
 
 
@@ -86,18 +81,15 @@ def tap_norms(norms: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     """
     caught: dict[str, Tensor] = {}
 
-    def norm_hook(stage: str) -> Callable[[nn.Module, object], None]:
-        def hook(module: nn.Module, inputs: object) -> None:
-            given = _first(inputs)
-            places = given.movedim(1, -1).flatten(1, -2) if given.ndim > ROW else given.unsqueeze(1)
-            values = places.float()  # (N, places, C): as it lies in memory, where channels come last
-            caught[stage] = torch.stack([values.mean(1), values.square().mean(1)], 1)
-
-        return hook
+    def catch(stage: str, module: nn.Module, inputs: object) -> None:
+        given = _first(inputs)
+        places = given.movedim(1, -1).flatten(1, -2) if given.ndim > ROW else given.unsqueeze(1)
+        values = places.float()  # (N, places, C): its layout in memory where channels come last
+        caught[stage] = torch.stack([values.mean(1), values.square().mean(1)], 1)
 
     with ExitStack() as stack:
         for stage, norm in norms.items():
-            stack.enter_context(norm.register_forward_pre_hook(norm_hook(stage)))
+            stack.enter_context(norm.register_forward_pre_hook(partial(catch, stage)))
         yield caught
 
 

@@ -48,15 +48,13 @@ def diagnose_run(setup: Setup, log: Path) -> tuple[str, ...]:
 def diagnose(records: Sequence[EpochRecord], task: Task, *, classes: int, val_images: int) -> tuple[str, ...]:
     """Return a sentence on the fit, at most one on the learning rate, and one for each mostly dead layer.
 
-    In: the records of a run. Without measurements nothing is said.
+    In: the records of a run, in order. Out: nothing without measurements.
     """
     measured = [record.measured for record in records if record.measured is not None]
     if not measured:
         return ()
     known = [record for record in records if record.measured is not None]
-    best = max(
-        (record for record in known if record.best), key=lambda record: record.epoch, default=known[-1]
-    )
+    best = next((record for record in reversed(known) if record.best), known[-1])
     underfits, fit = _diagnose_fit(best, task, classes, val_images, last=best is records[-1])
     flat = underfits and min(record.train_loss for record in records) > FLAT * task.chance_loss(classes)
     return (fit, *_diagnose_rate(measured, flat=flat), *flag_dead(measured[-1].dead_units))
@@ -89,10 +87,7 @@ def _diagnose_fit(
     facts = f"train {task.score} {train:.3f}, val {task.score} {val:.3f}, gap {train - val:.3f} ± {error:.3f}"
     if train - val > max(MIN_GAP, ERRORS * error):
         if val - ERRORS * val_error <= task.chance_score(classes):
-            return (
-                False,
-                f"{facts}: memorised; new images are guessed: do the labels fit the images?",
-            )
+            return False, f"{facts}: memorised; new images are guessed: do the labels fit the images?"
         return False, f"{facts}: overfitting; more regularisation, augmentation or images would help"
     if train < GOOD_SCORE:
         longer = ", and the score still improved at the end" if last else ""
@@ -103,8 +98,8 @@ def _diagnose_fit(
 def _diagnose_rate(measured: Iterable[Measurements], *, flat: bool) -> list[str]:
     """Return advice on the learning rate: that which concerns most layers, none where they disagree evenly.
 
-    Updates are judged by their median over the epochs with high rates. `flat` tells that the training loss
-    hardly fell.
+    Updates are judged by their median over the epochs with high rates. `flat` is True when the
+    training loss hardly fell.
     """
     updates = [each.update_ratios for each in measured if each.rate_factor >= HIGH_RATE]
     layers = sorted({layer for ratios in updates for layer in ratios})

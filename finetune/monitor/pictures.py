@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,20 +99,17 @@ def read_maps(
     """Return the feature maps of each stage: stage -> (CHANNELS or fewer, h, w), the most varied first."""
     inner, maps = find_holder(net, stages), dict[str, Array]()
 
-    def hook_of(stage: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, Tensor) and output.ndim == MAP_AXES:
-                channels = output[0].float()
-                order = channels.flatten(1).std(1).argsort(descending=True)[:CHANNELS]
-                maps[stage] = channels[order].cpu().numpy()
-
-        return hook
+    def keep(stage: str, module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == MAP_AXES:
+            channels = output[0].float()
+            order = channels.flatten(1).std(1).argsort(descending=True)[:CHANNELS]
+            maps[stage] = channels[order].cpu().numpy()
 
     device = next(net.parameters()).device
     with ExitStack() as stack, evaluating(net), torch.inference_mode():
         if inner is not None:
             for stage in stages:
-                stack.enter_context(inner.get_submodule(stage).register_forward_hook(hook_of(stage)))
+                stack.enter_context(inner.get_submodule(stage).register_forward_hook(partial(keep, stage)))
         net(preprocess.to(device).normalise(image[None].to(device)))
     return maps
 

@@ -14,7 +14,7 @@ from finetune.probes.folds import Rows, stratified_sample
 from finetune.probes.network import network_features
 from finetune.probes.probe import MeasuredProbe
 from finetune.probes.similarity import measure_similarity
-from finetune.probes.stage_select import TAPS_OF_FITTER, Taps, measure_stages
+from finetune.probes.stage_select import TAPS_OF_FITTER, Taps, measure_stages, top_taps
 from finetune.records.estimate import Correct
 from finetune.records.evidence import Evidence, Forecast
 from finetune.strategies import STRATEGIES
@@ -97,9 +97,9 @@ def _with_probes(
     correct, forecasts = {}, {}
     for name, strategy in STRATEGIES.items():
         if strategy.probe:
-            fit = TAPS_OF_FITTER[strategy.fitter]
-            correct[name] = measured[fit.best(measured)].cv.correct
-            cost_s = reading_s + (fitting_s if fit.compares_stages else fitting_s / len(measured))
+            choose = TAPS_OF_FITTER[strategy.fitter]
+            correct[name] = measured[choose(measured)].cv.correct
+            cost_s = reading_s + (fitting_s / len(measured) if choose is top_taps else fitting_s)
             forecasts[name] = Forecast(1, round(speed, 1), round(cost_s / 60, 2))
     return replace(found, correct=correct, forecasts=forecasts, depth=_find_depth(setup, measured))
 

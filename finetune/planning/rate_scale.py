@@ -1,7 +1,8 @@
-"""How the learning rate is fitted to the weights at hand: by how much one gradient would change them.
+"""Fitting the default learning rate to the pretrained weights, by the size of one gradient.
 
-Published weights differ in norm by factors, and where norms follow, a step changes large weights by the
-square of that factor less. What should be alike from network to network is an update beside its weight.
+The norms of published weights differ by large factors. Where a norm layer follows, a step changes large
+weights less, by the square of that factor. The ratio of an update to its weights should be similar in all
+networks.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from finetune.optim.groups import decayed_names
 
 IMAGES = 16
 USUAL = 0.08
-"""Gradient beside weight, by length, in the median layer of weights that the default rates suit."""
+"""Norm of the gradient divided by that of the weights, in the median layer, that the default rates suit."""
 SAME_WITHIN = 3.0
-"""A factor smaller than this is no more than one set of images differs from another: the rate stays."""
+"""Factors below this do not change the rate: sets of images differ by as much."""
 MOST = 100.0
 
 
 def rate_scale(setup: Setup) -> float:
-    """What to multiply the default learning rates of pretrained weights by; 1 for weights of usual size.
+    """Return the factor on the default learning rates of pretrained weights; 1 for weights of usual size.
 
-    One backward pass of a few training images through a copy of the network, its head as it stands.
+    It is measured in one backward pass of a few training images through a copy of the network.
     """
     device = PartialState().device
     net = copy.deepcopy(setup.net).to(device).train()

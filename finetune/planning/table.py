@@ -1,4 +1,4 @@
-"""The table of size and similarity: where data stands in it, and which strategy is usual there."""
+"""The table of size and similarity: the cell of a data set, and the strategy that is usual there."""
 
 from __future__ import annotations
 

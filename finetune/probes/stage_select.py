@@ -6,7 +6,7 @@ stages have equal weight and one ridge penalty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,19 +73,13 @@ def best_taps(measured: Mapping[Taps, MeasuredProbe]) -> Taps:
     return best if _clearly_better(measured[best], measured[HEAD,]) else (HEAD,)
 
 
-@dataclass(frozen=True)
-class ProbeChoice:
-    """How a fitter chooses its stages: the `best` choice, and whether all choices have to be measured."""
-
-    best: Callable[[Mapping[Taps, MeasuredProbe]], Taps]
-    compares_stages: bool
+def top_taps(measured: Mapping[Taps, MeasuredProbe]) -> Taps:
+    """Return the choice of a linear probe: the head's input alone."""
+    return (HEAD,)
 
 
-TAPS_OF_FITTER = {
-    "linear_probe": ProbeChoice(lambda measured: (HEAD,), compares_stages=False),
-    "stage_probe": ProbeChoice(best_taps, compares_stages=True),
-}
-"""By the name of the fitter in finetune/fit."""
+TAPS_OF_FITTER = {"linear_probe": top_taps, "stage_probe": best_taps}
+"""How a fitter, by its name in finetune/fit, chooses among the measured taps."""
 
 
 def tap_blocks(features: Features) -> Mapping[str, Array]:

@@ -66,8 +66,8 @@ class Posterior:
     def after_round(self, name: str, answers: Answers, images: int) -> Posterior:
         """Return the posterior after a strategy is asked for more images, as far as it can be foreseen.
 
-        The mean stays. The covariance shrinks by what that many images tell about the strategy's lead on the
-        first one.
+        The mean stays the same. The covariance shrinks by what so many images would show of the strategy's
+        lead on the first one.
         """
         count = len(self.names)
         slope = _slope(self.mean[count])
