@@ -48,15 +48,13 @@ def check_recipe(
     set: Mapping[str, object] | None = None,  # noqa: A002
     *,
     plot: Path | None = None,
-    console: Console | None = None,
 ) -> tuple[Result, ...]:
     """Run every sanity check of the spec on its images, show the results, and draw the learning rate test.
 
     `plot` is the path of the drawing, by default `runs/<spec>/rates.png`.
     Raises: GraftError for a spec or data that the user has to correct first.
     """
-    console = console or make_console()
-    recipe = read_recipe(spec, data, set)
+    console, recipe = make_console(), read_recipe(spec, data, set)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
     plan = load_plan(setup, console)
@@ -84,13 +82,12 @@ def show_results(results: Sequence[Result], console: Console) -> None:
             console.print(f"[red]{result.name}[/red]: {escape(result.advice)}")
 
 
-def show_pictures(run: str | Path, *, console: Console | None = None) -> list[Path]:
+def show_pictures(run: str | Path) -> list[Path]:
     """Draw the first layer's filters, and the activations of a few validation images, for a finished run.
 
     The pictures are written to `pictures/` in the run's folder. Raises: GraftError without a trained network.
     """
-    console = console or make_console()
-    finished = load_run(run)
+    console, finished = make_console(), load_run(run)
     images = []
     for row in spread_rows(finished.val.strata, IMAGES, seed=0).tolist():
         pixels = torch.from_numpy(finished.val.images[row].read()).permute(2, 0, 1)
@@ -107,16 +104,13 @@ def show_augment(
     data: str | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002
     out: str | Path | None = None,
-    *,
-    console: Console | None = None,
 ) -> Path:
     """Write a PNG of a few training images: the original, draws of each augmentation step and of all.
 
     `out` is the path of the PNG, by default `runs/<spec>/augment.png`. No network is built.
     Raises: GraftError for a spec or data that the user has to correct first.
     """
-    console = console or make_console()
-    recipe = read_recipe(spec, data, set)
+    console, recipe = make_console(), read_recipe(spec, data, set)
     settings = get_section(recipe, FinetuneSettings)
     splits = load_data(recipe)
     shape = network_input(recipe, settings)

@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,44 +13,38 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
-Average = Literal["probabilities", "logits"]
 
 
 class Ensemble(nn.Module):
     """A network that averages the predictions of its members.
 
-    In: (N, C, H, W). Out: (N, classes, …) logits, whose softmax is the mean of the members' probabilities; or
-    the mean of the members' logits.
+    In: (N, C, H, W). Out: (N, classes, …) logits, whose softmax is the mean of the members' probabilities.
     """
 
-    def __init__(self, members: Sequence[nn.Module], average: Average = "probabilities") -> None:
+    def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
-        assert members
         self.members = nn.ModuleList(members)
-        self.average = average
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the mean prediction."""
-        return average_predictions(torch.stack([member(images) for member in self.members]), self.average)
+        return average_predictions(torch.stack([member(images) for member in self.members]))
 
 
-def average_predictions(logits: Tensor, average: Average = "probabilities") -> Tensor:
+def average_predictions(logits: Tensor) -> Tensor:
     """Average the predictions of several networks, or for several views.
 
     In: logits (predictions, N, classes, …). Out: (N, classes, …) logits, whose softmax is the mean of the
-    predicted probabilities; or the mean of the logits.
+    predicted probabilities.
     """
-    if average == "logits":
-        return logits.mean(dim=0)
     return torch.logsumexp(logits.log_softmax(dim=2), dim=0) - math.log(len(logits))
 
 
-def build_ensemble(net: nn.Module, states: Sequence[State], average: Average = "probabilities") -> Ensemble:
+def build_ensemble(net: nn.Module, states: Sequence[State]) -> Ensemble:
     """Return an ensemble of copies of `net`, each with one of the states."""
     members = [copy.deepcopy(net) for _ in states]
     for member, state in zip(members, states, strict=True):
         member.load_state_dict(state)
-    return Ensemble(members, average)
+    return Ensemble(members)
 
 
 def average_states(states: Sequence[State]) -> dict[str, Tensor]:

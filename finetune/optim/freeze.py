@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def freeze(net: nn.Module, trains: Iterable[str]) -> list[str]:
-    """Let only the parameters under the given module paths learn; return their names."""
-    paths = tuple(trains)
+def freeze(net: nn.Module, trains: Collection[str]) -> None:
+    """Let only the parameters under these module paths learn."""
     for name, parameter in net.named_parameters():
-        parameter.requires_grad_(any(covers(path, name) for path in paths))
-    return [name for name, parameter in net.named_parameters() if parameter.requires_grad]
+        parameter.requires_grad_(any(covers(path, name) for path in trains))
 
 
 def covers(path: str, name: str) -> bool:

@@ -17,9 +17,9 @@ def derive_seed(*place: int | str) -> int:
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def make_generator(*place: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+def make_generator(*place: int | str) -> torch.Generator:
     """Return a torch generator seeded for one place in a run."""
-    return torch.Generator(device).manual_seed(derive_seed(*place))
+    return torch.Generator().manual_seed(derive_seed(*place))
 
 
 @contextmanager

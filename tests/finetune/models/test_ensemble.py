@@ -42,13 +42,6 @@ def test_an_ensembles_probabilities_are_the_members_mean() -> None:
     assert not torch.equal(next(iter(before.values())), net.get_parameter("0.weight"))
 
 
-def test_an_ensemble_may_average_logits() -> None:
-    net, images = small_net().eval(), torch.randn(5, 1, 8, 8)
-    ensemble = build_ensemble(net, states(2), "logits").eval()
-    first, second = ensemble.members
-    torch.testing.assert_close(ensemble(images), (first(images) + second(images)) / 2)
-
-
 def test_a_sure_member_gives_no_infinities() -> None:
     net = nn.Linear(1, 2, bias=False)
     sure = [{"weight": torch.tensor([[200.0], [-200.0]])}, {"weight": torch.tensor([[-200.0], [200.0]])}]
