@@ -23,7 +23,7 @@ from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get
 from finetune.data.dataset import ImageDataset
 from finetune.data.subset import spread_rows
 from finetune.experiment.recipe import choose_weights, load_data, read_recipe
-from finetune.experiment.setup import build_preprocess, prepare
+from finetune.experiment.setup import build_preprocess, prepare, resolve_input
 from finetune.experiment.start import prepare_start
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
@@ -111,9 +111,8 @@ def show_augment(
     Raises: GraftError for a spec or data that the user has to correct first.
     """
     console, recipe = make_console(), read_recipe(spec, data, set)
-    settings = get_section(recipe, FinetuneSettings)
     splits = load_data(recipe)
-    shape = network_input(recipe, settings)
+    shape = resolve_input(recipe, choose_weights(recipe)[0], len(splits.classes)).input
     train = ImageDataset(splits.train, build_preprocess(shape), get_section(recipe, DataSettings).cache_mb)
     calls = get_section(recipe, AugmentSettings).calls
     if calls is None:
@@ -121,7 +120,8 @@ def show_augment(
         console.print("the spec names no augmentation; these are the default steps")
     statistics = measure_statistics(train.images()) if needs_statistics(calls) else None
     chosen = spread_rows(splits.train.strata, IMAGES, seed=0).tolist()
-    sheet = augment_sheet(train.stored.take(chosen), calls, statistics, settings.seed)
+    seed = get_section(recipe, FinetuneSettings).seed
+    sheet = augment_sheet(train.stored.take(chosen), calls, statistics, seed)
     path = Path(out).expanduser() if out is not None else RUNS / recipe.name / "augment.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG")
@@ -131,15 +131,6 @@ def show_augment(
     names = ", ".join(splits.train.images[index].name for index in chosen)
     console.print(f"[bold]{path}[/bold]: {len(calls)} steps on {names}")
     return path
-
-
-def network_input(recipe: zoo.Spec, settings: FinetuneSettings) -> zoo.Input:
-    """Return the image size and resize rule of a run: those of its pretrained weights if it has some."""
-    chosen, _ = choose_weights(recipe)
-    if chosen is None:
-        return recipe.input
-    trained = zoo.trained_input(recipe, chosen).model_dump(exclude_none=True)
-    return zoo.override(recipe, {f"input.{key}": value for key, value in trained.items()}).input
 
 
 def _coloured(result: Result) -> str:

@@ -75,7 +75,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     limit_threads()
     task, weights_and_reason = find_task(spec.task), choose_weights(spec)
     weights, no_weights = weights_and_reason
-    spec = _resolve_input(spec, weights, len(splits.classes))
+    spec = resolve_input(spec, weights, len(splits.classes))
     spec = _resolve_augmentation(spec, splits.given_names)
     settings, data = get_section(spec, FinetuneSettings), get_section(spec, DataSettings)
     net, origin = zoo.load(spec, weights=weights, seed=settings.seed)
@@ -115,7 +115,7 @@ def build_preprocess(shape: zoo.Input, mean_image: Tensor | None = None) -> Prep
     )
 
 
-def _resolve_input(spec: zoo.Spec, weights: str | None, classes: int) -> zoo.Spec:
+def resolve_input(spec: zoo.Spec, weights: str | None, classes: int) -> zoo.Spec:
     """Write the number of classes, the weights' name and their preprocessing into the spec."""
     normalise = get_section(spec, DataSettings).normalise
     if weights is None and normalise == "weights":

@@ -95,17 +95,24 @@ def load_teacher(
     head = zoo.anatomy(spec, bare).head
     net = rebuild_net(bare, training, folder.weights, head=head, classes=len(classes))
     net = apply_test_time_augmentation(net, get_section(spec, FinetuneSettings).test_time)
+    return _adapt_inputs(net.to(device).eval().requires_grad_(False), spec.input, student, settings, device)
+
+
+def _adapt_inputs(
+    net: nn.Module, shape: zoo.Input, student: Preprocess, settings: Distill, device: torch.device
+) -> Teacher:
+    """Return a teacher that takes the student's normalised pixels."""
     own = Preprocess(
         height=student.height,
         width=student.width,
         channels=student.channels,
-        mean=spec.input.mean,
-        std=spec.input.std,
+        mean=shape.mean,
+        std=shape.std,
     ).to(device)
-    mean, std, size = student.mean.to(device), student.std.to(device), (spec.input.height, spec.input.width)
+    mean, std, size = student.mean.to(device), student.std.to(device), (shape.height, shape.width)
     shift = (mean - own.mean) / own.std
     return Teacher(
-        net.to(device).eval().requires_grad_(False),
+        net,
         size,
         std / own.std,
         shift if shift.shape[2:] == (1, 1) else _resize(shift, size),  # a mean image

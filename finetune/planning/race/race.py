@@ -107,12 +107,9 @@ def run_race(
     chance = float(np.bincount(targets).max() / len(targets))
     folds = deal_folds(targets, seed=setup.settings.seed)[0]
     folds = folds[: math.ceil(ENOUGH_IMAGES / len(folds[0][1]))]
-    race_s = math.inf if budget_minutes is None else 60 * SHARE_OF_BUDGET * budget_minutes
-    rest_s = math.inf if budget_minutes is None else 60 * (1 - SHARE_OF_BUDGET) * budget_minutes
-    found = {
-        each.plan.strategy: _plan_short_run(each, race_s / len(contenders) / len(folds), rest_s)
-        for each in contenders
-    }
+    budget_s = math.inf if budget_minutes is None else 60 * budget_minutes
+    run_s = SHARE_OF_BUDGET * budget_s / max(len(contenders), 1) / len(folds)
+    found = {each.plan.strategy: _plan_short_run(each, run_s, budget_s) for each in contenders}
     runs = {name: run for name, run in found.items() if run is not None}
     if not probes and not runs:
         raise GraftError(
@@ -177,16 +174,17 @@ def compete(
     return Race(names, (), answers, posterior, chance, done)
 
 
-def _plan_short_run(contender: Contender, seconds: float, rest_s: float) -> ShortRun | None:
-    """Return a run of as many epochs as a short run has and as fit into `seconds`; None where none does.
+def _plan_short_run(contender: Contender, run_s: float, budget_s: float) -> ShortRun | None:
+    """Return a run of as many epochs as a short run has and as fit into `run_s`; None where none does.
 
-    In: `rest_s`, the seconds that there are for the whole run.
+    In: `budget_s`, the seconds for the race and the whole run together.
     """
     plan, forecast = contender.plan, contender.forecast
     usual = round(SHORT_RUN * plan.epochs)
-    epochs = min(max(usual, 1), math.floor(min(seconds / forecast.epoch_s, plan.epochs)))
+    epochs = min(max(usual, 1), math.floor(min(run_s / forecast.epoch_s, plan.epochs)))
     if not epochs:
         return None
+    rest_s = (1 - SHARE_OF_BUDGET) * budget_s
     whole = max(math.floor(min(rest_s / forecast.epoch_s / forecast.trainings, plan.epochs)), epochs)
     left = (1 - epochs / whole) / (1 - usual / plan.epochs)
     return ShortRun(replace(plan, epochs=epochs), whole, left)
