@@ -59,7 +59,7 @@ def test_a_wrong_learning_rate_and_the_one_proposed_for_it(tmp_path: Path, rate:
     )
 
 
-def test_what_is_accumulated_in_a_run_does_not_change_the_test_of_its_rate(tmp_path: Path) -> None:
+def test_accumulation_does_not_change_the_rate_test(tmp_path: Path) -> None:
     found = [
         check(make_subject(tmp_path, {"finetune.accumulate": count}), "learning_rate").numbers
         for count in (1, 8)
@@ -198,7 +198,7 @@ def test_penalties_that_are_increased_cost_more(tmp_path: Path) -> None:
     assert strong.numbers["penalty"] == pytest.approx(weak.numbers["penalty_increased"])
 
 
-def test_twenty_images_that_cannot_be_told_apart(tmp_path: Path) -> None:
+def test_equal_images_cannot_be_memorised(tmp_path: Path) -> None:
     train = digits().train
     same = replace(digits(), train=Split(train.images[:1] * len(train), train.targets, train.strata))
     result = check(make_subject(tmp_path, splits=same), "overfit")
@@ -206,7 +206,7 @@ def test_twenty_images_that_cannot_be_told_apart(tmp_path: Path) -> None:
     assert result.numbers["accuracy"] <= 0.2
 
 
-def test_checks_leave_the_run_as_it_was(tmp_path: Path) -> None:
+def test_checks_do_not_change_the_run(tmp_path: Path) -> None:
     subject = make_subject(tmp_path)
     net = subject.setup.net.eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}

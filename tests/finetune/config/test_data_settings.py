@@ -38,19 +38,19 @@ def test_wrong_values_are_refused(values: dict[str, object], message: str) -> No
     assert message in str(caught.value)
 
 
-def test_settings_survive_being_written_down() -> None:
+def test_settings_are_equal_after_writing_and_reading() -> None:
     settings = DataSettings(parquet="a*.parquet", parquet_val="b.parquet", class_names="c.json", val=0.2)
     assert DataSettings.model_validate(settings.model_dump(exclude_none=True)) == settings
 
 
-def test_a_path_takes_the_place_of_any_source() -> None:
+def test_a_path_replaces_any_source() -> None:
     old = DataSettings(parquet="a.parquet", parquet_val="b.parquet", class_names="c.json", test=0.3)
     new = with_source(old, "photos")
     assert (new.source, new.folder, new.test) == ("folder", "photos", 0.3)
     assert with_source(DataSettings(), "x/*.parquet").parquet == "x/*.parquet"
 
 
-def test_a_folder_of_parquet_files_stands_for_its_splits(tmp_path: Path) -> None:
+def test_splits_are_read_from_the_names_of_parquet_files(tmp_path: Path) -> None:
     for name in ("train-0.parquet", "train-1.parquet", "validation-0.parquet", "classes.json"):
         (tmp_path / name).write_bytes(b"")
     found = with_source(DataSettings(), tmp_path)

@@ -41,7 +41,7 @@ def test_wrong_settings_are_refused(settings: dict[str, object], message: str) -
         OptimSettings.model_validate(settings)
 
 
-def test_options_of_timm_are_taken() -> None:
+def test_options_of_timm_are_accepted() -> None:
     spec = {"optimizer": {"timm": {"name": "lookahead_lamb", "options": {"betas": [0.8, 0.9], "eps": 1e-5}}}}
     assert OptimSettings.model_validate(spec).optimizer.args["options"]["eps"] == 1e-5
 

@@ -76,7 +76,7 @@ wrong.yaml:13:35: search.space.layers.conv1.conv.out: found the number -1
 """  # noqa: E501
 
 
-def test_every_mistake_in_the_space_is_told_by_place_before_any_data_is_read(
+def test_mistakes_in_the_space_are_found_before_data_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -133,7 +133,7 @@ def test_the_section_survives_being_written_out(tmp_path: Path) -> None:
     assert "finetune.l1:\n      log: [1.0e-06, 1.0]" in spec.to_yaml()
 
 
-def test_a_spec_that_says_nothing_searches_rate_and_decay() -> None:
+def test_the_default_space_is_rate_and_decay() -> None:
     spec = zoo.read_spec("lenet5")
     check_space(spec)
     settings = spec.sections["search"]

@@ -121,7 +121,7 @@ def test_with_as_many_views_as_epochs_a_run_gives_the_same_numbers(
     torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-4)
 
 
-def test_frozen_stages_stay_and_the_others_learn(tmp_path: Path) -> None:
+def test_only_stages_that_are_not_frozen_change(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, views(2))
     before = {name: value.clone() for name, value in trainer.step.net.state_dict().items()}
     assert isinstance(trainer.train, CachedFeatures)
@@ -170,7 +170,7 @@ def test_worker_processes_change_no_number(tmp_path: Path) -> None:
         ({"distill": {"run": "there"}}, "finetune.distill shows pixels to its teacher"),
     ],
 )
-def test_what_needs_pixels_turns_caching_off(given: dict[str, object], reason: str) -> None:
+def test_recipes_that_need_pixels_are_not_cached(given: dict[str, object], reason: str) -> None:
     assert list(reasons_not_to_cache(FinetuneSettings.model_validate(given), views=4)) == [reason]
 
 
@@ -183,7 +183,7 @@ def test_several_processes_and_few_epochs_turn_caching_off() -> None:
     ]
 
 
-def test_a_view_is_worth_its_computing_when_it_is_shown_again() -> None:
+def test_views_are_cached_if_they_are_shown_again() -> None:
     def auto(epochs: int, *, augmented: bool = True) -> int:
         return count_views("auto", epochs, augmented=augmented)
 
@@ -201,7 +201,7 @@ def said(folder: Path, given: Mapping[str, object], **more: object) -> tuple[str
     return text.getvalue().strip(), trainer
 
 
-def test_a_run_says_what_it_keeps(tmp_path: Path) -> None:
+def test_a_run_prints_what_it_caches(tmp_path: Path) -> None:
     words, trainer = said(tmp_path, {}, epochs=16)
     images = len(trainer.setup.train)
     mb = 4 * images * (6 * 8 * 8 * 4 + 8) / 2**20
@@ -231,7 +231,7 @@ def test_without_memory_for_a_view_images_are_shown(tmp_path: Path) -> None:
     assert words == "frozen stages are not cached: a view takes 1 MiB, and data.cache_mb is 0"
 
 
-def test_without_caching_images_are_shown_and_nothing_is_said_unless_asked(tmp_path: Path) -> None:
+def test_without_caching_images_are_shown_and_a_message_only_if_requested(tmp_path: Path) -> None:
     words, trainer = said(tmp_path, {"finetune.mixup": 0.2})
     assert not words
     assert trainer.train is trainer.setup.train
@@ -243,7 +243,7 @@ def test_without_caching_images_are_shown_and_nothing_is_said_unless_asked(tmp_p
     assert trainer.train is trainer.setup.train
 
 
-def test_images_are_still_answered_by_the_whole_network(tmp_path: Path) -> None:
+def test_images_still_pass_the_whole_network(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, views(1))
     trainer.step.eval_net.eval()
     trainer.val.fill()

@@ -64,7 +64,7 @@ def test_a_frozen_layer_has_no_reading() -> None:
     assert set(gauge.update_ratios) == {"2"}
 
 
-def test_a_checkpoint_gives_the_readings_back() -> None:
+def test_a_checkpoint_restores_the_measurements() -> None:
     net, gauge = two_layers(), Gauge()
     gauge.arm()
     step(net, gauge, rate=0.01)

@@ -8,7 +8,7 @@ from finetune.engine.state import TrainState
 from finetune.optim.schedules import Plateau
 
 
-def test_the_best_epoch_is_kept_and_equal_scores_are_told_apart_by_the_loss() -> None:
+def test_of_equal_scores_the_lower_loss_is_best() -> None:
     state, best = TrainState(), []
     for score, loss in [(0.5, 1.0), (0.6, 0.9), (0.6, 0.8), (0.6, 0.85), (math.nan, 0.1)]:
         best.append(state.observe(score, loss))
@@ -26,7 +26,7 @@ def test_training_has_stalled_after_so_many_epochs_without_a_better_one() -> Non
     assert stalled == [False, False, True]
 
 
-def test_a_checkpoint_gives_everything_back() -> None:
+def test_a_checkpoint_restores_all_fields() -> None:
     state = TrainState(plateau=Plateau(patience=1))
     for score in (0.5, 0.4):
         state.observe(score, 1.0)

@@ -30,7 +30,7 @@ def pictures() -> ImageDataset:
 
 
 class Halved:
-    """Stands for the lower part: half of each pixel; counts the images that it is given."""
+    """Replaces the frozen stages: half of each pixel; counts the images."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -45,7 +45,7 @@ def epoch_of(dataset: EpochDataset, epoch: int, start_batch: int = 0) -> tuple[T
     return torch.cat([images for images, _ in batches]), torch.cat([targets for _, targets in batches])
 
 
-def test_a_view_is_what_its_epoch_of_images_gives() -> None:
+def test_a_view_has_the_images_of_its_epoch() -> None:
     images, compute = pictures(), Halved()
     stored = CachedFeatures(images, compute, views=3, batch_size=8)
     for epoch in range(3):
@@ -69,7 +69,7 @@ def test_views_are_shown_in_turn_and_computed_once() -> None:
         assert not torch.equal(before, after)
 
 
-def test_only_views_that_are_shown_are_computed_whatever_came_before() -> None:
+def test_only_views_that_are_shown_are_computed() -> None:
     compute = Halved()
     resumed = CachedFeatures(pictures(), compute, views=4, batch_size=8)
     unbroken = CachedFeatures(pictures(), Halved(), views=4, batch_size=8)
@@ -87,7 +87,7 @@ def test_the_images_keep_their_epoch() -> None:
     assert images.epoch == 7
 
 
-def test_masks_move_with_their_view_and_take_a_byte_a_pixel() -> None:
+def test_masks_belong_to_their_view_and_take_a_byte_per_pixel() -> None:
     whole = digits().train
     masks = tuple(ArrayImage(f"{i}", np.full((8, 8), 250 + i, dtype=np.uint8)) for i in range(5))
     split = replace(pick_rows([whole], np.arange(5)), targets=np.array(masks))

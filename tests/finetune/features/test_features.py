@@ -121,7 +121,7 @@ def test_stages_are_optional() -> None:
     assert not features.norms
 
 
-def test_leaves_the_network_as_it_was() -> None:
+def test_the_network_does_not_change() -> None:
     net = Net().train()
     net.low.eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -159,7 +159,7 @@ def test_measures_the_precision_where_that_pays(monkeypatch: pytest.MonkeyPatch,
     assert net.images == seen  # neither measured nor computed again
 
 
-def test_known_images_never_pass_again(tmp_path: Path) -> None:
+def test_cached_images_are_not_computed_again(tmp_path: Path) -> None:
     net = Net()
     first = extract(net, Pictures(9), cache_of(net, tmp_path))
     assert (net.images, first.computed) == (9, 9)
@@ -191,7 +191,7 @@ def test_other_stages_and_other_precisions_are_computed(tmp_path: Path) -> None:
     assert extract(net, pictures, cache_of(net, tmp_path), precision=Precision(autocast=True)).computed == 4
 
 
-def test_a_broken_off_pass_keeps_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_pass_keeps_what_it_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen_pass, "SAVE_EVERY_S", 0.0)
     net = Net()
     with pytest.raises(KeyboardInterrupt):
@@ -204,7 +204,7 @@ def test_a_broken_off_pass_keeps_what_it_had(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_allclose(features.head_input, extract(Net(), Pictures(12)).head_input, atol=1e-6)
 
 
-def test_the_key_holds_all_that_decides_the_features() -> None:
+def test_the_key_depends_on_network_and_preprocessing() -> None:
     key = feature_key(Net(), "fc", PREPROCESS)
     assert key == feature_key(Net(), "fc", Preprocess(height=8, width=8))
     other_head = Net()
@@ -230,7 +230,7 @@ def test_the_key_holds_all_that_decides_the_features() -> None:
         ),
     ],
 )
-def test_the_key_holds_how_a_spec_wires_its_layers(tmp_path: Path, one: str, other: str) -> None:
+def test_the_key_depends_on_the_wiring_of_layers(tmp_path: Path, one: str, other: str) -> None:
     keys = []
     for number, wired in enumerate((one, other)):
         path = tmp_path / f"{number}.yaml"

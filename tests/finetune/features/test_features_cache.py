@@ -29,7 +29,7 @@ def digests(rows: int, start: int = 0) -> list[str]:
     return [f"{i:064x}" for i in range(start, start + rows)]
 
 
-def test_gives_back_what_was_written_in_the_order_asked(tmp_path: Path) -> None:
+def test_columns_are_read_in_the_requested_order(tmp_path: Path) -> None:
     cache = FeatureCache("k" * 64, tmp_path)
     cache.write(digests(4), columns(4), "float32")
     cache.write(digests(3, start=4), columns(3, start=4), "float32")
@@ -96,7 +96,7 @@ def test_half_written_files_are_never_read_and_go_after_a_day(tmp_path: Path) ->
     assert not half.exists()
 
 
-def test_what_was_read_longest_ago_goes_first(tmp_path: Path) -> None:
+def test_the_least_recently_read_files_are_removed_first(tmp_path: Path) -> None:
     cache = FeatureCache("k" * 64, tmp_path, limit_mb=0.04)
     for i in range(3):
         cache.write(digests(100, start=100 * i), columns(100, start=100 * i), "float32")  # 13 kB each

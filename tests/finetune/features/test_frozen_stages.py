@@ -227,7 +227,7 @@ def test_the_cut_lies_below_all_that_learns() -> None:
     assert cut_of(Net(), "") is None
 
 
-def test_a_weight_of_no_module_that_is_called_counts_for_what_is_round_it() -> None:
+def test_a_weight_of_a_module_that_is_not_called_counts_for_the_enclosing_one() -> None:
     assert cut_of(Crossed(), "gain", "fc") is None
 
 
@@ -240,26 +240,26 @@ def test_a_stage_that_something_else_passes_by_is_no_place_to_cut() -> None:
     assert cut_of(Remembering(), "top", "fc") is None
 
 
-def test_what_training_would_compute_otherwise_is_not_below_a_cut() -> None:
+def test_stages_that_differ_in_training_are_not_cut_off() -> None:
     assert cut_of(Dropping(), "top", "fc") == "low"
     assert cut_of(Batched(), "top", "fc") == "low"
     assert cut_of(Auxiliary(early=False), "top", "fc", "aux") == "high"
     assert cut_of(Auxiliary(early=True), "top", "fc", "aux") == "low"
 
 
-def test_a_unet_is_not_cut_since_every_stage_is_taken_again_further_up() -> None:
+def test_a_unet_is_not_cut_since_every_stage_is_read_again() -> None:
     spec = zoo.read_spec("specs/examples/unet.yaml", {"input.height": 32, "input.width": 32})
     net, anatomy = with_top_stage(spec)
     assert find_frozen_stages(net, anatomy.stages, images(spec), EXACT) is None
 
 
-def test_dropout_above_the_cut_draws_what_it_would_draw() -> None:
+def test_dropout_above_the_cut_draws_the_same() -> None:
     net, inputs = Net(), torch.randn(4, 3, 8, 8)
     freeze(net, ["top", "fc"])
     check_cut(net, find(net, ("low", "high"), inputs), inputs)
 
 
-def test_looking_for_a_cut_leaves_everything_as_it_was() -> None:
+def test_the_search_for_a_cut_changes_nothing() -> None:
     spec = zoo.read_spec("specs/resnet_small.yaml", SMALL)
     net, anatomy = with_top_stage(spec)
     net.eval()
@@ -275,7 +275,7 @@ def test_looking_for_a_cut_leaves_everything_as_it_was() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
 
-def test_a_forward_of_a_module_s_own_is_put_back_even_after_an_error() -> None:
+def test_an_instance_s_own_forward_is_restored_after_an_error() -> None:
     net = Net()
     freeze(net, ["top", "fc"])
     lower = find(net, ("low", "high"), torch.randn(3, 3, 8, 8))

@@ -42,7 +42,7 @@ def test_an_ensembles_probabilities_are_the_members_mean() -> None:
     assert not torch.equal(next(iter(before.values())), net.get_parameter("0.weight"))
 
 
-def test_a_sure_member_gives_no_infinities() -> None:
+def test_certain_members_give_finite_logits() -> None:
     net = nn.Linear(1, 2, bias=False)
     sure = [{"weight": torch.tensor([[200.0], [-200.0]])}, {"weight": torch.tensor([[-200.0], [200.0]])}]
     logits = build_ensemble(net, sure)(torch.ones(1, 1))
@@ -75,7 +75,7 @@ def test_averaged_weights_are_means_and_counts_are_the_lasts() -> None:
     small_net().load_state_dict(averaged)
 
 
-def test_a_soup_keeps_what_improves_validation_only() -> None:
+def test_a_soup_adds_only_what_improves_validation() -> None:
     values = [0.0, 3.0, -1.2, 1.0]
     candidates = [{"w": torch.tensor([value])} for value in values]
 

@@ -93,14 +93,14 @@ def test_networks_of_timm_name_their_own_layers() -> None:
     assert depths["blocks.0.mlp.fc1.weight"] < depths["blocks.1.mlp.fc1.weight"] < depths["head.weight"]
 
 
-def test_what_is_frozen_is_left_out() -> None:
+def test_frozen_parameters_are_in_no_group() -> None:
     net = small_net()
     net.get_submodule("layer1").requires_grad_(False)
     names = settings_of(param_groups(net, learning_rate=0.1, rates={"conv1": 0.0}))
     assert set(names) == {"bn1.weight", "bn1.bias", "fc.weight", "fc.bias"}
 
 
-def test_a_frozen_stage_stays_as_it_was_and_a_slow_one_moves_less() -> None:
+def test_a_frozen_stage_does_not_change_and_a_slow_one_changes_less() -> None:
     torch.manual_seed(0)
     net = small_net()
     before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}

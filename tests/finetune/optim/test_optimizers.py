@@ -168,7 +168,7 @@ def test_decoupled_decay_is_adamws() -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_decay_leaves_alone_what_has_no_gradient() -> None:
+def test_parameters_without_gradient_do_not_decay() -> None:
     w = torch.nn.Parameter(torch.ones(3))
     group = {"params": [w], "lr": RATE, "initial_lr": RATE, "decoupled_decay": 0.5}
     build_optimizer(OPTIMIZERS.read_call("sgd"), [group]).step()

@@ -77,7 +77,7 @@ def test_strategy(strategy: str, spec: Path, tmp_path: Path) -> None:
     assert isinstance(weights, StartingWeights) and weights.name == "default"
 
 
-def test_auto_carries_out_what_won_the_race(spec: Path, tmp_path: Path) -> None:
+def test_auto_trains_the_winner_of_the_race(spec: Path, tmp_path: Path) -> None:
     report = run(spec, set={"data.similarity": "similar"}, run=tmp_path / "run", console=QUIET)
     race = report.plan.evidence.race
     assert race is not None
@@ -117,7 +117,7 @@ def test_a_probe_that_the_spec_asks_for_is_timed_in_its_plan(spec: Path, tmp_pat
     assert plan.evidence.forecasts.keys() == {"stage_probe", "partial", "full", "scratch"}
 
 
-def test_more_stages_than_there_are_is_told(spec: Path, tmp_path: Path) -> None:
+def test_too_many_stages_are_refused(spec: Path, tmp_path: Path) -> None:
     keys = {"finetune.strategy": "partial", "finetune.partial.stages": 9}
     with pytest.raises(
         GraftError, match="stages: 9; pretrained has 3 stages\n  expected: at most 3, or finetune"
@@ -125,7 +125,7 @@ def test_more_stages_than_there_are_is_told(spec: Path, tmp_path: Path) -> None:
         make_plan(spec, set=keys, root=tmp_path, console=QUIET)
 
 
-def test_a_probe_beyond_the_budget_stays_away(spec: Path, tmp_path: Path) -> None:
+def test_a_probe_beyond_the_budget_does_not_race(spec: Path, tmp_path: Path) -> None:
     plan = make_plan(spec, set={"finetune.budget_minutes": 1e-4}, root=tmp_path, console=QUIET)
     assert plan.strategy == "linear_probe"
     assert any(reason.endswith("the budget is exceeded") for reason in plan.reasons)
@@ -138,12 +138,12 @@ def test_auto_measures_how_similar_the_images_are(spec: Path, tmp_path: Path) ->
     assert any(reason.startswith("similarity: ") and "drift" in reason for reason in plan.reasons)
 
 
-def test_a_strategy_that_needs_weights_says_so_without_them(tmp_path: Path) -> None:
+def test_a_strategy_that_needs_weights_is_refused_without_them(tmp_path: Path) -> None:
     with pytest.raises(GraftError, match="partial needs pretrained weights; there are none"):
         run("lenet5", set={"finetune.strategy": "partial"}, run=tmp_path / "run", console=QUIET)
 
 
-def test_a_second_plan_measures_nothing(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_plan_is_cached(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = {"finetune.cache": str(tmp_path / "cache")}
     first = make_plan(spec, set=own, root=tmp_path, console=QUIET)
 
@@ -197,7 +197,7 @@ def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> No
     assert all(name.startswith(("layer3.1", "fc")) for name in changed)
 
 
-def test_a_plan_given_back_says_what_it_was_not_made_for(spec: Path, tmp_path: Path) -> None:
+def test_a_given_plan_names_what_it_was_not_made_for(spec: Path, tmp_path: Path) -> None:
     made = make_plan(spec, root=tmp_path, console=QUIET)
     path = tmp_path / "pretrained" / "plan.json"
     edited = json.dumps(
@@ -264,7 +264,7 @@ def test_a_plan_that_was_edited_is_kept_when_another_is_made(spec: Path, tmp_pat
         ({"strategy": "full", "trains": [""], "learning_rate": 0}, "learning_rate is 0, with which nothing"),
     ],
 )
-def test_a_plan_that_cannot_be_carried_out_says_why(
+def test_an_impossible_plan_is_refused_with_the_reason(
     edit: dict[str, object], message: str, spec: Path, tmp_path: Path
 ) -> None:
     make_plan(spec, root=tmp_path, console=QUIET)

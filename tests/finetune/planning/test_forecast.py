@@ -47,7 +47,7 @@ def test_minutes_follow_from_the_speed_and_the_images() -> None:
     assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
 
 
-def test_a_frozen_trunk_is_faster_and_nothing_is_changed(spec: Path) -> None:
+def test_a_frozen_trunk_is_faster_and_the_setup_does_not_change(spec: Path) -> None:
     setup = set_up(spec, strategy="full", **{"partial.views": "none", "partial.stages": 1})
     before, state = torch.get_rng_state(), {k: v.clone() for k, v in setup.net.state_dict().items()}
     plans = [
@@ -60,7 +60,7 @@ def test_a_frozen_trunk_is_faster_and_nothing_is_changed(spec: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in setup.net.state_dict().items())
 
 
-def test_cached_stages_are_reckoned_with(spec: Path) -> None:
+def test_cached_stages_shorten_the_forecast(spec: Path) -> None:
     found = {}
     for views in ("none", 2):
         setup = set_up(spec, epochs=40, **{"partial.views": views, "partial.stages": 1})
@@ -71,7 +71,7 @@ def test_cached_stages_are_reckoned_with(spec: Path) -> None:
     assert found[2].minutes < found["none"].minutes
 
 
-def test_small_images_are_reckoned_with() -> None:
+def test_small_images_shorten_the_forecast() -> None:
     small = {"initial_scale": 0.5, "delay_fraction": 0.5, "finetune_fraction": 0.5}
     setup = set_up("specs/resnet_tiny.yaml", weights="none", epochs=6, progressive_resizing=small)
     forecast = forecast_plan(
@@ -81,7 +81,7 @@ def test_small_images_are_reckoned_with() -> None:
     assert forecast.minutes == pytest.approx(images / forecast.images_per_s / 60, abs=0.01)
 
 
-def test_an_attack_takes_its_time() -> None:
+def test_an_adversarial_attack_lengthens_the_forecast() -> None:
     found = {}
     for attack in ("none", {"fgsm": {}}):
         setup = set_up("specs/resnet_tiny.yaml", weights="none", adversarial=attack)
@@ -115,7 +115,7 @@ def test_training_again_after_stopping_is_counted() -> None:
         assert found[way].minutes == pytest.approx(shown / found[way].images_per_s / 60, rel=0.02)
 
 
-def test_a_teacher_is_asked_in_every_step(tmp_path: Path) -> None:
+def test_a_teacher_lengthens_the_forecast(tmp_path: Path) -> None:
     short = QUICK | {"finetune.weights": "none", "finetune.epochs": 1}
     run("specs/resnet_tiny.yaml", set=short, run=tmp_path / "teacher", console=Console(quiet=True))
     teacher = {"run": str(tmp_path / "teacher")}
@@ -132,7 +132,7 @@ def test_no_plan_is_made_with_a_teacher_that_is_none(tmp_path: Path) -> None:
         choose_plan(set_up("lenet5", weights="none", distill={"run": str(tmp_path)}))
 
 
-def test_a_plan_compares_what_could_be_done(spec: Path) -> None:
+def test_compare_forecasts_the_possible_strategies(spec: Path) -> None:
     compared = choose_plan(set_up(spec, strategy="full"), compare=True).evidence.forecasts
     assert set(compared) == {"partial", "full", "scratch"}
     alone = choose_plan(set_up("lenet5", weights="none"), compare=True).evidence.forecasts

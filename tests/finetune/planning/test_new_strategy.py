@@ -41,13 +41,13 @@ def first_stage() -> Iterator[Strategy]:
 
 
 def train_fold(setup: Setup, plan: Plan, fold: Fold) -> Correct:
-    """Stands for short runs, of which only those of the new strategy answer correctly."""
+    """Replaces short runs: only those of the new strategy answer correctly."""
     correct = np.full(len(setup.train), np.nan)
     correct[fold[1]] = float(plan.strategy == "first_stage")
     return correct
 
 
-def test_it_stands_by_its_cost_and_races_with_a_wide_prior() -> None:
+def test_a_new_strategy_is_ordered_by_cost_and_has_a_wide_prior() -> None:
     assert strategy_names() == ("linear_probe", "stage_probe", "first_stage", "partial", "full", "scratch")
     assert racing_names() == strategy_names()[:-1]
     known, prior = {}, read_prior("different")

@@ -30,7 +30,7 @@ def plan(
     return Plan(strategy, ("",), "fresh", 10, 64, 0.1, EXACT, cell, (), evidence)
 
 
-def test_a_plan_that_goes_against_the_table_says_so() -> None:
+def test_a_plan_that_differs_from_the_table_says_so() -> None:
     forecast = {"full": Forecast(10, 300.0, 0.5)}
     text = summarise(plan("full", (SIZES[0], SIMILARITIES[0]), race=race_won_by("full"), forecasts=forecast))
     assert "About 126 images per class are very little data, and the images are similar to" in text
@@ -58,7 +58,7 @@ def test_a_plan_that_agrees_does_not() -> None:
     assert "differs" not in text
 
 
-def test_where_nothing_beats_guessing_that_is_said() -> None:
+def test_a_summary_says_that_nothing_beats_guessing() -> None:
     text = summarise(plan("full", (SIZES[0], SIMILARITIES[0]), race=race_won_by("full", at_chance=True)))
     assert "No strategy is clearly better than guessing" in text
     assert "expected to reach" not in text

@@ -67,7 +67,7 @@ def test_finds_the_accuracy_of_the_best_possible() -> None:
     assert abs(float(fresh.mean()) - best) < 0.02
 
 
-def test_separable_classes_are_told_apart_and_the_error_is_not_nothing() -> None:
+def test_separable_classes_are_classified_with_an_error_above_zero() -> None:
     probe = fit_probe(*clusters(60, 8, 3, apart=20.0))
     assert probe.accuracy.value == 1.0
     assert 0.005 < probe.accuracy.error < 0.03
@@ -103,7 +103,7 @@ def test_two_images_a_class() -> None:
     assert (probe.logits(values).argmax(axis=1) == targets).all()
 
 
-def test_the_only_image_of_a_class_is_learned_and_never_asked() -> None:
+def test_the_only_image_of_a_class_is_never_held_out() -> None:
     values, targets = clusters(30, 10, 2, apart=10.0)
     values, targets = np.vstack([values, values[:1] + 50 * values.std(axis=0)]), np.append(targets, 2)
     probe = fit_probe(values, targets)

@@ -72,7 +72,7 @@ def test_the_spread_of_estimates_over_draws_is_their_error() -> None:
     assert accuracy_of(draws[0]).error == pytest.approx(spread, rel=0.25)
 
 
-def test_a_basis_turns_and_loses_nothing() -> None:
+def test_a_basis_is_a_rotation_without_loss() -> None:
     values = (np.random.default_rng(0).standard_normal((30, 8)) @ np.diag(range(1, 9))).astype(np.float32)
     basis = find_basis([values])
     np.testing.assert_allclose(basis.scores, (values - basis.mean) @ basis.directions, atol=1e-5)

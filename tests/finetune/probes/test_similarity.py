@@ -68,7 +68,7 @@ def features_from(net: Net, images: Tensor) -> Features:
 
 
 @pytest.mark.parametrize("count", [12, 120])
-def test_images_like_the_weights_own_are_similar_and_others_are_not(count: int) -> None:
+def test_images_like_those_of_training_are_similar_and_others_are_not(count: int) -> None:
     net, targets = Net(), TARGETS[:count]
     near = measure_similarity(features_from(net, pictures(count, 128, 30, seed=1)), targets, net)
     dark = measure_similarity(features_from(net, pictures(count, 40, 30, seed=2)), targets, net)
@@ -85,7 +85,7 @@ def test_images_like_the_weights_own_are_similar_and_others_are_not(count: int) 
     assert set(near.evidence) == {"drift:low"}
 
 
-def test_drift_is_nothing_at_home_and_grows_with_the_shift() -> None:
+def test_drift_is_near_zero_for_training_images_and_grows_with_the_shift() -> None:
     net = Net()
     norms = stage_norms(net, ("low",))
     drifts = [

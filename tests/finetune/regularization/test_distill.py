@@ -31,7 +31,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).folder
 
 
-def test_a_teacher_answers_as_its_run_does_for_pixels_normalised_otherwise(teacher: Path) -> None:
+def test_a_teacher_predicts_as_its_run_for_other_normalisations(teacher: Path) -> None:
     done = load_run(teacher)
     student = type(done.preprocess)(height=32, width=32, channels=1, mean=[0.2], std=[0.7])
     loaded = load_teacher(Distill(run=str(teacher)), done.labels, student, torch.device("cpu"))
@@ -70,7 +70,7 @@ def test_of_masks_the_divergence_is_a_mean_over_pixels() -> None:
     assert torch.allclose(of_one, of_many)
 
 
-def test_a_teacher_of_another_size_sees_its_own(teacher: Path, tmp_path: Path) -> None:
+def test_images_are_resized_for_a_teacher(teacher: Path, tmp_path: Path) -> None:
     more: dict[str, object] = {
         **{"finetune.distill": {"run": str(teacher), "share": 0.9}, "finetune.epochs": 1, "data.test": 0.6},
         **{"input.height": 40, "input.width": 48, "data.normalise": "mean_image"},
@@ -80,7 +80,7 @@ def test_a_teacher_of_another_size_sees_its_own(teacher: Path, tmp_path: Path) -
     assert "accuracy" in done.metrics  # sizes differ in every step, and it ran to its end
 
 
-def test_a_teacher_of_another_size_answers_as_at_its_own(teacher: Path) -> None:
+def test_a_teacher_of_another_size_predicts_as_at_its_own(teacher: Path) -> None:
     done = load_run(teacher)
     student = type(done.preprocess)(height=64, width=64, channels=1, mean=[0.2], std=[0.7])
     loaded = load_teacher(Distill(run=str(teacher)), done.labels, student, torch.device("cpu"))

@@ -41,7 +41,7 @@ def test_cutmix_pastes_a_patch_and_counts_its_pixels() -> None:
     torch.testing.assert_close(rows, kept * labels + (1 - kept) * labels.flip(0))
 
 
-def test_both_take_turns_by_chance() -> None:
+def test_mixup_and_cutmix_are_drawn_at_random() -> None:
     images, targets = batch()
     mix = Mix(CLASSES, mixup=1.0, cutmix=1.0)
     whole = [bool((mix(images, targets, seed=seed)[0] == images).any()) for seed in range(40)]
@@ -73,7 +73,7 @@ def test_draws_depend_on_the_seed_alone() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 7])
-def test_the_last_of_an_odd_batch_stays_as_it_is(count: int) -> None:
+def test_the_last_image_of_an_odd_batch_does_not_change(count: int) -> None:
     images, targets = batch(count)
     mixed, rows = Mix(CLASSES, mixup=1.0)(images, targets, seed=3)
     assert torch.equal(mixed[-1], images[-1])

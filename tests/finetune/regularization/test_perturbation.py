@@ -23,7 +23,7 @@ def test_input_noise_has_its_deviation_and_its_seed() -> None:
     assert not torch.equal(noisy, add_input_noise(images, 0.2, make_generator(0, 1, 3)))
 
 
-def test_weight_noise_is_there_inside_and_gone_after() -> None:
+def test_weight_noise_is_removed_after_the_block() -> None:
     net = nn.Sequential(nn.Linear(100, 100), nn.Linear(100, 2))
     net[1].requires_grad_(False)
     before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}

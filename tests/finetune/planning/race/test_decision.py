@@ -29,7 +29,7 @@ def test_the_dearer_wins_where_it_is_clearly_better() -> None:
     assert choose_winner(RACERS, posterior(0.7, 0.7, 0.8, 0.9)) == "full"
 
 
-def test_the_cheaper_stays_where_the_difference_is_not_worth_a_dearer_training() -> None:
+def test_the_cheaper_one_wins_unless_the_gain_is_large_enough() -> None:
     assert choose_winner(RACERS, posterior(0.985, 0.9, 0.9, 0.994, error=1e-3)) == "linear_probe"
     assert choose_winner(RACERS, posterior(0.975, 0.9, 0.9, 0.994, error=1e-3)) == "full"
 
@@ -46,7 +46,7 @@ def test_only_those_that_race_can_win() -> None:
     assert choose_winner(("linear_probe", "partial"), posterior(0.7, 0.9, 0.8, 0.95)) == "partial"
 
 
-def test_a_round_is_worth_much_between_strategies_that_may_lie_far_apart() -> None:
+def test_a_round_gains_more_where_the_prior_is_wide() -> None:
     open_race, settled = posterior(0.8, 0.5, 0.5, 0.8, error=0.4), posterior(0.8, 0.5, 0.5, 0.95, error=0.03)
     seen = {"linear_probe": np.repeat([1.0, 0.0], [80, 20])}
     assert round_gain("full", RACERS, open_race, seen, 50) > 0.02
@@ -55,7 +55,7 @@ def test_a_round_is_worth_much_between_strategies_that_may_lie_far_apart() -> No
     assert round_gain("full", ("full",), open_race, seen, 50) == 0
 
 
-def test_more_images_are_worth_more_and_a_known_answer_nothing() -> None:
+def test_more_images_gain_more_and_a_known_answer_nothing() -> None:
     doubt = posterior(0.8, 0.5, 0.5, 0.8, error=0.4)
     seen = {"linear_probe": np.repeat([1.0, 0.0], [80, 20])}
     worth = [round_gain("full", RACERS, doubt, seen, images) for images in (5, 50, 500)]
@@ -65,7 +65,7 @@ def test_more_images_are_worth_more_and_a_known_answer_nothing() -> None:
     assert round_gain("full", RACERS, known, seen, 50) == pytest.approx(0, abs=1e-6)
 
 
-def test_the_round_gain_is_what_looking_gains_on_average() -> None:
+def test_the_round_gain_is_the_mean_gain_over_draws() -> None:
     doubt = posterior(0.8, 0.1, 0.1, 0.82, error=0.2)
     seen = {"linear_probe": np.repeat([1.0, 0.0], [80, 20])}
     then = doubt.after_round("full", seen, 100)
@@ -79,5 +79,5 @@ def test_the_round_gain_is_what_looking_gains_on_average() -> None:
     assert worth == pytest.approx(by_looking, rel=0.02)
 
 
-def test_what_is_not_sure_has_to_be_expected_to_bring_as_much() -> None:
+def test_an_uncertain_gain_counts_by_its_mean() -> None:
     assert choose_winner(RACERS, posterior(0.70, 0.60, 0.60, 0.73, error=0.2)) == "full"

@@ -71,7 +71,7 @@ def test_many_images_far_from_the_weights_are_fine_tuned_throughout(tmp_path: Pa
     assert plan.strategy == "full"
 
 
-def test_a_class_with_one_image_is_learned_and_never_asked(tmp_path: Path) -> None:
+def test_a_class_with_one_image_is_never_held_out(tmp_path: Path) -> None:
     images = tmp_path / "images"
     for split in ("train", "val"):
         write_images(images / split, 3, 10)
@@ -114,7 +114,7 @@ def test_images_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
         plan_of(spec, images, tmp_path)
 
 
-def test_labels_without_signal_get_the_cheapest_and_are_promised_nothing(tmp_path: Path) -> None:
+def test_labels_without_signal_get_the_cheapest_strategy(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, random_state(tmp_path))
     plan = plan_of(spec, write_noise(tmp_path / "images", 4, 30), tmp_path)
     scores = scores_of(plan)
@@ -124,7 +124,7 @@ def test_labels_without_signal_get_the_cheapest_and_are_promised_nothing(tmp_pat
     assert abs(accuracy.value - 0.25) < 3 * accuracy.error
 
 
-def test_the_plan_says_so_when_the_measurement_goes_against_the_table(tmp_path: Path) -> None:
+def test_a_plan_that_differs_from_the_table_has_a_reason(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, random_state(tmp_path))
     images = write_images(tmp_path / "images", 4, 20)
     for similarity, agrees in (("similar", True), ("different", False)):

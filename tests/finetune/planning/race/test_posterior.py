@@ -18,7 +18,7 @@ R = len(RACERS)
 FIRST, FULL = RACERS[0], RACERS[-1]
 
 
-def test_every_strategy_that_starts_from_weights_is_known_on_all_data() -> None:
+def test_the_prior_has_every_racing_strategy() -> None:
     assert tuple(name for name, strategy in STRATEGIES.items() if strategy.pretrained) == RACERS
     for similarity in SIMILARITIES:
         found = read_prior(similarity)
@@ -37,7 +37,7 @@ def test_the_prior_is_the_mean_and_the_spread_of_the_rows() -> None:
     assert fit_prior(rows, RACERS).lead_cov[-1, -1] > np.var(leads, ddof=1)
 
 
-def test_before_any_image_the_level_is_open_and_the_leads_are_known() -> None:
+def test_the_prior_knows_the_leads_and_not_the_level() -> None:
     before = start_posterior(make_prior(lead=0.2, spread=0.1))
     assert math.sqrt(before.cov[0, 0]) > math.pi / 4
     assert before.gain(FULL, over=FIRST).value > 0
@@ -45,7 +45,7 @@ def test_before_any_image_the_level_is_open_and_the_leads_are_known() -> None:
     assert apart == pytest.approx(0.01)
 
 
-def test_a_probe_says_where_the_others_stand() -> None:
+def test_the_answers_of_a_probe_set_the_level_of_all() -> None:
     easy, hard = (compute_posterior(make_prior(), {FIRST: answers(right)}, 0.1) for right in (95, 40))
     for name in RACERS:
         assert easy.expected(name).value > hard.expected(name).value
@@ -53,7 +53,7 @@ def test_a_probe_says_where_the_others_stand() -> None:
     assert easy.expected(FULL).value > 0.95
 
 
-def test_a_short_run_outweighs_what_was_known_as_images_come() -> None:
+def test_more_images_of_a_short_run_outweigh_the_prior() -> None:
     first, full = np.tile([1.0, 1, 1, 1, 0], 40), np.tile([1.0, 0, 1, 0, 0], 40)
     before = compute_posterior(make_prior(), {FIRST: first}, 0.1).expected(FULL)
     found = [
@@ -65,7 +65,7 @@ def test_a_short_run_outweighs_what_was_known_as_images_come() -> None:
     assert before.value > found[0].value > found[1].value > found[2].value > 0.4
 
 
-def test_what_a_whole_run_adds_is_counted() -> None:
+def test_the_growth_of_a_whole_run_is_added() -> None:
     seen = {FIRST: answers(80), FULL: answers(78)}
     slow, fast = (
         compute_posterior(make_prior(growth=growth), seen, 0.1).expected(FULL).value for growth in (0.0, 0.3)
@@ -73,7 +73,7 @@ def test_what_a_whole_run_adds_is_counted() -> None:
     assert fast > slow + 0.05
 
 
-def test_a_short_run_at_chance_promises_nothing_more() -> None:
+def test_a_short_run_at_chance_does_not_grow() -> None:
     seen = {FIRST: answers(60), FULL: answers(28)}
     assert is_at_chance(seen[FULL], 0.25)
     assert not is_at_chance(seen[FIRST], 0.25)
@@ -111,7 +111,7 @@ def test_few_images_never_seem_certain() -> None:
     assert found.expected(FIRST).value < 1
 
 
-def test_a_round_narrows_what_it_asks_about_and_moves_nothing() -> None:
+def test_a_round_lowers_the_variance_and_keeps_the_mean() -> None:
     before = compute_posterior(make_prior(), {FIRST: answers(80)}, 0.1)
     after = before.after_round(FULL, {FIRST: answers(80)}, 100)
     assert after.mean == pytest.approx(before.mean)
@@ -121,7 +121,7 @@ def test_a_round_narrows_what_it_asks_about_and_moves_nothing() -> None:
     )
 
 
-def test_what_the_benchmark_never_saw_is_believed_all_the_same() -> None:
+def test_answers_far_from_the_prior_are_believed() -> None:
     """A strategy that is always right where the first one guesses, though it was never far ahead before."""
     seen = {FIRST: answers(20), RACERS[1]: answers(100)}
     found = compute_posterior(make_prior(lead=0.1, spread=0.05), seen, 0.25)
@@ -129,7 +129,7 @@ def test_what_the_benchmark_never_saw_is_believed_all_the_same() -> None:
     assert found.expected(FIRST).value < 0.25
 
 
-def test_where_all_is_right_nothing_is_left_to_gain() -> None:
+def test_at_full_accuracy_nothing_is_gained() -> None:
     found = compute_posterior(make_prior(lead=0.3), {FIRST: answers(20, 20)}, 0.25)
     assert found.gain(FULL, over=FIRST).value < 0
     assert 0.95 < found.expected(FIRST).value < 1

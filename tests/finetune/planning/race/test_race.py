@@ -43,7 +43,7 @@ def entry(setup: Setup, name: str, *, epochs: int = 20, minutes: float = 1.0) ->
 
 
 class Trainings:
-    """Stands for trainings whose outcome is known: the share of left-out images each gets right."""
+    """Replaces trainings: each answers a known share of the held-out images correctly."""
 
     def __init__(self, shares: dict[str, float]) -> None:
         self.shares, self.asked = shares, list[tuple[str, int]]()
@@ -56,7 +56,7 @@ class Trainings:
         return correct
 
 
-def test_a_fold_asks_for_what_was_left_out_and_leaves_the_network_alone(setup: Setup) -> None:
+def test_a_fold_answers_its_held_out_images_and_keeps_the_network(setup: Setup) -> None:
     [fold, *_] = deal_folds(setup.train.split.targets)[0]
     before = {name: value.clone() for name, value in setup.net.state_dict().items()}
     correct = train_fold(setup, entry(setup, "full", epochs=2).plan, fold)
@@ -65,7 +65,7 @@ def test_a_fold_asks_for_what_was_left_out_and_leaves_the_network_alone(setup: S
     assert all(value.equal(before[name]) for name, value in setup.net.state_dict().items())
 
 
-def test_a_contender_whose_loss_runs_away_has_none_right(setup: Setup) -> None:
+def test_a_contender_that_diverges_has_no_correct_answer(setup: Setup) -> None:
     [fold, *_] = deal_folds(setup.train.split.targets)[0]
     wild = replace(entry(setup, "full", epochs=20).plan, learning_rate=1e12)
     assert np.nansum(train_fold(setup, wild, fold)) == 0
@@ -79,7 +79,7 @@ def test_a_fold_too_small_for_a_probe_starts_from_a_fresh_head(setup: Setup) -> 
     assert np.isfinite(train_fold(setup, plan, (learned, left))[left]).all()
 
 
-def hold(
+def compare(
     setup: Setup,
     entries: list[Contender],
     *,
@@ -89,7 +89,7 @@ def hold(
     min_gain: float = MIN_GAIN,
     log: Log = lambda _: None,
 ) -> Race:
-    """A race against a linear probe that is right on such a share, where others may lead by more or less."""
+    """Return a race against a linear probe of this accuracy, with a wide prior of the others."""
     probed = {"linear_probe": (np.arange(len(setup.train)) % 10 < 10 * probe).astype(float)}
     like = make_prior(lead=0.1, growth=0.1, spread=0.2)
     return run_race(
@@ -97,12 +97,12 @@ def hold(
     )
 
 
-def test_a_contender_that_cannot_win_any_more_is_not_asked_again(
+def test_a_contender_that_cannot_win_is_not_trained_again(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainings = Trainings({"partial": 0.3, "full": 0.8})
     monkeypatch.setattr(race, "train_fold", trainings)
-    found = hold(setup, [entry(setup, name) for name in trainings.shares], probe=0.8, min_gain=1e-3)
+    found = compare(setup, [entry(setup, name) for name in trainings.shares], probe=0.8, min_gain=1e-3)
     names = [name for name, _ in trainings.asked]
     assert 1 == names.count("partial") < names.count("full") == found.rounds
     assert found.names == ("linear_probe", "partial", "full")
@@ -114,15 +114,15 @@ def test_no_round_is_run_that_could_not_change_the_choice(
 ) -> None:
     trainings = Trainings({"full": 0.5})
     monkeypatch.setattr(race, "train_fold", trainings)
-    found = hold(setup, [entry(setup, "full")], probe=0.99)
+    found = compare(setup, [entry(setup, "full")], probe=0.99)
     assert (found.rounds, found.accuracy("full")) == (0, None)
-    assert hold(setup, [entry(setup, "full")], probe=0.99, min_gain=-1.0).rounds > 1
+    assert compare(setup, [entry(setup, "full")], probe=0.99, min_gain=-1.0).rounds > 1
 
 
 def test_who_would_win_is_tried_first(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     for right, winner in ((0.9, "full"), (0.3, "linear_probe")):
         monkeypatch.setattr(race, "train_fold", Trainings({"full": right}))
-        found = hold(setup, [entry(setup, "full")], probe=0.6, min_gain=1.0)
+        found = compare(setup, [entry(setup, "full")], probe=0.6, min_gain=1.0)
         assert (found.rounds, found.winner) == (1, winner)
 
 
@@ -141,15 +141,15 @@ def test_who_comes_forward_untried_is_tried_after_the_last_round(
     assert found.winner in found.answers
 
 
-def test_nothing_grows_after_a_trial_that_was_the_whole_run(
+def test_a_short_run_as_long_as_the_whole_one_does_not_grow(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(race, "train_fold", Trainings({"full": 0.6}))
     long, short = (
-        hold(setup, [entry(setup, "full", epochs=epochs)], probe=0.5, min_gain=-1.0) for epochs in (20, 1)
+        compare(setup, [entry(setup, "full", epochs=epochs)], probe=0.5, min_gain=-1.0) for epochs in (20, 1)
     )
-    came, expected = accuracy_of(short.answers["full"]).value, short.posterior.expected("full").value
-    assert expected == pytest.approx(came, abs=0.03)
+    actual, expected = accuracy_of(short.answers["full"]).value, short.posterior.expected("full").value
+    assert expected == pytest.approx(actual, abs=0.03)
     assert long.posterior.expected("full").value > expected + 0.02
     assert (short.short_runs["full"].epochs, short.short_runs["full"].left) == (1, 0.0)
     assert (long.short_runs["full"].epochs, long.short_runs["full"].left) == (20, 1.0)
@@ -162,14 +162,14 @@ def test_a_run_that_the_budget_cuts_short_has_less_to_grow(
     one = entry(setup, "full", epochs=200, minutes=20.0)
     bag = replace(one, forecast=replace(one.forecast, trainings=5))
     for contender, epochs in ((one, 6), (bag, 30)):
-        trial = hold(setup, [contender], probe=0.5, budget_minutes=10.0, min_gain=-1.0).short_runs["full"]
+        trial = compare(setup, [contender], probe=0.5, budget_minutes=10.0, min_gain=-1.0).short_runs["full"]
         assert (trial.plan.epochs, trial.epochs) == (epochs, 70)
         assert trial.left == pytest.approx((1 - epochs / 70) / 0.8)
 
 
-def test_where_all_guess_the_cheapest_stays(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cheapest_wins_where_all_guess(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "train_fold", Trainings({"full": 0.3}))
-    found = hold(setup, [entry(setup, "full")], probe=0.2)
+    found = compare(setup, [entry(setup, "full")], probe=0.2)
     assert found.at_chance
     assert found.winner == "linear_probe"
 
@@ -178,37 +178,37 @@ def test_no_more_rounds_than_give_enough_images(setup: Setup, monkeypatch: pytes
     trainings = Trainings({"full": 0.5})
     monkeypatch.setattr(race, "train_fold", trainings)
     monkeypatch.setattr(race, "ENOUGH_IMAGES", 5)
-    hold(setup, [entry(setup, "full")], probe=0.5, min_gain=-1.0)
+    compare(setup, [entry(setup, "full")], probe=0.5, min_gain=-1.0)
     assert len(trainings.asked) == 1
     assert ENOUGH_IMAGES > 5
 
 
-def test_what_does_not_fit_the_budget_stays_away(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strategies_beyond_the_budget_do_not_race(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     trainings = Trainings({"partial": 0.9, "full": 0.9})
     monkeypatch.setattr(race, "train_fold", trainings)
     entries = [entry(setup, "partial", minutes=0.1), entry(setup, "full", minutes=600.0)]
-    found = hold(setup, entries, probe=0.5, budget_minutes=1.0, min_gain=-1.0)
+    found = compare(setup, entries, probe=0.5, budget_minutes=1.0, min_gain=-1.0)
     assert found.left_out == ("full",)
     assert {name for name, _ in trainings.asked} == {"partial"}
     assert found.winner == "partial"
-    shorter = hold(setup, entries[:1], probe=0.5, budget_minutes=0.1, min_gain=-1.0)
+    shorter = compare(setup, entries[:1], probe=0.5, budget_minutes=0.1, min_gain=-1.0)
     assert shorter.rounds
     assert trainings.asked[-1][1] < round(SHORT_RUN * 20)
 
 
-def test_a_budget_that_holds_nothing_is_refused(setup: Setup) -> None:
+def test_a_budget_without_any_epoch_is_refused(setup: Setup) -> None:
     with pytest.raises(GraftError, match=r"budget_minutes: 0.01; expected more: not one epoch"):
-        hold(setup, [entry(setup, "full", minutes=600.0)], probe=0.5, probes=(), budget_minutes=0.01)
+        compare(setup, [entry(setup, "full", minutes=600.0)], probe=0.5, probes=(), budget_minutes=0.01)
 
 
 def test_each_contender_is_announced(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "train_fold", Trainings({"full": 0.5}))
     lines: list[str] = []
-    hold(setup, [entry(setup, "full")], probe=0.5, log=lines.append)
+    compare(setup, [entry(setup, "full")], probe=0.5, log=lines.append)
     assert lines[0].startswith("  race, round 1: full has held-out accuracy 50.0%")
 
 
-def test_a_sample_is_what_is_raced_on(setup: Setup, tmp_path: Path) -> None:
+def test_the_race_uses_the_sample(setup: Setup, tmp_path: Path) -> None:
     from finetune.planning.evidence import measure_evidence
 
     measured = measure_evidence(setup)
