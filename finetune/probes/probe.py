@@ -82,7 +82,7 @@ def fit_probe(
     concatenated; `targets` (N,) from 0 to `classes` - 1. Two images per class are enough. The only image of a
     class is never held out. Of strengths of about equal accuracy, the one with the lowest log loss is taken,
     so that the probabilities are calibrated.
-    Raises: GraftError when fewer than two classes have images, when no class has two, or when sizes disagree.
+    Raises: GraftError when fewer than two classes have images, or no class has two.
     """
     return measure_probe(features, targets, classes=classes, seed=seed).fit()
 
@@ -92,7 +92,8 @@ def measure_probe(
 ) -> MeasuredProbe:
     """Cross-validate as fit_probe does, without the final fit. The same seed deals the same folds."""
     blocks = [features] if isinstance(features, np.ndarray) else list(features)
-    classes = _check(blocks, targets, classes)
+    assert all(len(block) == len(targets) for block in blocks), "one target for each image"
+    classes = classes or int(targets.max()) + 1
     with one_core_each() as pool:
         basis = find_basis(blocks)
         folds = FEWER_FOLDS if _large(basis, classes) else FOLDS
@@ -120,16 +121,3 @@ def write_head(probe: Probe, linear: nn.Module) -> None:
 
 def _large(basis: Basis, classes: int) -> bool:
     return basis.scores.size * classes > LARGE
-
-
-def _check(blocks: Sequence[Array], targets: Targets, classes: int | None) -> int:
-    """Return the number of classes. Raises: GraftError when sizes disagree."""
-    counts = sorted({len(block) for block in blocks})
-    if counts != [len(targets)] or not len(targets):
-        raise GraftError(
-            f"a probe needs one target per image; found {len(targets)} targets, images: {counts}"
-        )
-    found = int(targets.max()) + 1
-    if classes is not None and found > classes:
-        raise GraftError(f"the targets have {found} classes; expected {classes} at most")
-    return classes or found
