@@ -1,6 +1,6 @@
 """Cached plans: a plan is not chosen again for the same images, labels, weights and spec.
 
-Where the images lie does not count: a folder that was moved, or a link to it, has the same plan.
+The location of the images does not matter: a folder that was moved, or a link to it, has the same plan.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Posterior:
         return replace(self, mean=mean, cov=self.cov - weight @ observe @ self.cov)
 
     def after_round(self, name: str, answers: Answers, images: int) -> Posterior:
-        """Return the posterior after a strategy is asked for more images, as far as it can be foreseen.
+        """Return the posterior after a strategy is asked for more images, as far as it can be predicted.
 
         The mean stays the same. The covariance shrinks by what so many images would show of the strategy's
         lead on the first one.
@@ -125,9 +125,9 @@ def measure_answers(answers: Answers, names: tuple[str, ...]) -> tuple[Vector, M
     """Return the accuracies (K,) of the strategies that were asked, in order, and their covariance (K, K).
 
     A strategy that was asked for some of the images is compared with the first one on these, and the
-    difference is added to the first one's accuracy on all. So none gains by easy images, and what two answer
-    alike cancels out. Half an image on which they differ is added, so that the error of a few images is never
-    zero.
+    difference is added to the first one's accuracy on all. So easy images favour no strategy, and images that
+    both answer alike cancel out. Half an image on which they differ is added, so that the error of a few
+    images is never zero.
     """
     first = answers[names[0]]
     level, total = float(np.nanmean(first)), int(np.isfinite(first).sum())

@@ -168,7 +168,7 @@ def compete(
             answers[name] = np.where(np.isnan(correct), answers.get(name, correct), correct)
         done += 1
         posterior = compute_posterior(prior, answers, chance)
-    while (winner := choose_winner(names, posterior)) not in answers:  # the last round brought it forward
+    while (winner := choose_winner(names, posterior)) not in answers:  # the last round made it the leader
         answers[winner], done = ask(winner, 0), max(done, 1)
         posterior = compute_posterior(prior, answers, chance)
     return Race(names, (), answers, posterior, chance, done)
