@@ -128,7 +128,7 @@ def test_a_teacher_lengthens_the_forecast(tmp_path: Path) -> None:
 
 
 def test_no_plan_is_made_with_a_teacher_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(GraftError, match=r"finetune.distill.run: .* holds no trained network"):
+    with pytest.raises(GraftError, match=r"finetune.distill.run: .* has no trained network"):
         choose_plan(set_up("lenet5", weights="none", distill={"run": str(tmp_path)}))
 
 
