@@ -117,11 +117,11 @@ def _choose(setup: Setup, compare: bool, console: Console) -> Plan:
 
 
 def _plan_without_weights(setup: Setup) -> Plan:
-    requested = setup.settings.strategy
-    strategy = find_strategy(WITHOUT_WEIGHTS if requested == "auto" else requested)
+    name = setup.settings.strategy
+    strategy = find_strategy(WITHOUT_WEIGHTS if name == "auto" else name)
     if strategy.pretrained:
         raise GraftError(
-            f"finetune.strategy: {requested} needs pretrained weights; there are none: {setup.no_weights}\n"
+            f"finetune.strategy: {name} needs pretrained weights, and there are none: {setup.no_weights}\n"
             f"  expected: weights to start from, or finetune.strategy={WITHOUT_WEIGHTS}"
         )
     reason = f"no pretrained weights ({setup.no_weights}), so the network is trained from scratch"

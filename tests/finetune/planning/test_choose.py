@@ -139,7 +139,7 @@ def test_auto_measures_how_similar_the_images_are(spec: Path, tmp_path: Path) ->
 
 
 def test_a_strategy_that_needs_weights_is_refused_without_them(tmp_path: Path) -> None:
-    with pytest.raises(GraftError, match="partial needs pretrained weights; there are none"):
+    with pytest.raises(GraftError, match="partial needs pretrained weights, and there are none"):
         run("lenet5", set={"finetune.strategy": "partial"}, run=tmp_path / "run", console=QUIET)
 
 
