@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from finetune.runtime.console_text import format_command, replace_unknown_characters
 from zoo.__main__ import read_pairs
 from zoo.errors import GraftError
 
@@ -27,21 +29,25 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override a key of the spec: finetune.epochs=3"),
 ]
+Why = Annotated[
+    bool, typer.Option("--why", help="show the evidence, the tables and the statistics behind the choice too")
+]
 Run = Annotated[Path | None, typer.Option(help="the run's folder; an interrupted run in it is resumed")]
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0917  typer calls it by name
     spec: SpecPath,
     data: Data = None,
     set_: Set = None,
     run: Run = None,
     resume: Annotated[bool, typer.Option("--resume", help="resume the newest unfinished run")] = False,
+    why: Why = False,
 ) -> None:
-    """Train SPEC, and write the run's folder with the ONNX file in it."""
+    """Train a network on your images, and write a model file that names new ones."""
     from finetune.api import run as run_spec
 
-    run_spec(spec, data=data, set=read_pairs(set_), run=run, resume=resume)
+    run_spec(spec, data=data, set=read_pairs(set_), run=run, resume=resume, why=why)
 
 
 @app.command()
@@ -59,11 +65,22 @@ def pretrain(
 
 
 @app.command()
-def plan(spec: SpecPath, data: Data = None, set_: Set = None) -> None:
-    """Show which strategy SPEC would use on the data, and why, without training."""
+def plan(spec: SpecPath, data: Data = None, set_: Set = None, why: Why = False) -> None:
+    """Show how SPEC would be trained on your images and how long it takes, without training."""
     from finetune.api import make_plan
 
-    make_plan(spec, data=data, set=read_pairs(set_))
+    make_plan(spec, data=data, set=read_pairs(set_), why=why)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished run", metavar="RUN")],
+    why: Why = False,
+) -> None:
+    """Show the result of a finished run again."""
+    from finetune.api import show_run
+
+    show_run(run, why=why)
 
 
 @app.command()
@@ -125,15 +142,63 @@ def keys() -> None:
 
 
 def run_app(command: typer.Typer) -> None:
-    """Run a command line. A mistake of the user ends in a message and exit code 2."""
+    """Run a command line. Mistakes of the user end in a message and exit code 2, Ctrl-C in exit code 130."""
+    replace_unknown_characters()
     try:
         command()
     except GraftError as error:
         print(error, file=sys.stderr)
+        folder = getattr(error, "folder", None)
+        if folder is not None:
+            print(f"nothing else is lost; continue later with\n  {_command_again(folder)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: a run continues with --resume, a search with the same command", file=sys.stderr)
-        sys.exit(130)
+    except OSError as error:
+        print(_describe_os_error(error), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as error:
+        _end_interrupted(error)
+    except SystemExit as stop:  # typer turns Ctrl-C into this
+        cause = getattr(stop.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):
+            _end_interrupted(cause)
+        raise
+
+
+def _end_interrupted(error: KeyboardInterrupt) -> NoReturn:
+    """Print the command that continues, and exit."""
+    folder: Path | None = getattr(error, "folder", None)
+    again = "continue with" if folder is not None or "search" in sys.argv[:2] else "start again with"
+    print(f"\ninterrupted; {again}\n  {_command_again(folder)}", file=sys.stderr)
+    sys.exit(130)
+
+
+def _command_again(folder: Path | None) -> str:
+    """Return this command line; with the folder of a run, the one that continues this run."""
+    arguments = sys.argv[1:]
+    if Path(sys.argv[0]).parent.name in ("zoo", "finetune", "serve"):  # python -m zoo and the like
+        package = Path(sys.argv[0]).parent.name
+        arguments = ["zoo", *arguments] if package == "zoo" else arguments
+        arguments = ["finetune" if arguments[0] == "run" else arguments[0], *arguments[1:]]
+    if folder is not None:
+        given = [number for number, part in enumerate(arguments) if part == "--run"]
+        skipped = {each for number in given for each in (number, number + 1)}
+        arguments = [
+            part
+            for number, part in enumerate(arguments)
+            if number not in skipped and part != "--resume" and not part.startswith("--run=")
+        ]
+        arguments += ["--run", str(folder)]
+    return format_command(*arguments)
+
+
+def _describe_os_error(error: OSError) -> str:
+    from finetune.records.disk import describe_write_error
+
+    if error.filename is None:
+        return f"a file cannot be read or written: {error.strerror or error}"
+    if error.errno in (errno.ENOENT, errno.EISDIR):
+        return f"{error.filename}: {error.strerror}"
+    return describe_write_error(Path(str(error.filename)), error.errno, str(error))
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,16 +27,20 @@ from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.planning.choose import choose_plan
 from finetune.planning.load import load_plan, read_given_plan
+from finetune.records.disk import WriteError, require_space, require_writable
 from finetune.records.plan import Plan, read_plan
 from finetune.records.report import Export, Report, WeightsOrigin, read_report, write_report
 from finetune.records.run_folder import (
     RUNS,
+    InterruptedRun,
     RunFolder,
     describe_changes,
     find_unfinished,
     keep_other,
+    lock_folder,
     new_folder,
     read_record,
+    safe_name,
     write_json,
     write_record,
     write_text,
@@ -43,12 +48,18 @@ from finetune.records.run_folder import (
 from finetune.records.training import TRAINING
 from finetune.report.report import make_report
 from finetune.report.show import show_plan, show_report, show_setup
-from finetune.runtime.console import make_console
+from finetune.runtime.console import Terminal, details, show_progress
+from finetune.runtime.console_text import format_command, show_path
 from finetune.runtime.norms import explain_norms
+from finetune.strategies import find_strategy
 from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 from zoo.plugins import EXPORTERS, find_plugins
+
+COPIES_OF_PROBES, COPIES_OF_TRAINING = 2, 5
+"""What a run writes, in copies of the weights: the best ones and the artifact; and two checkpoints with the
+optimiser's state, of which one replaces the other."""
 
 
 @dataclass(frozen=True)
@@ -102,38 +113,79 @@ def run(
     *,
     resume: bool = False,
     root: Path = RUNS,
+    why: bool = False,
     console: Console | None = None,
 ) -> RunReport:
     """Train the spec on its images, or on `data`, and write the run's folder with the artifact in it.
 
     `set` overrides dotted keys of the spec. `run` is the folder; an interrupted run in it is resumed, to the
-    same results. `resume` takes the newest unfinished run of the spec.
-    Raises: GraftError for every mistake in the spec, the data or the arguments.
+    same results. `resume` takes the newest unfinished run of the spec. `why` prints the evidence for the
+    plan, each epoch and all metrics.
+    Raises: GraftError for every mistake in the spec, the data or the arguments, for a folder that cannot be
+    written, and when another process works in it; InterruptedRun for Ctrl-C.
     """
-    console, start = console or make_console(), time.monotonic()
+    console, start = console or Terminal(why=why), time.monotonic()
     recipe = read_recipe(spec, data, set)
-    folder = _open_folder(recipe, run, resume, root)
-    if folder.report.exists():
-        console.print(f"{folder.path} is finished; nothing to do")
-        show_report(read_report(folder), folder, console)
-        return RunReport(folder.path)
-    setup = prepare(recipe, _get_splits(recipe, folder))
+    folder = _find_folder(recipe, run, resume, root)
+    with _resumable(folder), lock_folder(folder):
+        _check_recipe(recipe, folder)
+        if folder.report.exists():
+            console.print(f"This run is finished: {show_path(folder.path)}", markup=False)
+        else:
+            _run_in(folder, recipe, console, start)
+    result = RunReport(folder.path)
+    show_report(result.report, folder, console, next_commands(recipe, folder, spec))
+    return result
+
+
+def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float) -> None:
+    """Do what is left of a run, and write its report."""
+    with show_progress(console):
+        setup = prepare(recipe, _get_splits(recipe, folder))
     show_setup(setup, console)
-    plan = _get_plan(setup, folder, console)
+    _require_space(setup, folder, COPIES_OF_PROBES)
+    with show_progress(console):
+        plan = _get_plan(setup, folder, console)
     show_plan(plan, console)
+    if not find_strategy(plan.strategy).probe and not folder.checkpoint.exists():
+        _require_space(setup, folder, COPIES_OF_TRAINING)
     setup = prepare_start(setup, plan)
     write_text(folder.spec, setup.spec.to_yaml())
     trained, minutes = _train(setup, plan, folder, console)
     report = make_report(setup, plan, trained, folder, minutes)
-    try:
-        exports = export(finish(setup, trained, folder, report))
-    except GraftError:  # the network is trained and evaluated nevertheless
-        write_report(folder, replace(report, seconds=round(time.monotonic() - start, 1)))
-        raise
-    report = replace(report, exports=exports, seconds=round(time.monotonic() - start, 1))
-    write_report(folder, report)
-    show_report(report, folder, console)
-    return RunReport(folder.path)
+    with show_progress(console):
+        try:
+            exports = export(finish(setup, trained, folder, report))
+        except GraftError:  # the network is trained and evaluated nevertheless
+            write_report(folder, replace(report, seconds=round(time.monotonic() - start, 1)))
+            raise
+    write_report(folder, replace(report, exports=exports, seconds=round(time.monotonic() - start, 1)))
+
+
+def show_run(run: str | Path, *, why: bool = False, console: Console | None = None) -> RunReport:
+    """Show the result of a finished run again. Raises: GraftError when the folder has no report."""
+    folder, console = RunFolder(Path(run).expanduser()), console or Terminal(why=why)
+    if not folder.report.exists():
+        what = "the run is not finished" if folder.recipe.exists() else "no run here"
+        raise GraftError(f"{folder.path}: {what}\n  expected: the folder of a finished run, runs/NAME/ID")
+    result, recipe = RunReport(folder.path), zoo.read_spec(folder.spec)
+    if folder.plan.exists():
+        show_plan(result.plan, details(console))
+    show_report(result.report, folder, console, next_commands(recipe, folder, folder.spec))
+    return result
+
+
+def next_commands(recipe: zoo.Spec, folder: RunFolder, spec: str | Path) -> tuple[str, ...]:
+    """Return the commands that use a finished run; the first answers for one of its own images."""
+    data, demo = get_section(recipe, DataSettings), format_command("demo")
+    if folder.path.resolve().parent.parent != RUNS.resolve():
+        demo = format_command("demo", "--runs", show_path(folder.path.parent.parent))
+    if data.folder is None:
+        return demo, f"{format_command('finetune', spec, '--data')} FOLDER   (your own photos)"
+    splits = json.loads(folder.splits.read_text(encoding="utf-8"))
+    key = (splits["test"]["images"] or splits["val"]["images"])[0]
+    image = Path(data.folder).expanduser() / key
+    return format_command("predict", show_path(folder.path), show_path(image)), demo
 
 
 @explain_norms()
@@ -143,31 +195,50 @@ def make_plan(
     set: Mapping[str, object] | None = None,  # noqa: A002
     *,
     root: Path = RUNS,
+    why: bool = False,
     console: Console | None = None,
 ) -> Plan:
-    """Show the plan of a run of the spec, and write it to `root`/NAME/plan.json.
+    """Show the plan of a run of the spec, and write it to `root`/NAME/DATA.plan.json.
 
-    Another plan in that file is renamed. A plan that the spec names is shown, and not written.
+    Another plan in that file is renamed. A plan that the spec names is shown, and not written. `why` prints
+    the evidence.
     Raises: GraftError for every mistake in the spec, the data or the arguments.
     """
-    console = console or make_console()
+    console = console or Terminal(why=why)
     recipe = read_recipe(spec, data, set)
-    setup = prepare(recipe, load_data(recipe))
+    path = root / recipe.name / f"{safe_name(name_data(get_section(recipe, DataSettings)))}.plan.json"
+    require_writable(path.parent)
+    with show_progress(console):
+        setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
     given = setup.settings.plan
     if given is not None:
         show_plan(plan := read_given_plan(setup, given), console)
-        console.print(f"{given} is used unchanged; nothing was measured")
+        console.print(f"{given} is used unchanged; nothing was measured", markup=False)
         return plan
-    chosen = choose_plan(setup, compare=True, console=console)
+    with show_progress(console):
+        chosen = choose_plan(setup, compare=True, console=console)
     show_plan(chosen, console)
-    path = root / recipe.name / "plan.json"
     renamed = keep_other(path, chosen.to_json())
     write_text(path, chosen.to_json())
-    console.print(f"{path}: edit it, and train with it by --set finetune.plan={path}")
+    console.print(f"written: {path}", markup=False)
     if renamed is not None:
-        console.print(f"{renamed}: the previous plan")
+        console.print(f"The plan that was there is now {renamed}", markup=False)
+    source = () if data is None else ("--data", data)
+    pairs = [part for key, value in (set or {}).items() for part in ("--set", f"{key}={value}")]
+    command = format_command("finetune", spec, *source, *pairs, "--set", f"finetune.plan={path}")
+    console.print(f"next: {command}", markup=False)
     return chosen
+
+
+def name_data(data: DataSettings) -> str:
+    """Return a short name of the images: of their folder, file or data set."""
+    if data.folder is not None:
+        return Path(data.folder).expanduser().resolve().name
+    if data.parquet is not None:
+        path = Path(data.parquet).expanduser()
+        return path.resolve().parent.name if "*" in path.name else path.stem
+    return str(data.hub or data.builtin).rpartition("/")[2]
 
 
 def load_run(path: str | Path) -> FinishedRun:
@@ -212,27 +283,52 @@ def export(finished: FinishedRun) -> dict[str, Export]:
     return {name: load()(finished) for name, load in find_plugins(EXPORTERS)}
 
 
-def _open_folder(recipe: zoo.Spec, run: str | Path | None, resume: bool, root: Path) -> RunFolder:
-    """Return the folder to work in, which holds the spec as given."""
-    if run is None:
-        folder = find_unfinished(root, recipe.name) if resume else new_folder(root, recipe.name)
-    else:
-        folder = RunFolder(Path(run).expanduser())
+@contextmanager
+def _resumable(folder: RunFolder) -> Iterator[None]:
+    """Name the run's folder in what stops the run, so that it can be continued."""
+    try:
+        yield
+    except InterruptedRun:
+        raise
+    except KeyboardInterrupt as error:
+        raise InterruptedRun(folder.path) from error
+    except WriteError as error:
+        error.folder = folder.path if folder.recipe.exists() else None
+        raise
+
+
+def _find_folder(recipe: zoo.Spec, run: str | Path | None, resume: bool, root: Path) -> RunFolder:
+    """Return the folder to work in."""
+    if run is not None:
+        return RunFolder(Path(run).expanduser())
+    if resume:
+        return find_unfinished(root, recipe.name)
+    return new_folder(root, recipe.name, name_data(get_section(recipe, DataSettings)))
+
+
+def _check_recipe(recipe: zoo.Spec, folder: RunFolder) -> None:
+    """Write the spec into a new folder. Raises: GraftError for a folder that was started with another one."""
     if not folder.recipe.exists():
         write_text(folder.recipe, recipe.to_yaml())
-    elif folder.recipe.read_text() != recipe.to_yaml():
-        changes = describe_changes(folder.recipe.read_text(), recipe.to_yaml())
+        return
+    before = folder.recipe.read_text(encoding="utf-8")
+    if before != recipe.to_yaml():
         raise GraftError(
-            f"{folder.path} was started with another spec: {changes}\n"
+            f"{folder.path} was started with another spec: {describe_changes(before, recipe.to_yaml())}\n"
             "  expected: the same spec, --data and --set as before, or another --run"
         )
-    return folder
+
+
+def _require_space(setup: Setup, folder: RunFolder, copies: int) -> None:
+    """Raises: WriteError when the disk cannot hold so many copies of the weights."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in setup.net.state_dict().values())
+    require_space(folder.path, copies * size, f"a run of {setup.spec.name}")
 
 
 def _get_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
     """Return the splits that the folder records, or split the images and record it."""
     if folder.splits.exists():
-        record = json.loads(folder.splits.read_text())
+        record = json.loads(folder.splits.read_text(encoding="utf-8"))
         return find_task(spec.task).read_splits(record, get_section(spec, DataSettings))
     splits = load_data(spec)
     write_json(folder.splits, splits.to_record())

@@ -31,7 +31,7 @@ from finetune.planning.load import load_plan
 from finetune.probes.network import start_head
 from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
-from finetune.runtime.console import make_console
+from finetune.runtime.console import Terminal
 from finetune.runtime.seeds import keep_random_state
 from finetune.tasks import find_task
 from finetune.transforms.augment import needs_statistics
@@ -54,7 +54,7 @@ def check_recipe(
     `plot` is the path of the drawing, by default `runs/<spec>/rates.png`.
     Raises: GraftError for a spec or data that the user has to correct first.
     """
-    console, recipe = make_console(), read_recipe(spec, data, set)
+    console, recipe = Terminal(), read_recipe(spec, data, set)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
     plan = load_plan(setup, console)
@@ -87,7 +87,7 @@ def show_pictures(run: str | Path) -> list[Path]:
 
     The pictures are written to `pictures/` in the run's folder. Raises: GraftError without a trained network.
     """
-    console, finished = make_console(), load_run(run)
+    console, finished = Terminal(), load_run(run)
     images = []
     for row in spread_rows(finished.val.strata, IMAGES, seed=0).tolist():
         pixels = torch.from_numpy(finished.val.images[row].read()).permute(2, 0, 1)
@@ -110,7 +110,7 @@ def show_augment(
     `out` is the path of the PNG, by default `runs/<spec>/augment.png`. No network is built.
     Raises: GraftError for a spec or data that the user has to correct first.
     """
-    console, recipe = make_console(), read_recipe(spec, data, set)
+    console, recipe = Terminal(), read_recipe(spec, data, set)
     splits = load_data(recipe)
     shape = resolve_input(recipe, choose_weights(recipe)[0], len(splits.classes)).input
     train = ImageDataset(splits.train, build_preprocess(shape), get_section(recipe, DataSettings).cache_mb)

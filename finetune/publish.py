@@ -17,10 +17,11 @@ from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
 from finetune.features.extract import extract_features
 from finetune.probes.folds import stratified_sample
+from finetune.records.disk import require_writable
 from finetune.records.plan import Plan, read_plan
 from finetune.records.run_folder import RUNS, RunFolder, write_weights
 from finetune.records.training import EnsembleTraining, StageProbeTraining
-from finetune.runtime.console import make_console
+from finetune.runtime.console import Terminal
 from finetune.tasks.evaluate import artifact_logits
 from zoo.errors import GraftError
 from zoo.pretrained.card import Card, Score, StageStatistics, write_card
@@ -47,7 +48,8 @@ def pretrain(
 
     Raises: GraftError for every mistake in the spec, the data or the arguments.
     """
-    console = console or make_console()
+    console = console or Terminal()
+    require_writable(out)
     report = run(spec, data=data, set=set, run=folder, root=root, console=console)
     return publish(report.folder, out, f"graft pretrain {Path(spec).as_posix()} --data FOLDER", console)
 

@@ -91,7 +91,7 @@ def _train_top(head: str, stages: StagePaths, depth: int) -> tuple[str, ...]:
 register_strategy(
     Strategy(
         name="linear_probe",
-        description="a linear classifier on the top stage",
+        description="only a new last layer learns, on top of the pretrained network",
         trains=lambda head, stages, depth: (head,),
         cost=1,
         fitter="linear_probe",
@@ -101,7 +101,7 @@ register_strategy(
 register_strategy(
     Strategy(
         name="stage_probe",
-        description="a linear classifier on several stages",
+        description="only a new last layer learns, on several depths of the pretrained network",
         trains=lambda head, stages, depth: (head,),
         cost=2,
         fitter="stage_probe",
@@ -110,7 +110,7 @@ register_strategy(
 register_strategy(
     Strategy(
         name="partial",
-        description="the head and the top stages fine-tuned",
+        description="the last layers of the pretrained network learn, the others stay as they are",
         trains=_train_top,
         cost=3,
         uses_depth=True,
@@ -118,13 +118,16 @@ register_strategy(
 )
 register_strategy(
     Strategy(
-        name="full", description="every stage fine-tuned", trains=lambda head, stages, depth: ("",), cost=4
+        name="full",
+        description="all layers of the pretrained network learn",
+        trains=lambda head, stages, depth: ("",),
+        cost=4,
     )
 )
 register_strategy(
     Strategy(
         name="scratch",
-        description="trained from random weights",
+        description="all layers learn, from random weights",
         trains=lambda head, stages, depth: ("",),
         cost=5,
         steps=400,

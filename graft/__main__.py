@@ -16,6 +16,23 @@ from zoo.__main__ import app as zoo_app
 
 NAMES = {"run": "finetune"}
 """Commands of `python -m finetune` that have another name here."""
+DESCRIPTIONS = {
+    "finetune": "Learn your classes from a folder of photos.",
+    "predict": "Name new photos with a model.",
+    "demo": "Try your models in the browser.",
+    "serve": "Answer for photos over HTTP.",
+    "report": "Show the result of a run again.",
+    "plan": "Show what finetune would do, without training.",
+    "info": "Show what a model file says about itself.",
+    "export": "Write a run's model file again.",
+    "check": "Look for mistakes in a recipe before training.",
+    "augment": "Draw how a recipe varies your photos.",
+    "pictures": "Draw what a trained network looks for.",
+    "search": "Try out settings, and keep the best.",
+    "pretrain": "Train weights that other networks start from.",
+    "keys": "List every setting of a recipe.",
+}
+"""What help says of each command, in the order in which they are needed."""
 
 app = typer.Typer(
     add_completion=False,
@@ -31,12 +48,14 @@ def add_command(command: CommandInfo) -> None:
     assert command.callback is not None
     name, renamed = command.name or command.callback.__name__, copy.copy(command)
     renamed.name = NAMES.get(name, name)
+    renamed.short_help = DESCRIPTIONS.get(renamed.name)
     app.registered_commands.append(renamed)
 
 
 for _command in (*finetune_app.registered_commands, *serve_app.registered_commands):
     add_command(_command)
-app.add_typer(zoo_app, name="zoo")
+app.registered_commands.sort(key=lambda each: [*DESCRIPTIONS, str(each.name)].index(str(each.name)))
+app.add_typer(zoo_app, name="zoo", help="List and describe networks, and fetch their weights.")
 
 
 @zoo_app.command()

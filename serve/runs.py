@@ -26,10 +26,8 @@ class ExportedRun:
 
     @property
     def title(self) -> str:
-        """One line to choose it by: spec, score, local date."""
-        when = self.written.astimezone().strftime("%Y-%m-%d %H:%M")
-        score = format_score(self.metadata).rpartition(" ")[2]
-        return " · ".join(filter(None, (self.metadata.spec or self.name, score, when)))
+        """One line to choose it by: name and score."""
+        return " · ".join(filter(None, (self.name, format_score(self.metadata).rpartition(" ")[2])))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from finetune.checks.subject import Subject
 from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
 from finetune.records.run_folder import RunFolder, write_json
+from finetune.runtime.console import details
 
 # From the network's inputs to what it learns: the first check to fail often makes later ones fail.
 CHECKS: dict[str, Check] = {
@@ -58,10 +59,10 @@ class StartChecks(Callback):
         results = list(run_checks(self.subject, brief=choice == "brief"))
         write_json(self.folder.path / "checks.json", {"checks": [asdict(result) for result in results]})
         failed = [result for result in results if result.failed]
-        for result in failed:
-            self.console.print(
-                f"[yellow]warning[/yellow]: sanity check {result.name}: found {escape(result.found)}; "
-                f"expected {escape(result.expected)}\n  {escape(result.advice)}"
+        for number, result in enumerate(failed):  # the first often causes the others
+            (details(self.console) if number else self.console).print(
+                f"[yellow]warning[/yellow]: the check {result.name} before training failed: found "
+                f"{escape(result.found)}; expected {escape(result.expected)}\n  {escape(result.advice)}"
             )
         passed, seconds = len(results) - len(failed), time.monotonic() - start_s
-        self.console.print(f"  sanity checks: {passed} of {len(results)} passed ({seconds:.1f} s)")
+        details(self.console).print(f"  sanity checks: {passed} of {len(results)} passed ({seconds:.1f} s)")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from finetune.data.images import DataError
 from finetune.data.source import MAX_SHOWN, Item, Pool
+from finetune.runtime.console import report_progress
 from pixels import ImageError, usable_cores
 
 IMAGES_PER_CHUNK = 32
@@ -30,7 +31,10 @@ def scan_images(pool: Pool, where: str, max_broken: float) -> tuple[Pool, tuple[
     items = [item for split in pool.splits.values() for item in split]
     chunks = [items[i : i + IMAGES_PER_CHUNK] for i in range(0, len(items), IMAGES_PER_CHUNK)]
     with ThreadPoolExecutor(max_workers=usable_cores()) as threads:  # Pillow decodes without the global lock
-        scanned = [item for chunk in threads.map(_scan_chunk, chunks) for item in chunk]
+        scanned = []
+        for chunk in threads.map(_scan_chunk, chunks):
+            scanned += chunk
+            report_progress("checking the images", len(scanned), len(items))
     broken = tuple(each for each in scanned if isinstance(each, Broken))
     if len(broken) > max_broken * len(items):
         raise DataError(_describe(where, broken, len(items), max_broken))

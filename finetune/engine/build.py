@@ -30,6 +30,7 @@ from finetune.regularization.gradients import enable_checkpointing
 from finetune.regularization.mixup import Mix
 from finetune.regularization.penalties import build_penalty, starting_point
 from finetune.regularization.resizing import build_resizing
+from finetune.runtime.console import details
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def build_trainer(setup: Setup, plan: Plan, folder: RunFolder, console: Console)
     accelerator = Accelerator()  # mixed precision is the plan's: accelerate would fix it for the process
     data = cache_frozen_stages(setup, plan, build_step(setup, plan, accelerator))
     if data.message:
-        console.print(data.message)
+        details(console).print(data.message)
     state = TrainState(
         batches_per_epoch=count_batches(len(data.train), plan.batch_size),
         plateau=build_plateau(setup.settings.schedule),

@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
+from finetune.records.plan import Plan
+from finetune.runtime.console import report_progress
 
 PLAIN_EVERY_S = 10.0
 
@@ -56,3 +58,16 @@ class ProgressBar(Callback):
     def close(self) -> None:
         """Remove the bar."""
         self.bar.stop()
+
+
+class TrialProgress(Callback):
+    """Reports how far a short trial of a plan is."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def on_batch_end(self, state: TrainState, loss: float) -> None:
+        """Report the batches that are done."""
+        done = state.batches_per_epoch * state.epoch + state.batch
+        total = state.batches_per_epoch * self.plan.epochs
+        report_progress(f"trying {self.plan.strategy} on some of the images", done, total)

@@ -21,9 +21,11 @@ from finetune.engine.state import TrainState
 from finetune.engine.step import BatchPosition, Step
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import set_training
+from finetune.records.disk import WriteError, explain_write_errors
 from finetune.records.metrics_log import EpochRecord, append_record, cut_log
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder, read_weights, write_text, write_weights
+from finetune.runtime.console import details
 from finetune.tasks.evaluate import evaluate
 
 CHECKPOINT_EVERY_S = 300.0
@@ -58,7 +60,7 @@ class Trainer:
         resumed = self.saves and load_checkpoint(self.accelerator, self.folder.checkpoint)
         cut_log(self.folder.log, self.state.epoch)
         if resumed and not self.finished():
-            self.console.print(f"  resuming in epoch {self.state.epoch + 1}")
+            self.console.print(f"Training continues in epoch {self.state.epoch + 1}")
         try:
             for callback in self.callbacks:
                 callback.on_train_start(self.state, resumed=resumed)
@@ -120,7 +122,7 @@ class Trainer:
         for callback in self.callbacks:
             record = callback.extend_record(record)
         append_record(self.folder.log, record)
-        self.console.print(message)
+        details(self.console).print(message)
         for callback in self.callbacks:
             callback.on_epoch_end(record)
         self.state.next_epoch()
@@ -183,7 +185,12 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, name: str) -> None:
 
     The file `latest` is changed only once the new state is complete; older states are deleted after that.
     """
-    accelerator.save_state(str(folder / name))
+    try:
+        with explain_write_errors(folder / name):
+            accelerator.save_state(str(folder / name))
+    except WriteError:  # the state before it stays
+        shutil.rmtree(folder / name, ignore_errors=True)
+        raise
     if accelerator.is_main_process:
         write_text(folder / "latest", name)
         for path in folder.iterdir():

@@ -26,6 +26,7 @@ from finetune.records.metrics_log import read_records, write_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import DraftFolder, RunFolder, read_record, write_record
 from finetune.records.training import GRADIENT, EnsembleTraining, GradientTraining, Member, SoupTraining
+from finetune.runtime.console import details
 from finetune.runtime.seeds import derive_seed
 from finetune.tasks.evaluate import evaluate
 from zoo.errors import GraftError
@@ -78,7 +79,7 @@ class EnsembleRun:
         net = build_ensemble(self.start, [load_file(path) for path in paths])
         scores = [self.score(member) for member in net.members]
         val_score = self.score(net)
-        self.console.print(
+        details(self.console).print(
             f"  {len(paths)} members, val {self.setup.task.score} "
             f"{', '.join(f'{score:.4f}' for score in scores)}; [bold]ensemble {val_score:.4f}[/bold]"
         )
@@ -137,7 +138,7 @@ def train_soup(run: EnsembleRun) -> Result:
     soup = make_soup([load_file(keeper.path(one.epoch)) for one in best], score)
     run.start.load_state_dict(soup.state)
     epochs = tuple(best[index].epoch + 1 for index in soup.kept)
-    run.console.print(
+    details(run.console).print(
         f"  soup of epochs {', '.join(map(str, epochs))}: val {run.setup.task.score} {soup.score:.4f}"
     )
     return run.start, SoupTraining(training, tuple(one.epoch + 1 for one in best), epochs, soup.score)
@@ -152,7 +153,7 @@ def train_bagging(run: EnsembleRun) -> Result:
     folders = [RunFolder(run.members / str(number)) for number in range(1, run.count + 1)]
     for number, folder in enumerate(folders, start=1):
         if not folder.trained.exists():
-            run.console.print(f"  member {number} of {run.count}")
+            details(run.console).print(f"  member {number} of {run.count}")
             folder.path.mkdir(parents=True, exist_ok=True)
             setup = bagging_setup(replace(run.setup, net=run.start), number)
             training = train(build_trainer(setup, run.plan, folder, run.console)).summary()

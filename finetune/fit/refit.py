@@ -27,6 +27,7 @@ from finetune.records.plan import Plan
 from finetune.records.run_folder import DraftFolder, RunFolder, read_weights, write_weights
 from finetune.records.training import RefitTraining
 from finetune.regularization.resizing import Resizing
+from finetune.runtime.console import details
 from finetune.tasks.evaluate import evaluate
 from zoo.errors import GraftError
 
@@ -127,7 +128,9 @@ def retrain(again: Setup, first: Trainer, folder: RunFolder) -> Refit:
     schedule = first.step.schedule
     steps = (first.state.best_epoch + 1) * schedule.steps_per_epoch
     factors = plateau_factors(again.settings, val_scores(first))
-    first.console.print(f"  training from the start for {steps} steps, on training and validation images")
+    details(first.console).print(
+        f"  training from the start for {steps} steps, on training and validation images"
+    )
     damped = DampedSchedule(**vars(schedule), factors=factors)
     return replace(build_refit(again, first, folder, damped, first.step.resizing), max_steps=steps)
 
@@ -149,7 +152,7 @@ def continue_training(again: Setup, first: Trainer, folder: RunFolder, target_lo
     trainer.state.best_epoch, trainer.state.best_loss = state.best_epoch, state.best_loss
     if not folder.weights.exists():
         write_weights(folder.weights, again.net)
-    first.console.print(
+    details(first.console).print(
         f"  training further with the validation images until their loss, {state.best_loss:.3f}, "
         f"is down to the training loss, {target_loss:.3f}"
     )

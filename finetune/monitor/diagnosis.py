@@ -13,6 +13,7 @@ from finetune.checks.check import shorten
 from finetune.engine.callbacks import Callback
 from finetune.experiment.setup import Setup
 from finetune.records.metrics_log import EpochRecord, Measurements, read_records
+from finetune.runtime.console import details
 from finetune.tasks import Task
 
 USUAL_RATIO, MAX_FACTOR = 1e-3, 10.0
@@ -23,6 +24,7 @@ MAX_DEAD = 0.5
 MIN_GAP, ERRORS = 0.05, 2.0
 """A gap between training and validation counts from this size and this number of standard errors on."""
 GOOD_SCORE = 0.9
+GOOD_FIT = "a good fit"
 FLAT = 0.98
 """A training loss that never fell below this share of a guess's is flat."""
 
@@ -36,7 +38,7 @@ class Diagnosis(Callback):
     def on_train_end(self) -> None:
         """Print one line for each finding."""
         for finding in diagnose_run(self.setup, self.log):
-            self.console.print(f"  • {finding}")
+            details(self.console).print(f"  • {finding}", markup=False)
 
 
 def diagnose_run(setup: Setup, log: Path) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ def _diagnose_fit(
     if train < GOOD_SCORE:
         longer = ", and the score still improved at the end" if last else ""
         return True, f"{facts}: no gap{longer}; more capacity, more trained layers or a longer run would help"
-    return False, f"{facts}: a good fit"
+    return False, f"{facts}: {GOOD_FIT}"
 
 
 def _diagnose_rate(measured: Iterable[Measurements], *, flat: bool) -> list[str]:

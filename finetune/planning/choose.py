@@ -21,7 +21,7 @@ from finetune.planning.summary import summarise
 from finetune.planning.table import TABLE, WITHOUT_FEATURES, WITHOUT_WEIGHTS, find_cell
 from finetune.records.evidence import Forecast
 from finetune.records.plan import Cell, Plan
-from finetune.runtime.console import QUIET
+from finetune.runtime.console import QUIET, details
 from finetune.runtime.precision import Precision
 from finetune.strategies import STRATEGIES, find_strategy
 from zoo.errors import GraftError
@@ -130,7 +130,7 @@ def _plan_without_weights(setup: Setup) -> Plan:
 
 def _plan_by_race(setup: Setup, measured: Measurements, cell: Cell, console: Console) -> Plan:
     """Return the plan of the strategy that wins the race."""
-    race, plans, forecasts = race_strategies(setup, measured, cell, log=console.print)
+    race, plans, forecasts = race_strategies(setup, measured, cell, log=details(console).print)
     winner, evidence = find_strategy(race.winner), measured.evidence
     plan = plans.get(winner.name) or resolve_defaults(setup, winner, cell, (), evidence)
     outside = (

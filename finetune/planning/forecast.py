@@ -24,6 +24,7 @@ from finetune.records.plan import Plan
 from finetune.regularization.distill import load_teacher
 from finetune.regularization.perturbation import adversarial_loss
 from finetune.regularization.resizing import mean_area
+from finetune.runtime.console import report_progress
 from finetune.runtime.precision import Precision
 
 WARM_UP, TIMED = 1, 2
@@ -38,6 +39,7 @@ def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
     timed separately; so is a teacher's forward pass.
     Raises: GraftError where the spec's teacher is not a finished run.
     """
+    report_progress(f"timing a few steps of {plan.strategy}")
     net, images = _copy_net(setup, plan)
     settings, size = setup.settings, (setup.spec.input.height, setup.spec.input.width)
     speed_of = partial(images_per_s, images=images, precision=plan.precision)

@@ -1,4 +1,4 @@
-"""A plan as one paragraph."""
+"""A plan as one sentence, and as one paragraph."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ SHORT, LONG = 0.1, 1.5
 def summarise(plan: Plan) -> str:
     """Return the paragraph: the data, the usual strategy, the race, and the plan."""
     return " ".join([*_describe_data(plan), *_describe_race(plan), *_describe_work(plan)])
+
+
+def format_plan(plan: Plan) -> str:
+    """Return the plan as one sentence: what learns, for how long, and what is expected of it."""
+    strategy, race = find_strategy(plan.strategy), plan.evidence.race
+    length = "" if strategy.probe else f", in at most {plan.epochs} passes over the images"
+    time = "" if plan.minutes is None else f"; this takes {_format_time(plan.minutes)}"
+    expected = ""
+    if race is not None and race.at_chance and race.winner == plan.strategy:
+        expected = ". In short trials nothing was clearly better than guessing: check the labels"
+    elif race is not None and plan.strategy in race.scores:
+        value = race.scores[plan.strategy].expected.value
+        expected = f". Expected: {value:.0%} of new images recognised"
+    return f"{strategy.description} ({plan.strategy}){length}{time}{expected}"
 
 
 def _describe_data(plan: Plan) -> Iterator[str]:

@@ -17,6 +17,7 @@ from finetune.features.taps import HEAD
 from finetune.probes.folds import Targets
 from finetune.probes.probe import MeasuredProbe, Probe, measure_probe
 from finetune.records.estimate import gain_of
+from finetune.runtime.console import report_progress
 
 MOST_STAGES = 5
 """Of networks with more stages, this number is read, spread evenly from the input to the top."""
@@ -60,11 +61,12 @@ def measure_stages(
     features: Features, targets: Targets, *, classes: int | None = None, seed: int = 0
 ) -> Mapping[Taps, MeasuredProbe]:
     """Cross-validate a probe on every choice of stages that fit_stage_probe compares, including (HEAD,)."""
-    blocks = tap_blocks(features)
-    return {
-        taps: measure_probe([blocks[name] for name in taps], targets, classes=classes, seed=seed)
-        for taps in _choices(list(blocks))
-    }
+    blocks, measured = tap_blocks(features), dict[Taps, MeasuredProbe]()
+    choices = list(_choices(list(blocks)))
+    for taps in choices:
+        report_progress("comparing depths of the network", len(measured), len(choices))
+        measured[taps] = measure_probe([blocks[name] for name in taps], targets, classes=classes, seed=seed)
+    return measured
 
 
 def best_taps(measured: Mapping[Taps, MeasuredProbe]) -> Taps:

@@ -62,3 +62,14 @@ def gain_of(correct: Correct, over: Correct) -> Estimate:
     mean = float(difference.mean())
     spread = (float(((difference - mean) ** 2).sum()) + 1) / (count + 1)
     return Estimate(mean, math.sqrt(spread / count))
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95% interval of a share of `count` independent answers, by Wilson's score.
+
+    Source: Wilson 1927, Journal of the American Statistical Association 22, 209-212.
+    """
+    z = 1.959964
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(middle - half, 0.0), min(middle + half, 1.0)

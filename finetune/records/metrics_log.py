@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
 
+from finetune.records.disk import explain_write_errors
 from finetune.records.run_folder import write_text
 
 
@@ -64,7 +65,7 @@ RECORD = TypeAdapter(EpochRecord)
 
 def append_record(path: Path, record: EpochRecord) -> None:
     """Add one line to the log."""
-    with path.open("a") as log:
+    with explain_write_errors(path), path.open("a", encoding="utf-8") as log:
         log.write(_to_line(record))
 
 
@@ -76,7 +77,7 @@ def write_records(path: Path, records: Iterable[EpochRecord]) -> None:
 def read_records(path: Path) -> list[EpochRecord]:
     """Return the records so far, without a line that was cut short when the process was killed."""
     records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             records.append(RECORD.validate_json(line))
         except ValueError:

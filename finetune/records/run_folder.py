@@ -1,30 +1,44 @@
-"""The files of a run's folder. Each is written completely or not at all."""
+"""The files of a run's folder. Each is written completely or not at all, by one process at a time."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from finetune.records.disk import explain_write_errors
 from zoo.errors import GraftError
 
 Record = TypeVar("Record")
 RUNS = Path("runs")
 """Where run folders are made."""
+MAX_NAME = 40
+
+
+class InterruptedRun(KeyboardInterrupt):
+    """Ctrl-C during a run; `folder` is the run that can be continued."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.folder = folder
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The paths of one run, in `runs/<spec name>/<id>/`."""
+    """The paths of one run, in `runs/<spec name>/<data set>-<date>-<time>/`."""
 
     path: Path
 
@@ -94,19 +108,24 @@ class DraftFolder(RunFolder):
         return self.members / "best.safetensors"
 
 
-def new_folder(root: Path, name: str) -> RunFolder:
-    """Make a run folder under `root`, named by the time in seconds and, if that exists, a number."""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    parent = root / name
-    parent.mkdir(parents=True, exist_ok=True)
-    for suffix in range(1, 1000):
-        path = parent / (stamp if suffix == 1 else f"{stamp}-{suffix}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
-        return RunFolder(path)
-    raise GraftError(f"{parent}: a thousand runs in one second; expected a free folder name")
+def new_folder(root: Path, spec: str, data: str) -> RunFolder:
+    """Make a run folder below `root`, named by the data set, the time in seconds and, if needed, a number."""
+    stem = f"{safe_name(data)}-{datetime.now():%Y%m%d-%H%M%S}"
+    with explain_write_errors(root / spec):
+        (root / spec).mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            path = root / spec / (f"{stem}-{number}" if number > 1 else stem)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return RunFolder(path)
+    raise AssertionError("count has no end")
+
+
+def safe_name(name: str) -> str:
+    """Return the name with only letters, digits, dots and dashes, for files on every system."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:MAX_NAME] or "data"
 
 
 def find_unfinished(root: Path, name: str) -> RunFolder:
@@ -120,12 +139,41 @@ def find_unfinished(root: Path, name: str) -> RunFolder:
         raise GraftError(
             f"{root / name}: no unfinished run to resume ({len(runs)} finished); start one without --resume"
         )
-    return max(unfinished, key=lambda run: run.path.name)
+    return max(unfinished, key=lambda run: (run.recipe.stat().st_mtime_ns, run.path.name))
+
+
+@contextmanager
+def lock_folder(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes from running in the folder; a killed process leaves no lock behind.
+
+    Of several processes that train one run together, the first holds the lock.
+    Raises: GraftError at once when another process holds it, with its number.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:
+        yield
+        return
+    lock, holder = FileLock(folder.path / ".lock"), folder.path / ".holder"
+    try:
+        with explain_write_errors(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+    except Timeout as error:
+        held_by = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        raise GraftError(
+            f"{folder.path}: {held_by} is working in this folder\n"
+            "  expected: wait until it has ended, or another --run"
+        ) from error
+    try:
+        write_text(holder, f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def read_labels(folder: RunFolder) -> tuple[str, ...]:
     """Return the classes of a run, in the order of its network's outputs."""
-    return tuple(json.loads(folder.splits.read_text())["classes"])
+    return tuple(json.loads(folder.splits.read_text(encoding="utf-8"))["classes"])
 
 
 def describe_changes(old: str, new: str) -> str:
@@ -138,10 +186,21 @@ def describe_changes(old: str, new: str) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader finds either the old text or the new one, complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to; its file then takes the place of `path`. Raises: WriteError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def keep_other(path: Path, text: str) -> Path | None:
@@ -177,9 +236,8 @@ def read_record(path: Path, schema: TypeAdapter[Record]) -> Record:
 def write_weights(path: Path, net: nn.Module) -> None:
     """Write the network's state dict as safetensors, completely or not at all."""
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(state, temporary)
-    temporary.replace(path)
+    with _replacing(path) as temporary:
+        save_file(state, temporary)
 
 
 def read_weights(path: Path, net: nn.Module) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -10,37 +12,70 @@ from rich.text import Text
 
 from finetune.data import SPLITS
 from finetune.experiment.setup import Setup
+from finetune.monitor.diagnosis import GOOD_FIT
+from finetune.planning.load import GIVEN
+from finetune.planning.summary import format_plan
 from finetune.planning.table import draw_table
+from finetune.records.estimate import wilson_interval
 from finetune.records.plan import Plan
-from finetune.records.report import Outcome, Report
+from finetune.records.report import Outcome, Report, StartingWeights
 from finetune.records.run_folder import RunFolder
+from finetune.runtime.console import details
+from finetune.runtime.console_text import show_path
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
 
-MAX_BROKEN = 10
 MAX_CLASSES = 20
+MAX_NAMED = 10
+"""Classes that are named with their images; of more, the smallest and the largest count are given."""
+MAX_WARNINGS = 4
+RESTRICTED = ("non-commercial", "noncommercial", "research", "-nc")
+"""Words of licences that do not allow every use."""
 
 
 def show_setup(setup: Setup, console: Console) -> None:
-    """Print the number of classes and images, warnings, and the broken images."""
+    """Print what was found: classes and images, how they are split, what was left out."""
     splits = setup.splits
-    sizes = ", ".join(f"{len(getattr(splits, name))} {name}" for name in SPLITS)
-    console.print(f"[bold]{setup.spec.name}[/bold]  {len(splits.classes)} classes, {sizes} images")
+    parts = [getattr(splits, name) for name in SPLITS]
+    total, classes = sum(map(len, parts)), len(splits.classes)
+    where = f" in {setup.data.folder}" if setup.data.folder else ""
+    line = f"Found {total:,} images of {classes} classes{where}"
     if setup.task.probes:
-        counts = splits.train.counts(len(splits.classes))
-        console.print(f"  {min(counts)} to {max(counts)} training images per class")
-    for warning in setup.warnings:
-        console.print(f"[yellow]warning[/yellow]: {escape(warning)}")
+        line += _describe_counts(
+            splits.classes, [sum(c) for c in zip(*(p.counts(classes) for p in parts), strict=True)]
+        )
+    console.print(line, markup=False)
+    uses = ("to learn from", "to choose the best state of training", "to test the result")
+    shares = ", ".join(f"{len(part):,} {use}" for part, use in zip(parts, uses, strict=True) if len(part))
+    console.print(f"  {shares}", markup=False)
     if splits.broken:
-        console.print(f"[yellow]warning[/yellow]: {len(splits.broken)} broken images are left out:")
-        for broken in splits.broken[:MAX_BROKEN]:
-            console.print(f"  {broken.path}: {broken.reason}", markup=False)
-        if len(splits.broken) > MAX_BROKEN:
-            console.print(f"  … and {len(splits.broken) - MAX_BROKEN} more, which report.json lists")
+        first, count = splits.broken[0], len(splits.broken)
+        images = (
+            "1 image that cannot be read" if count == 1 else f"{count} images that cannot be read, such as"
+        )
+        console.print(f"  left out: {images} {first.path}: {first.reason}", markup=False)
+        for broken in splits.broken[1:]:
+            details(console).print(f"    {broken.path}: {broken.reason}", markup=False)
+    for number, warning in enumerate(setup.warnings):
+        chosen = console if number < MAX_WARNINGS else details(console)
+        chosen.print(f"[yellow]note[/yellow]: {escape(warning)}")
+    if len(setup.warnings) > MAX_WARNINGS and details(console).quiet:
+        console.print(f"  … and {len(setup.warnings) - MAX_WARNINGS} more notes, which --why shows")
+
+
+def _describe_counts(classes: tuple[str, ...], counts: list[int]) -> str:
+    if len(classes) <= MAX_NAMED:
+        return ": " + ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))
+    return f", {min(counts):,} to {max(counts):,} per class"
 
 
 def show_plan(plan: Plan, console: Console) -> None:
-    """Print the table with the chosen cell, the forecast of each strategy, the reasons and the summary."""
+    """Print the plan in one sentence, and for `--why` the evidence for it."""
+    console.print(f"[bold]Plan[/bold]: {escape(format_plan(plan))}")
+    for reason in plan.reasons:
+        if reason.startswith(GIVEN):
+            console.print(f"  {reason}", markup=False)
+    console = details(console)
     console.print(draw_table(plan.cell, plan.strategy))
     if plan.evidence.forecasts:
         console.print(_forecast_table(plan))
@@ -48,9 +83,8 @@ def show_plan(plan: Plan, console: Console) -> None:
         console.print(f"  • {reason}", markup=False)
     console.print(f"\n{plan.summary}\n", markup=False)
     trains = ", ".join(part or "the whole network" for part in plan.trains)
-    probe = find_strategy(plan.strategy).probe
-    length = "" if probe else f", at most {plan.epochs} epochs, batch size {plan.batch_size}"
-    console.print(f"[bold]plan: {plan.strategy}[/bold]: trains {trains}{length}")
+    length = "" if find_strategy(plan.strategy).probe else f", batch size {plan.batch_size}"
+    console.print(f"trains {trains}{length}", markup=False)
 
 
 def _forecast_table(plan: Plan) -> Table:
@@ -67,26 +101,60 @@ def _forecast_table(plan: Plan) -> Table:
     return table
 
 
-def show_report(report: Report, folder: RunFolder, console: Console) -> None:
-    """Print the metrics, overall and per class, and the exported files."""
-    split, score = report.measured_on, find_task(report.task).score
-    others = ", ".join(
-        f"{_format_name(name)} {value:.3f}" for name, value in report.metrics.items() if name != score
-    )
+def show_report(report: Report, folder: RunFolder, console: Console, commands: Sequence[str] = ()) -> None:
+    """Print the result in one sentence, the files, and the next commands; for `--why` all metrics."""
+    console.print(f"[bold green]{escape(format_result(report))}[/bold green]")
+    if report.remarks and not report.remarks[0].endswith(GOOD_FIT):
+        console.print(f"  {report.remarks[0]}", markup=False)
+    _show_details(report, details(console))
+    for export in report.exports.values():
+        console.print(f"  {export.summary}", markup=False)
+    if isinstance(report.weights, StartingWeights) and _is_restricted(report.weights.licence):
+        console.print(f"  licence of the pretrained weights: {report.weights.licence}", markup=False)
+    names = [export.file for export in report.exports.values()]
+    files = [f"{name} (the model)" for name in names] + [f"{folder.report.name} (all numbers)"]
+    console.print(f"files: {show_path(folder.path)}: {', '.join(files)}", markup=False)
+    for number, command in enumerate(commands):
+        console.print(f"{'      ' if number else 'next: '}{command}", markup=False)
+
+
+def format_result(report: Report) -> str:
+    """Return the task's score on the test images in one sentence."""
+    images, score = getattr(report.images, report.measured_on), find_task(report.task).score
+    kind = "test" if report.measured_on == "test" else "validation"
+    value = report.metrics[score]
+    if score == "accuracy":
+        low, high = wilson_interval(value, images)
+        text = (
+            f"{value:.1%} of the {images:,} {kind} images were recognised correctly "
+            f"(95% interval {100 * low:.1f} to {high:.1%})"
+        )
+    else:
+        text = f"{_format_name(score)} {value:.1%} on the {images:,} {kind} images"
+    if kind == "validation":
+        text += "; these also chose the best state of training, so new images may do worse"
+    return text
+
+
+def _show_details(report: Report, console: Console) -> None:
+    """Print all metrics, overall and per class, the predictions beside the results, and the remarks."""
     console.print(
-        f"[bold]{split} {_format_name(score)} {report.metrics[score]:.4f}[/bold] "
-        f"on {getattr(report.images, split)} images  ({others})"
+        "  " + ", ".join(f"{_format_name(key)} {value:.3f}" for key, value in report.metrics.items())
     )
     if outcome := format_outcome(report.outcome):
         console.print(f"  • {outcome}")
+    for remark in report.remarks:
+        console.print(f"  • {remark}", markup=False)
     if len(report.classes) <= MAX_CLASSES:
         names = list(next(iter(report.classes.values()), {}))
         table = Table("class", *names)
         for label, numbers in report.classes.items():
             table.add_row(Text(label), *(f"{numbers[name]:.3f}" for name in names))
         console.print(table)
-    for export in report.exports.values():
-        console.print(f"[bold]{escape(str(folder.path / export.file))}[/bold]: {escape(export.summary)}")
+
+
+def _is_restricted(licence: str) -> bool:
+    return any(word in licence.lower() for word in RESTRICTED)
 
 
 def format_outcome(outcome: Outcome) -> str:

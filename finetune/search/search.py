@@ -17,10 +17,11 @@ from finetune.config import SearchSettings, get_section
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.planning.load import load_plan
+from finetune.records.disk import require_writable
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RUNS, write_json
 from finetune.report.show import show_setup
-from finetune.runtime.console import make_console
+from finetune.runtime.console import Terminal
 from finetune.search.analysis import VALUES, measure_importance, plot_search
 from finetune.search.best import BEST, write_best
 from finetune.search.record import Trial, best_trials
@@ -75,11 +76,11 @@ def search(
     processes may share a search; each ends when all trials have been started. The test split is not used.
     Raises: GraftError for every mistake in the spec, the data or the arguments.
     """
-    console = console or make_console()
+    console = console or Terminal()
     recipe = read_recipe(spec, data, set)
     settings = get_section(recipe, SearchSettings)
     folder = Path(run).expanduser() if run is not None else root / recipe.name / "search"
-    folder.mkdir(parents=True, exist_ok=True)
+    require_writable(folder)
     lock = FileLock(folder / "study.lock")  # while a study is created and signed
     with _quiet_optuna():
         with lock:

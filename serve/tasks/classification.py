@@ -37,9 +37,8 @@ class Classification(Task):
         return Difference(pair.name, clear, float(np.abs(pair.actual - pair.expected).max()), fault)
 
     def summary(self, parity: Parity) -> str:
-        """Give the number of equal classes and the largest difference."""
-        same = parity.compared - parity.top1_differences
-        return (
-            f"checked on {parity.images} validation images: the same class for {same} of {parity.compared} "
-            f"clear answers, probabilities within {parity.max_probability_difference:.1e}"
+        """Give the number of equal answers, and of those that are too close to call."""
+        same, close = parity.compared - parity.top1_differences, parity.images - parity.compared
+        return f"the exported file gives the same answers on {same} of {parity.compared} images" + (
+            f" ({close} more are too close to call)" if close else ""
         )

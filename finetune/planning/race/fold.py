@@ -15,6 +15,7 @@ from finetune.data.dataset import loader
 from finetune.data.subset import subset
 from finetune.engine.build import build_trainer
 from finetune.engine.callbacks import DivergedError, DivergenceGuard
+from finetune.engine.progress import TrialProgress
 from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
 from finetune.experiment.start import prepare_start
@@ -58,7 +59,7 @@ def train_fold(setup: Setup, plan: Plan, fold: Fold) -> Correct:
         trainer = build_trainer(own, plan, RunFolder(Path(place)), QUIET)
         try:
             guard = DivergenceGuard(setup.task.chance_loss(len(setup.classes)))
-            replace(trainer, callbacks=[guard], saves=False).run()
+            replace(trainer, callbacks=[guard, TrialProgress(plan)], saves=False).run()
             correct[held_out] = _predict_correct(trainer)
         except DivergedError:
             correct[held_out] = 0.0

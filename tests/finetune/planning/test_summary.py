@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from finetune.planning.summary import summarise
+from finetune.planning.summary import format_plan, summarise
 from finetune.records.estimate import Estimate
 from finetune.records.evidence import Evidence, Forecast, RaceResult, RaceScore
 from finetune.records.plan import SIMILARITIES, SIZES, Plan
@@ -36,7 +36,9 @@ def test_a_plan_that_differs_from_the_table_says_so() -> None:
     assert "About 126 images per class are very little data, and the images are similar to" in text
     assert "full is expected to reach 93.0% ± 1.0 (others: linear_probe 80.0%)" in text
     assert "differs from the usual strategy" in text
-    assert text.endswith("The plan is full: every stage fine-tuned. It takes about 30 seconds here.")
+    assert text.endswith(
+        "The plan is full: all layers of the pretrained network learn. It takes about 30 seconds here."
+    )
 
 
 def test_a_plan_that_was_edited_counts_for_no_measurement() -> None:
@@ -70,3 +72,15 @@ def test_without_weights_there_is_nothing_to_compare() -> None:
     text = summarise(plan("scratch", None, forecasts=forecast))
     assert text.startswith("There are no pretrained weights")
     assert text.endswith("about 12 minutes here.")
+
+
+def test_a_plan_is_one_sentence() -> None:
+    forecast = {"full": Forecast(10, 300.0, 0.5)}
+    assert format_plan(plan("full", None, race_won_by("full"), forecast)) == (
+        "all layers of the pretrained network learn (full), in at most 10 passes over the images; "
+        "this takes about 30 seconds. Expected: 93% of new images recognised"
+    )
+    text = format_plan(plan("linear_probe", None, race_won_by("linear_probe", at_chance=True)))
+    assert text.endswith(
+        "(linear_probe). In short trials nothing was clearly better than guessing: check the labels"
+    )

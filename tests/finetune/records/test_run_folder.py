@@ -1,6 +1,9 @@
 """Run folders: names, whole files, finding the run to resume."""
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,10 @@ from torch import nn
 from finetune.records.metrics_log import EpochRecord, append_record, cut_log, read_records
 from finetune.records.run_folder import (
     RunFolder,
+    find_unfinished,
+    lock_folder,
     new_folder,
     read_weights,
-    unfinished,
     write_json,
     write_text,
     write_weights,
@@ -21,21 +25,22 @@ from zoo.errors import GraftError
 
 
 def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
-    first, second = new_folder(tmp_path, "net"), new_folder(tmp_path, "net")
+    first, second = (new_folder(tmp_path, "net", "my photos/2026: ü") for _ in range(2))
     assert first.path != second.path
+    assert first.path.name.startswith("my-photos-2026-ü-")
     assert first.path.is_dir()
     assert second.path.is_dir()
 
 
 def test_the_newest_unfinished_run_is_resumed(tmp_path: Path) -> None:
     with pytest.raises(GraftError, match="no unfinished run to resume"):
-        unfinished(tmp_path, "net")
+        find_unfinished(tmp_path, "net")
     for name, ended in (("1", False), ("2", False), ("3", True)):
         run = RunFolder(tmp_path / "net" / name)
         write_text(run.recipe, "name: net\n")
         if ended:
             write_json(run.report, {})
-    assert unfinished(tmp_path, "net").path.name == "2"
+    assert find_unfinished(tmp_path, "net").path.name == "2"
 
 
 def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -56,3 +61,21 @@ def test_the_log_drops_epochs_that_run_again_and_a_line_cut_short(tmp_path: Path
     log.write_text(log.read_text() + '{"epoch": 4, "tra')
     cut_log(log, 2)
     assert read_records(log) == records[:2]
+
+
+def test_a_folder_that_another_process_holds_is_refused_and_a_killed_one_leaves_no_lock(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from finetune.records.run_folder import *\n"
+        "with lock_folder(RunFolder(Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(GraftError, match=f"process {other.pid} on .* is working in this folder"):
+            lock_folder(RunFolder(tmp_path)).__enter__()
+        other.kill()
+    with lock_folder(RunFolder(tmp_path)):
+        assert str(os.getpid()) in (tmp_path / ".holder").read_text()

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from finetune.records.estimate import Estimate
 from finetune.records.evidence import Evidence, Forecast, RaceResult, RaceScore
@@ -30,7 +29,8 @@ from finetune.records.report import (
 from finetune.records.run_folder import RunFolder
 from finetune.records.training import EnsembleTraining, GradientTraining, Member
 from finetune.report.report import compare_outcome
-from finetune.report.show import format_outcome, show_plan, show_report
+from finetune.report.show import format_outcome, format_result, show_plan, show_report
+from finetune.runtime.console import Terminal
 from finetune.runtime.precision import EXACT
 from zoo.errors import GraftError
 
@@ -105,16 +105,48 @@ def test_a_damaged_report_is_an_error(tmp_path: Path) -> None:
         read_report(folder)
 
 
-def test_names_and_reasons_are_shown_literally(tmp_path: Path) -> None:
-    console = Console(width=200)
+def shown(*, why: bool) -> str:
+    console = Terminal(why=why)
     with console.capture() as captured:
-        show_report(REPORT, RunFolder(tmp_path), console)
         show_plan(make_plan("full"), console)
-    shown = captured.get()
-    assert "test accuracy 0.7500 on 20 images" in shown
-    assert "[red]" in shown and "• see [/bold]" in shown and "[/x]" in shown
-    assert "model.onnx: 20 images agree" in shown
-    assert "at most 10 epochs, batch size 64" in shown
+        show_report(REPORT, RunFolder(Path("runs/x")), console, ("graft demo",))
+    return captured.get()
+
+
+def test_the_result_is_one_sentence_and_everything_else_is_behind_why() -> None:
+    short, whole = shown(why=False), shown(why=True)
+    result = "75.0% of the 20 test images were recognised correctly (95% interval 53.1 to 88.8%)"
+    assert short.splitlines() == [
+        "Plan: all layers of the pretrained network learn (full), in at most 10 passes over the images",
+        result,
+        "  20 images agree",
+        f"files: {Path('runs/x')}: model.onnx (the model), report.json (all numbers)",
+        "next: graft demo",
+    ]
+    assert result in whole
+    assert "[red]" in whole and "• see [/bold]" in whole and "[/x]" in whole
+    assert "predicted accuracy" in whole
+
+
+def test_other_scores_and_validation_images_have_their_own_sentence() -> None:
+    report = replace(REPORT, task="segmentation", metrics={"mean_iou": 0.5}, measured_on="val")
+    assert format_result(report).startswith("mean iou 50.0% on the 20 validation images; these also chose")
+
+
+@pytest.mark.parametrize(("licence", "told"), [("non-commercial research only", True), ("MIT", False)])
+def test_a_licence_that_restricts_is_told(licence: str, told: bool) -> None:
+    weights = StartingWeights("default", "here", licence, "0" * 64, None)
+    console = Terminal()
     with console.capture() as captured:
-        show_plan(make_plan("linear_probe"), console)
-    assert "epochs" not in captured.get()
+        show_report(replace(REPORT, weights=weights), RunFolder(Path("x")), console)
+    assert (licence in captured.get()) == told
+
+
+def test_a_diagnosis_is_told_once_and_a_good_fit_is_not() -> None:
+    console = Terminal()
+    with console.capture() as captured:
+        for remarks in (("gap: overfitting", "a lower rate may help"), ("gap: a good fit",)):
+            show_report(replace(REPORT, remarks=remarks), RunFolder(Path("x")), console)
+    assert "gap: overfitting" in captured.get()
+    assert "lower rate" not in captured.get()
+    assert "good fit" not in captured.get()
