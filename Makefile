@@ -10,21 +10,24 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 
   --no-header --quiet pyproject.toml
 FASTAI := .venv-fastai
 
-# DATA=folder or parquet, RUN=run folder, SET="key=value key=value": handed on only when given.
+# DATA=folder or parquet, RUN=run folder, SET="key=value key=value": passed on only when given. The shell splits
+# SET, so that values with spaces stand in quotes: SET='finetune.plan="my plans/plan.json" finetune.epochs=3'.
 data = $(if $(DATA),--data "$(DATA)")
 near = $(if $(NEAR),--near "$(NEAR)")
 run = $(if $(RUN),--run "$(RUN)")
-set = $(foreach pair,$(SET),--set "$(pair)")
+why = $(if $(WHY),--why)
+set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
-	@printf '\nVariables: SPEC=file.yaml  DATA=folder  RUN=run-folder  SET="finetune.epochs=3 choices.norm=group_norm"\n'
-	@printf 'Examples:\n  make finetune SPEC=specs/resnet_small.yaml\n'
-	@printf '  make finetune SPEC=specs/resnet_small.yaml DATA=~/photos SET="finetune.strategy=partial"\n'
-	@printf '  make plan SPEC=specs/resnet_small.yaml DATA=~/photos\n  make demo\n'
+	@printf '\nVariables: SPEC=file.yaml  DATA=folder  RUN=run-folder  MODEL=run-folder  IMAGE=file  WHY=1 (show the evidence)\n'
+	@printf '           SET="finetune.epochs=3 choices.norm=group_norm"  (values with spaces in quotes of their own)\n'
+	@printf 'Examples:\n  make finetune DATA=~/photos\n  make predict MODEL=runs/resnet_small/photos-20261128-000056 IMAGE=new.jpg\n'
+	@printf '  make finetune DATA=~/photos SET="finetune.strategy=partial"\n'
+	@printf "  make finetune DATA=~/photos SET='finetune.plan=\"my plans/plan.json\" finetune.epochs=3'\n"
 
 $(READY): requirements.lock pyproject.toml install.py
 	@$(PYTHON) install.py $(VENV) --torch $(TORCH)
@@ -34,44 +37,56 @@ $(DEV): $(READY) requirements-dev.lock
 	@$(PYTHON) install.py $(VENV) --torch $(TORCH) --dev
 	@touch $@
 
-finetune: $(READY) ## train SPEC on DATA and write the ONNX file (RUN= names the folder, and continues a run)
-	$(BIN)/python -m finetune run "$(SPEC)" $(data) $(run) $(set)
+finetune: $(READY) ## train SPEC on DATA and write a model file (RUN= names the folder, and continues a run)
+	@$(BIN)/python -m graft finetune "$(SPEC)" $(data) $(run) $(set) $(why)
 
-plan: $(READY) ## show which strategy SPEC would use on DATA, and why
-	$(BIN)/python -m finetune plan "$(SPEC)" $(data) $(set)
+predict: $(READY) ## name what IMAGE shows with MODEL, a run's folder or a model.onnx
+	@$(BIN)/python -m graft predict "$(MODEL)" "$(IMAGE)"
+
+demo: $(READY) ## try the trained models in a browser
+	@$(BIN)/python -m graft demo
+
+serve: $(READY) ## answer for photos over HTTP with MODEL, a run's folder or a model.onnx
+	@$(BIN)/python -m graft serve "$(MODEL)"
+
+report: $(READY) ## show the result of RUN again
+	@$(BIN)/python -m graft report "$(RUN)" $(why)
+
+plan: $(READY) ## show how SPEC would be trained on DATA and how long it takes
+	@$(BIN)/python -m graft plan "$(SPEC)" $(data) $(set) $(why)
+
+pull: $(READY) ## fetch the published weights of SPEC
+	@$(BIN)/python -m graft zoo pull "$(SPEC)"
 
 pretrain: $(READY) ## train SPEC on DATA and write its weights and their card (OUT=zoo/weights; RUN= continues a run)
-	$(BIN)/python -m finetune pretrain "$(SPEC)" $(data) $(run) $(set) $(if $(OUT),--out "$(OUT)")
+	@$(BIN)/python -m graft pretrain "$(SPEC)" $(data) $(run) $(set) $(if $(OUT),--out "$(OUT)")
 
 check-recipe: $(READY) ## check SPEC's recipe on DATA before it is trained, and draw a learning rate test
-	$(BIN)/python -m finetune check "$(SPEC)" $(data) $(set)
+	@$(BIN)/python -m graft check "$(SPEC)" $(data) $(set)
 
 pictures: $(READY) ## draw RUN's first-layer filters and some activations
-	$(BIN)/python -m finetune pictures "$(RUN)"
+	@$(BIN)/python -m graft pictures "$(RUN)"
 
 search: $(READY) ## search the ranges of SPEC's search section; the same command continues or shares a search
-	$(BIN)/python -m finetune search "$(SPEC)" $(data) $(run) $(set)
+	@$(BIN)/python -m graft search "$(SPEC)" $(data) $(run) $(set)
 
 augment: $(READY) ## draw what SPEC's augmentation does to some of the images (OUT=file.png)
-	$(BIN)/python -m finetune augment "$(SPEC)" $(data) $(set) $(if $(OUT),--out "$(OUT)")
+	@$(BIN)/python -m graft augment "$(SPEC)" $(data) $(set) $(if $(OUT),--out "$(OUT)")
 
 describe: $(READY) ## the network of SPEC, layer by layer
-	$(BIN)/python -m zoo describe "$(SPEC)" $(set)
+	@$(BIN)/python -m graft zoo describe "$(SPEC)" $(set)
 
 validate: $(READY) ## read SPEC and report every mistake in it
-	$(BIN)/python -m zoo validate "$(SPEC)" $(set)
+	@$(BIN)/python -m graft zoo validate "$(SPEC)" $(set)
 
 schema: $(READY) ## write specs/spec.schema.json, which editors use
-	$(BIN)/python -m zoo schema
+	@$(BIN)/python -m graft zoo schema
 
 zoo: $(READY) ## list every spec: year, parameters, MACs, available weights
-	$(BIN)/python -m zoo list
-
-demo: $(READY) ## open the trained models in a browser
-	$(BIN)/python -m serve demo
+	@$(BIN)/python -m graft zoo list
 
 export: $(READY) ## write RUN's ONNX file again, with the parity check
-	$(BIN)/python -m serve export "$(RUN)"
+	@$(BIN)/python -m graft export "$(RUN)"
 
 test: $(DEV) ## run the tests, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
@@ -106,7 +121,7 @@ bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its froze
 bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one bare pass and fastai, into docs/strategy-measurements.md (DATA=folder; else drawn)
 	$(BIN)/python -m bench.probe $(FASTAI)/bin/python $(data)
 
-picture: $(READY) ## draw what `make plan` prints, for the README (needs a browser)
+picture: $(READY) ## draw what `make finetune` prints, for the README (needs a browser)
 	$(BIN)/python -m bench.picture "$(SPEC)" $(if $(DATA),"$(DATA)")
 
 $(FASTAI)/.ready: bench/fastai.txt | $(READY)

@@ -1,7 +1,8 @@
-"""`make picture`: what `make plan` prints, as an image for the README."""
+"""`make picture`: what `make finetune` prints, as an image for the README."""
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
@@ -9,24 +10,26 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from bench.document import machine
-from finetune.api import make_plan
+from finetune.api import run
+from finetune.engine import progress as engine_progress
+from finetune.runtime import console as runtime_console
+from finetune.runtime.console import Terminal
 from zoo.errors import GraftError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-background-networking", "--hide-scrollbars")
-COLUMNS = 112
-OUT = Path("docs/images/plan.png")
+COLUMNS = 116
+OUT = Path("docs/images/finetune.png")
 
 
 def main(spec: str, data: str | None = None) -> None:
-    """Choose a plan with nothing in the caches, and draw it as a terminal shows it."""
-    console = Console(record=True, highlight=False, width=COLUMNS, force_terminal=True)
-    console.print(f"[dim]$ make plan SPEC={spec}{f' DATA={data}' if data else ''}[/dim]")
+    """Run with nothing in the caches, and draw what a terminal shows at the end."""
+    console = Terminal(record=True, width=COLUMNS)
+    runtime_console.PLAIN_EVERY_S = engine_progress.PLAIN_EVERY_S = math.inf
+    console.print(f"[dim]$ make finetune SPEC={spec}{f' DATA={data}' if data else ''}[/dim]")
     with tempfile.TemporaryDirectory() as cache:
-        make_plan(spec, data, {"finetune.cache": cache}, console=console)
+        run(spec, data, {"finetune.cache": cache}, console=console)
     draw(console.export_svg(title=machine()), OUT)
     print(f"{OUT} written")
 

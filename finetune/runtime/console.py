@@ -28,7 +28,8 @@ class Terminal(Console):
             soft_wrap=True,
             record=record,
             width=width,
-            force_terminal=True if record else None,
+            color_system="truecolor" if record else "auto",
+            force_terminal=False if record else None,  # a record has no bars
         )
         self.why = why
 
