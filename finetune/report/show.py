@@ -64,7 +64,7 @@ def show_setup(setup: Setup, console: Console) -> None:
 
 
 def _describe_counts(classes: tuple[str, ...], counts: list[int]) -> str:
-    if len(classes) <= MAX_NAMED:
+    if len(classes) <= MAX_NAMED and not any(name.isdigit() for name in classes):
         return ": " + ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))
     return f", {min(counts):,} to {max(counts):,} per class"
 

@@ -40,7 +40,7 @@ class Segmentation(Task):
         return Difference(pair.name, bool(clear.any()), None, fault)
 
     def summary(self, parity: Parity) -> str:
-        return f"checked on {parity.images} validation images: the same class for every clear pixel"
+        return f"the exported file gives the same class for every clear pixel of {parity.images} images"
 
     def draw(self, picture: NDArray[np.uint8], output: NDArray[Any]) -> NDArray[np.uint8]:
         """Blend each class's colour half and half with the picture."""

@@ -55,7 +55,7 @@ def test_page_from_first_visit_to_answers(
     broken.parent.mkdir()
     broken.write_bytes(digits_model.path.read_bytes()[:3000])
     page.reload()
-    title = rf"digits_tiny · {digits_model.accuracy:.1%} · \d{{4}}-\d\d-\d\d"
+    title = rf"digits_tiny/.* · {digits_model.accuracy:.1%}"
     expect(page.get_by_label("Model")).to_have_value(re.compile(title))
     expect(page.get_by_text("a test's own training")).to_be_visible()
     expect(page.get_by_text("Apache-2.0")).to_be_visible()
