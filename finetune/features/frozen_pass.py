@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetune.features.taps import HEAD, stage_norms, tap, tap_norms
+from finetune.runtime.console import report_progress
 from finetune.runtime.precision import EXACT, Precision, arranged, evaluating, fastest_precision
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
@@ -77,6 +78,7 @@ class FrozenPass:
             for pixels in self._batches(rows):
                 parts.append(self._columns(pixels, precision))
                 done += len(pixels)
+                report_progress("passing the images through the network", done, len(rows))
                 if save and (done == len(rows) or time.monotonic() - saved_at > SAVE_EVERY_S):
                     save(slice(saved_rows, done), join(parts[saved_parts:]))
                     saved_parts, saved_rows, saved_at = len(parts), done, time.monotonic()

@@ -18,7 +18,6 @@ from finetune.features.extract import Features, extract_features, feature_key
 from finetune.probes.folds import Rows
 from finetune.probes.probe import Probe, fit_probe, write_head
 from finetune.records.plan import Plan
-from finetune.runtime.console import report_progress
 from finetune.strategies import find_strategy
 from zoo.errors import GraftError
 
@@ -45,7 +44,6 @@ def network_features(setup: Setup, rows: Rows | None = None) -> Features:
         stages=setup.anatomy.stages,
         cache=feature_cache(setup),
         digests=[image.digest() for image in train.split.images],
-        progress=lambda done: report_progress("passing the images through the network", done, len(train)),
     )
 
 
