@@ -30,6 +30,7 @@ def main(spec: str, data: str | None = None) -> None:
     console.print(f"[dim]$ make finetune SPEC={spec}{f' DATA={data}' if data else ''}[/dim]")
     with tempfile.TemporaryDirectory() as cache:
         run(spec, data, {"finetune.cache": cache}, console=console)
+    console.print()  # the last line of the picture is cut off below
     draw(console.export_svg(title=machine()), OUT)
     print(f"{OUT} written")
 

@@ -25,7 +25,7 @@ class Terminal(Console):
         super().__init__(
             highlight=False,
             emoji=False,
-            soft_wrap=True,
+            soft_wrap=not record,  # a picture has no terminal that would break lines
             record=record,
             width=width,
             color_system="truecolor" if record else "auto",
