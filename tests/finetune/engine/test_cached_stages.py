@@ -25,6 +25,7 @@ from finetune.features.cached_features import CachedFeatures
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
+from finetune.runtime.console import Terminal
 from finetune.runtime.precision import EXACT
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -196,7 +197,8 @@ def test_views_are_cached_if_they_are_shown_again() -> None:
 
 def said(folder: Path, given: Mapping[str, object], **more: object) -> tuple[str, Trainer]:
     text = io.StringIO()
-    console = Console(file=text, soft_wrap=True)
+    console = Terminal(why=True)
+    console.file = text
     trainer = make_trainer(folder, given, console=console, **more)  # type: ignore[arg-type]
     return text.getvalue().strip(), trainer
 
