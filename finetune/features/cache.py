@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.records.disk import WriteError
 from finetune.records.run_folder import write_text
 from finetune.runtime.precision import Precision
 
@@ -113,7 +114,7 @@ class FeatureCache:
 
     def save_note(self, name: str, text: str) -> None:
         """Save a short JSON text, unless the folder cannot be written."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(WriteError):
             write_text(self.home / f"{name}.json", text)
 
 

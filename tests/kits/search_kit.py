@@ -45,12 +45,12 @@ search:
 """
 
 
-def write_digits(folder: Path) -> Path:
+def write_digits(folder: Path, each: int = IMAGES_PER_CLASS) -> Path:
     """Write a few pictures of each digit, one folder per digit."""
     digits = load_digits()
     for digit in range(10):
         (folder / str(digit)).mkdir(parents=True)
-        for i, pixels in enumerate(digits.images[digits.target == digit][:IMAGES_PER_CLASS]):
+        for i, pixels in enumerate(digits.images[digits.target == digit][:each]):
             grey = (pixels * (255 / 16)).round().astype(np.uint8)
             Image.fromarray(grey).save(folder / str(digit) / f"{i:02d}.png")
     return folder

@@ -181,9 +181,15 @@ def test_of_many_images_a_sample_is_looked_at(spec: Path, tmp_path: Path) -> Non
     assert "a sample of 100" in " ".join(plan.reasons)
 
 
+def written_plan(root: Path) -> Path:
+    """The one plan of the spec's data."""
+    (path,) = (root / "pretrained").glob("*.plan.json")
+    return path
+
+
 def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> None:
     make_plan(spec, root=tmp_path, console=QUIET)
-    path = tmp_path / "pretrained" / "plan.json"
+    path = written_plan(tmp_path)
     plan = json.loads(path.read_text()) | {"strategy": "partial", "trains": ["layer3.1", "fc"], "epochs": 1}
     path.write_text(json.dumps(plan | {"batch_size": 32, "learning_rate": 0.01}))
     report = run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)
@@ -199,7 +205,7 @@ def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> No
 
 def test_a_given_plan_names_what_it_was_not_made_for(spec: Path, tmp_path: Path) -> None:
     made = make_plan(spec, root=tmp_path, console=QUIET)
-    path = tmp_path / "pretrained" / "plan.json"
+    path = written_plan(tmp_path)
     edited = json.dumps(
         json.loads(path.read_text()) | {"strategy": "full", "trains": [""], "learning_rate": 0.1}
     )
@@ -216,15 +222,15 @@ def test_a_given_plan_names_what_it_was_not_made_for(spec: Path, tmp_path: Path)
     assert "differs from the usual" not in given.summary
     path.write_text(given.to_json())
     assert make_plan(spec, set=keys | {"data.val": 0.3}, root=tmp_path, console=QUIET) == given
-    assert "The plan is full: every stage fine-tuned" in given.summary
+    assert "The plan is full" in given.summary
 
 
 def test_a_plan_that_was_edited_is_kept_when_another_is_made(spec: Path, tmp_path: Path) -> None:
     make_plan(spec, root=tmp_path, console=QUIET)
-    path = tmp_path / "pretrained" / "plan.json"
+    path = written_plan(tmp_path)
     fresh, edited = path.read_text(), path.read_text().replace('"epochs": ', '"epochs": 1')
     make_plan(spec, root=tmp_path, console=QUIET)
-    assert [kept.name for kept in path.parent.iterdir()] == ["plan.json"]
+    assert [kept.name for kept in path.parent.iterdir()] == [path.name]
     for _ in range(2):
         path.write_text(edited)
         make_plan(spec, root=tmp_path, console=QUIET)
@@ -268,7 +274,7 @@ def test_an_impossible_plan_is_refused_with_the_reason(
     edit: dict[str, object], message: str, spec: Path, tmp_path: Path
 ) -> None:
     make_plan(spec, root=tmp_path, console=QUIET)
-    path = tmp_path / "pretrained" / "plan.json"
+    path = written_plan(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | edit))
     with pytest.raises(GraftError, match=message):
         run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)
