@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from finetune.checks.check import Result
 from finetune.checks.run import CHECKS, run_checks
@@ -25,6 +24,7 @@ from finetune.fit.callbacks import train
 from finetune.planning.choose import choose_plan
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.run_folder import RunFolder
+from finetune.runtime.console import Terminal
 
 TINY = """\
 name: tiny
@@ -81,7 +81,8 @@ def run_tiny(folder: Path, given: Mapping[str, object] | None = None) -> tuple[l
     """Train the tiny network as a whole run does. Out: the records of its log, and what it printed."""
     folder.mkdir(exist_ok=True)
     subject, text = make_subject(folder, given), StringIO()
-    console = Console(file=text, width=250, highlight=False)
+    console = Terminal(why=True, width=250)
+    console.file = text
     train(build_trainer(subject.setup, subject.plan, RunFolder(folder), console))
     return read_records(folder / "metrics.jsonl"), text.getvalue()
 

@@ -34,7 +34,7 @@ def test_a_run_with_a_fault_warns_and_goes_on(tmp_path: Path) -> None:
     faulty = {"input.mean": [0.0], "input.std": [1.0], "finetune.checks": "brief", "finetune.epochs": 1}
     records, text = run_tiny(tmp_path, faulty)
     assert len(records) == 1
-    assert "warning: sanity check inputs: found means to 0.3" in text
+    assert "the check inputs before training failed: found means to 0.3" in text
     assert "leave input.mean and input.std out of the spec" in text
     written = json.loads((tmp_path / "checks.json").read_text())["checks"]
     assert {check["name"]: check["status"] for check in written}["inputs"] == "failed"

@@ -77,7 +77,7 @@ def test_without_images_to_test_on_it_is_refused(spec: Path, tmp_path: Path) -> 
 
 
 def test_it_goes_with_no_ensemble() -> None:
-    with pytest.raises(ValidationError, match="retrain trains one network on, and ensemble asks for several"):
+    with pytest.raises(ValidationError, match="retrain trains one network, and ensemble needs several"):
         FinetuneSettings.model_validate({"after_stopping": "retrain", "ensemble": {"soup": 2}})
 
 
