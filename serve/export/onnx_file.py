@@ -112,7 +112,7 @@ def check_parity(
     if faults:
         raise ExportError(
             f"{describe_failure(parity, faults)}\nNo file was written. For a trained run, try another opset: "
-            "`python -m serve export RUN --opset 18`"
+            "`graft export RUN --opset 18`"
         )
     return parity
 

@@ -116,7 +116,7 @@ def test_help_and_validate_import_little_and_are_fast() -> None:
     assert not imported("validate", "specs/resnet18.yaml") & {"torch", "numpy", "finetune"}
     help_s = cpu_time_s("--help")
     assert help_s < 0.35  # 0.2 on the machine of the benchmarks
-    assert cpu_time_s("validate", "specs/resnet18.yaml") < 4 * help_s
+    assert cpu_time_s("validate", "specs/resnet18.yaml") < max(4 * help_s, 1.0)  # 0.45 on a quiet machine
 
 
 def test_validate_of_a_recipe_imports_no_torch() -> None:

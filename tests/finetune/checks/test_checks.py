@@ -11,13 +11,13 @@ import torch
 from subject_kit import check, digits, failing, make_subject, with_targets
 from torch import Tensor, nn
 
-from finetune.checks.run import IN_ORDER, run_checks
+from finetune.checks.run import CHECKS, run_checks
 from finetune.checks.subject import Subject
 from finetune.data import Split
 from finetune.data.subset import pick_rows
 from zoo import Audit, Origin
 
-NAMES = [each.name for each in IN_ORDER]
+NAMES = [each.name for each in CHECKS.values()]
 pytestmark = pytest.mark.usefixtures("seeded")
 
 ZERO = "[{layer: conv, weight: zeros, bias: zeros}, {layer: linear, weight: zeros, bias: zeros}]"

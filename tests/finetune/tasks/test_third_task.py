@@ -29,7 +29,7 @@ from serve import Predictor
 from serve.tasks import Output
 from serve.tasks import Task as ServeTask
 from serve.tasks import base as serve_base
-from serve.tasks.comparison import Difference, Parity
+from serve.tasks.comparison import Difference, Pair, Parity
 
 LABELS = ("even", "large", "prime")
 SPEC = """
@@ -110,15 +110,9 @@ class ServedMultilabel(ServeTask):
     def values(self, output: NDArray[Any], _classes: int) -> NDArray[np.floating[Any]]:
         return output
 
-    def compare(
-        self,
-        name: str,
-        actual: NDArray[Any],
-        expected: NDArray[Any],
-        margin: NDArray[Any],
-        labels: Sequence[str],
-    ) -> Difference:
-        return Difference(name, bool(margin.max() > 0), float(np.abs(actual - expected).max()))
+    def compare(self, pair: Pair, _labels: Sequence[str]) -> Difference:
+        difference = float(np.abs(pair.actual - pair.expected).max())
+        return Difference(pair.name, bool(pair.margin.max() > 0), difference)
 
     def summary(self, parity: Parity) -> str:
         return f"checked on {parity.images} images"
