@@ -78,7 +78,7 @@ def report(
     why: Why = False,
 ) -> None:
     """Show the result of a finished run again."""
-    from finetune.api import show_run
+    from finetune.finished import show_run
 
     show_run(run, why=why)
 

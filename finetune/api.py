@@ -6,30 +6,27 @@ Each step writes a file to the run's folder; a step whose file exists is not rep
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from torch import nn
 
 import zoo
 from finetune.config import DataSettings, get_section
-from finetune.data import Split, Splits
-from finetune.experiment.recipe import load_data, read_recipe, restore_spec
+from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
+from finetune.finished import RunReport, export, finish, get_splits, next_commands
 from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.planning.choose import choose_plan
 from finetune.planning.load import load_plan, read_given_plan
 from finetune.records.disk import WriteError, require_space, require_writable
 from finetune.records.plan import Plan, read_plan
-from finetune.records.report import Export, Report, WeightsOrigin, read_report, write_report
+from finetune.records.report import write_report
 from finetune.records.run_folder import (
     RUNS,
     InterruptedRun,
@@ -41,67 +38,21 @@ from finetune.records.run_folder import (
     new_folder,
     read_record,
     safe_name,
-    write_json,
     write_record,
     write_text,
 )
 from finetune.records.training import TRAINING
 from finetune.report.report import make_report
 from finetune.report.show import show_plan, show_report, show_setup
-from finetune.runtime.console import Terminal, details, show_progress
+from finetune.runtime.console import Terminal, show_progress
 from finetune.runtime.console_text import format_command, show_path
 from finetune.runtime.norms import explain_norms
 from finetune.strategies import find_strategy
-from finetune.tasks import find_task
-from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
-from zoo.plugins import EXPORTERS, find_plugins
 
 COPIES_OF_PROBES, COPIES_OF_TRAINING = 2, 5
 """What a run writes, in copies of the weights: the best ones and the artifact; and two checkpoints with the
 optimiser's state, of which one replaces the other."""
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A trained network with all that an exporter needs; `val` holds the images to check an export on."""
-
-    folder: Path
-    spec: zoo.Spec
-    net: nn.Module
-    preprocess: Preprocess
-    labels: tuple[str, ...]
-    task: str
-    metrics: Mapping[str, float]
-    weights_origin: WeightsOrigin
-    val: Split
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """The results of a run, read from its folder."""
-
-    folder: Path
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The plan: strategy, evidence, reasons."""
-        return read_plan(RunFolder(self.folder).plan)
-
-    @cached_property
-    def report(self) -> Report:
-        """The content of report.json."""
-        return read_report(RunFolder(self.folder))
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """The metrics on the test split, or without one on the validation split."""
-        return self.report.metrics
-
-    @property
-    def onnx(self) -> Path:
-        """The artifact."""
-        return RunFolder(self.folder).onnx
 
 
 @explain_norms()
@@ -141,7 +92,7 @@ def run(
 def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float) -> None:
     """Do what is left of a run, and write its report."""
     with show_progress(console):
-        setup = prepare(recipe, _get_splits(recipe, folder))
+        setup = prepare(recipe, get_splits(recipe, folder))
     show_setup(setup, console)
     _require_space(setup, folder, COPIES_OF_PROBES)
     with show_progress(console):
@@ -160,32 +111,6 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
             write_report(folder, replace(report, seconds=round(time.monotonic() - start, 1)))
             raise
     write_report(folder, replace(report, exports=exports, seconds=round(time.monotonic() - start, 1)))
-
-
-def show_run(run: str | Path, *, why: bool = False, console: Console | None = None) -> RunReport:
-    """Show the result of a finished run again. Raises: GraftError when the folder has no report."""
-    folder, console = RunFolder(Path(run).expanduser()), console or Terminal(why=why)
-    if not folder.report.exists():
-        what = "the run is not finished" if folder.recipe.exists() else "no run here"
-        raise GraftError(f"{folder.path}: {what}\n  expected: the folder of a finished run, runs/NAME/ID")
-    result, recipe = RunReport(folder.path), zoo.read_spec(folder.spec)
-    if folder.plan.exists():
-        show_plan(result.plan, details(console))
-    show_report(result.report, folder, console, next_commands(recipe, folder, folder.spec))
-    return result
-
-
-def next_commands(recipe: zoo.Spec, folder: RunFolder, spec: str | Path) -> tuple[str, ...]:
-    """Return the commands that use a finished run; the first answers for one of its own images."""
-    data, demo = get_section(recipe, DataSettings), format_command("demo")
-    if folder.path.resolve().parent.parent != RUNS.resolve():
-        demo = format_command("demo", "--runs", show_path(folder.path.parent.parent))
-    if data.folder is None:
-        return demo, f"{format_command('finetune', spec, '--data')} FOLDER   (your own photos)"
-    splits = json.loads(folder.splits.read_text(encoding="utf-8"))
-    key = (splits["test"]["images"] or splits["val"]["images"])[0]
-    image = Path(data.folder).expanduser() / key
-    return format_command("predict", show_path(folder.path), show_path(image)), demo
 
 
 @explain_norms()
@@ -241,48 +166,6 @@ def name_data(data: DataSettings) -> str:
     return str(data.hub or data.builtin).rpartition("/")[2]
 
 
-def load_run(path: str | Path) -> FinishedRun:
-    """Load a finished run, with its trained network, from its folder.
-
-    Raises: GraftError when the folder holds no trained network.
-    """
-    folder = RunFolder(Path(path).expanduser())
-    setup, trained = load_trained(folder)
-    trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))
-    return finish(setup, trained, folder, read_report(folder))
-
-
-def load_trained(folder: RunFolder) -> tuple[Setup, Trained]:
-    """Load the setup and the trained network of a run. Raises: GraftError when there is none."""
-    if not folder.trained.exists():
-        raise GraftError(
-            f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE"
-        )
-    spec = restore_spec(zoo.read_spec(folder.spec))
-    setup = prepare(spec, _get_splits(spec, folder))
-    return setup, rebuild(setup, read_record(folder.trained, TRAINING), folder)
-
-
-def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Report) -> FinishedRun:
-    """Return what exporters need of a trained network."""
-    return FinishedRun(
-        folder=folder.path,
-        spec=setup.spec,
-        net=trained.net.eval(),
-        preprocess=setup.preprocess,
-        labels=setup.classes,
-        task=setup.task.name,
-        metrics=report.metrics,
-        weights_origin=report.weights,
-        val=setup.splits.val,
-    )
-
-
-def export(finished: FinishedRun) -> dict[str, Export]:
-    """Call every installed exporter. Out: its result by its name."""
-    return {name: load()(finished) for name, load in find_plugins(EXPORTERS)}
-
-
 @contextmanager
 def _resumable(folder: RunFolder) -> Iterator[None]:
     """Name the run's folder in what stops the run, so that it can be continued."""
@@ -323,16 +206,6 @@ def _require_space(setup: Setup, folder: RunFolder, copies: int) -> None:
     """Raises: WriteError when the disk cannot hold so many copies of the weights."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in setup.net.state_dict().values())
     require_space(folder.path, copies * size, f"a run of {setup.spec.name}")
-
-
-def _get_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
-    """Return the splits that the folder records, or split the images and record it."""
-    if folder.splits.exists():
-        record = json.loads(folder.splits.read_text(encoding="utf-8"))
-        return find_task(spec.task).read_splits(record, get_section(spec, DataSettings))
-    splits = load_data(spec)
-    write_json(folder.splits, splits.to_record())
-    return splits
 
 
 def _get_plan(setup: Setup, folder: RunFolder, console: Console) -> Plan:

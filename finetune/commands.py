@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 import zoo
-from finetune.api import load_run
 from finetune.checks.check import Result
 from finetune.checks.rate_finder import plot_rates
 from finetune.checks.rates import rate_curve
@@ -25,6 +24,7 @@ from finetune.data.subset import spread_rows
 from finetune.experiment.recipe import choose_weights, load_data, read_recipe
 from finetune.experiment.setup import build_preprocess, prepare, resolve_input
 from finetune.experiment.start import prepare_start
+from finetune.finished import load_run
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
 from finetune.planning.load import load_plan

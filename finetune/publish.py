@@ -11,11 +11,12 @@ from rich.console import Console
 from torch import nn
 
 import zoo
-from finetune.api import load_trained, run
+from finetune.api import run
 from finetune.config import AugmentSettings, CardSettings, get_section
 from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
 from finetune.features.extract import extract_features
+from finetune.finished import load_trained
 from finetune.probes.folds import stratified_sample
 from finetune.records.disk import require_writable
 from finetune.records.plan import Plan, read_plan

@@ -20,8 +20,8 @@ from serve.tasks import find_task
 from zoo.errors import GraftError
 
 if TYPE_CHECKING:
-    from finetune.api import FinishedRun
     from finetune.config.export import ExportSettings
+    from finetune.finished import FinishedRun
 
 EXPORTER = "onnx"
 """The exporter's name in report.json."""
@@ -55,7 +55,7 @@ def export_folder(folder: str | Path, opset: int | None = None) -> Export:
 
     Raises: ArtifactError if the run, its files or its images are unusable, or the export fails.
     """
-    from finetune.api import load_run  # finetune.api imports all of training, which export_onnx does not need
+    from finetune.finished import load_run  # imports all of training, which export_onnx does not need
     from finetune.records.report import add_export
     from finetune.records.run_folder import RunFolder
 

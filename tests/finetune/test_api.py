@@ -15,7 +15,8 @@ import torch
 from rich.console import Console
 
 import finetune.engine.trainer
-from finetune.api import RunReport, load_run, run
+from finetune.api import run
+from finetune.finished import RunReport, load_run
 from finetune.records.metrics_log import EpochRecord, read_records
 from zoo.errors import GraftError
 

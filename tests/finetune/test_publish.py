@@ -11,7 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 import zoo
-from finetune.api import load_trained
+from finetune.finished import load_trained
 from finetune.publish import measure, pretrain, publish
 from finetune.records.run_folder import RunFolder
 from zoo.pretrained.card import Card, find_card

@@ -12,9 +12,10 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 import zoo
-from finetune.api import load_run, run
+from finetune.api import run
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
+from finetune.finished import load_run
 
 QUICK: dict[str, object] = {
     **{"data.val": 0.3, "data.test": 0.6, "finetune.epochs": 1, "finetune.precision": "float32"},

@@ -14,11 +14,12 @@ from subject_kit import make_subject
 from torch import Tensor, nn
 
 import zoo
-from finetune.api import RunReport, load_run, run
+from finetune.api import run
 from finetune.config import DataSettings, get_section
 from finetune.data import load_splits
 from finetune.experiment.recipe import read_recipe
 from finetune.experiment.setup import prepare
+from finetune.finished import RunReport, load_run
 from finetune.fit.execute import Trained, execute_plan
 from finetune.fit.keepers import BestKeeper
 from finetune.models.ensemble import Ensemble

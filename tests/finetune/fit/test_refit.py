@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from small_kit import QUIET, broken_off, write_small
 
-from finetune.api import RunReport, run
+from finetune.api import run
 from finetune.config import FinetuneSettings
 from finetune.data import ArrayImage, Split
 from finetune.data.dataset import ImageDataset
 from finetune.data.subset import join, subset
+from finetune.finished import RunReport
 from finetune.fit.refit import DampedSchedule, plateau_factors
 from finetune.optim.schedules import SCHEDULES
 from finetune.records.metrics_log import read_records

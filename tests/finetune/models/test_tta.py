@@ -11,7 +11,8 @@ from rich.console import Console
 from torch import nn
 
 import zoo
-from finetune.api import load_run, run
+from finetune.api import run
+from finetune.finished import load_run
 from finetune.models.tta import TestTimeAugmented, apply_test_time_augmentation, five_crops
 from finetune.transforms.defaults import flip_warning
 from serve import Predictor

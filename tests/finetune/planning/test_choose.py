@@ -14,9 +14,10 @@ from search_kit import write_digits
 
 import finetune.planning.choose
 import zoo
-from finetune.api import load_run, make_plan, run
+from finetune.api import make_plan, run
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
+from finetune.finished import load_run
 from finetune.planning.choose import choose_plan
 from finetune.probes.network import fit_head
 from finetune.records.report import NoWeights, StartingWeights

@@ -10,8 +10,9 @@ from rich.console import Console
 from torch import nn
 
 import zoo
-from finetune.api import load_run, run
+from finetune.api import run
 from finetune.config.finetune import Distill
+from finetune.finished import load_run
 from finetune.regularization.distill import Teacher, load_teacher
 
 QUICK: dict[str, object] = {

@@ -13,10 +13,11 @@ from PIL import Image
 from rich.console import Console
 
 import zoo
-from finetune.api import load_run, run
+from finetune.api import run
 from finetune.config import DataSettings
 from finetune.data import DataError, Splits, load_splits
 from finetune.data.masked_dataset import MaskedDataset, shrink_mask
+from finetune.finished import load_run
 from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
 from serve import Predictor

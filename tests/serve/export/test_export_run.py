@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 import finetune
-from finetune.api import load_run
+from finetune.finished import load_run
 from serve.export.run import describe_run
 from serve.model import read_metadata
 from serve.tasks import comparison

@@ -1,0 +1,151 @@
+"""Finished runs: what is read from a run's folder, shown again, and handed to exporters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+from torch import nn
+
+import zoo
+from finetune.config import DataSettings, get_section
+from finetune.data import Split, Splits
+from finetune.experiment.recipe import load_data, restore_spec
+from finetune.experiment.setup import Setup, prepare
+from finetune.fit.execute import Trained, rebuild
+from finetune.models.tta import apply_test_time_augmentation
+from finetune.records.plan import Plan, read_plan
+from finetune.records.report import Export, Report, WeightsOrigin, read_report
+from finetune.records.run_folder import RUNS, RunFolder, read_record, write_json
+from finetune.records.training import TRAINING
+from finetune.report.show import show_plan, show_report
+from finetune.runtime.console import Terminal, details
+from finetune.runtime.console_text import format_command, show_path
+from finetune.tasks import find_task
+from finetune.transforms.preprocess import Preprocess
+from zoo.errors import GraftError
+from zoo.plugins import EXPORTERS, find_plugins
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A trained network with all that an exporter needs; `val` holds the images to check an export on."""
+
+    folder: Path
+    spec: zoo.Spec
+    net: nn.Module
+    preprocess: Preprocess
+    labels: tuple[str, ...]
+    task: str
+    metrics: Mapping[str, float]
+    weights_origin: WeightsOrigin
+    val: Split
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The results of a run, read from its folder."""
+
+    folder: Path
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan: strategy, evidence, reasons."""
+        return read_plan(RunFolder(self.folder).plan)
+
+    @cached_property
+    def report(self) -> Report:
+        """The content of report.json."""
+        return read_report(RunFolder(self.folder))
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The metrics on the test split, or without one on the validation split."""
+        return self.report.metrics
+
+    @property
+    def onnx(self) -> Path:
+        """The artifact."""
+        return RunFolder(self.folder).onnx
+
+
+def show_run(run: str | Path, *, why: bool = False, console: Console | None = None) -> RunReport:
+    """Show the result of a finished run again. Raises: GraftError when the folder has no report."""
+    folder, console = RunFolder(Path(run).expanduser()), console or Terminal(why=why)
+    if not folder.report.exists():
+        what = "the run is not finished" if folder.recipe.exists() else "no run here"
+        raise GraftError(f"{folder.path}: {what}\n  expected: the folder of a finished run, runs/NAME/ID")
+    result, recipe = RunReport(folder.path), zoo.read_spec(folder.spec)
+    if folder.plan.exists():
+        show_plan(result.plan, details(console))
+    show_report(result.report, folder, console, next_commands(recipe, folder, folder.spec))
+    return result
+
+
+def next_commands(recipe: zoo.Spec, folder: RunFolder, spec: str | Path) -> tuple[str, ...]:
+    """Return the commands that use a finished run; the first answers for one of its own images."""
+    data, demo = get_section(recipe, DataSettings), format_command("demo")
+    if folder.path.resolve().parent.parent != RUNS.resolve():
+        demo = format_command("demo", "--runs", show_path(folder.path.parent.parent))
+    if data.folder is None:
+        return demo, f"{format_command('finetune', spec, '--data')} FOLDER   (your own photos)"
+    splits = json.loads(folder.splits.read_text(encoding="utf-8"))
+    key = (splits["test"]["images"] or splits["val"]["images"])[0]
+    image = Path(data.folder).expanduser() / key
+    return format_command("predict", show_path(folder.path), show_path(image)), demo
+
+
+def load_run(path: str | Path) -> FinishedRun:
+    """Load a finished run, with its trained network, from its folder.
+
+    Raises: GraftError when the folder holds no trained network.
+    """
+    folder = RunFolder(Path(path).expanduser())
+    setup, trained = load_trained(folder)
+    trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))
+    return finish(setup, trained, folder, read_report(folder))
+
+
+def load_trained(folder: RunFolder) -> tuple[Setup, Trained]:
+    """Load the setup and the trained network of a run. Raises: GraftError when there is none."""
+    if not folder.trained.exists():
+        raise GraftError(
+            f"{folder.path}: no trained network here; expected a run's folder, such as runs/NAME/DATE"
+        )
+    spec = restore_spec(zoo.read_spec(folder.spec))
+    setup = prepare(spec, get_splits(spec, folder))
+    return setup, rebuild(setup, read_record(folder.trained, TRAINING), folder)
+
+
+def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Report) -> FinishedRun:
+    """Return what exporters need of a trained network."""
+    return FinishedRun(
+        folder=folder.path,
+        spec=setup.spec,
+        net=trained.net.eval(),
+        preprocess=setup.preprocess,
+        labels=setup.classes,
+        task=setup.task.name,
+        metrics=report.metrics,
+        weights_origin=report.weights,
+        val=setup.splits.val,
+    )
+
+
+def export(finished: FinishedRun) -> dict[str, Export]:
+    """Call every installed exporter. Out: its result by its name."""
+    return {name: load()(finished) for name, load in find_plugins(EXPORTERS)}
+
+
+def get_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
+    """Return the splits that the folder records, or split the images and record it."""
+    if folder.splits.exists():
+        record = json.loads(folder.splits.read_text(encoding="utf-8"))
+        return find_task(spec.task).read_splits(record, get_section(spec, DataSettings))
+    splits = load_data(spec)
+    write_json(folder.splits, splits.to_record())
+    return splits
