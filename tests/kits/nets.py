@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from zoo.api import read_spec
 from zoo.builder.network import Network, build_network
+from zoo.layers import modules
+from zoo.spec.items import PARAMETRISATIONS, ops
 from zoo.spec.spec import Spec
 from zoo.spec.tree import leaves
 
+LAYERS = {name: entry for name, entry in ops().items() if name not in PARAMETRISATIONS}
 HEAD = "input: {channels: 3, height: 16, width: 16}\nclasses: 4\n"
 TAIL = """\
   pool: {adaptive_avg_pool: {size: 1}}
@@ -38,3 +44,16 @@ def network_of(folder: Path, layers: str, more: str = "", tail: str = TAIL) -> N
 def ops_of(spec: Spec) -> list[tuple[str, str]]:
     """Return every layer's path and op."""
     return [(leaf.path, leaf.op) for leaf in leaves(spec.expand().root)]
+
+
+def make(name: str, *shapes: tuple[int, ...], **given: object) -> nn.Module:
+    """Build one layer with every weight 1 and every bias 0, as a net would call it."""
+    layer = LAYERS[name].function(*shapes, **given)
+    with torch.device("meta"):
+        module: nn.Module = layer.build(modules)
+    module.to_empty(device="cpu")
+    for parameter_name, parameter in module.named_parameters():
+        nn.init.constant_(parameter, 0.0 if parameter_name.endswith("bias") else 1.0)
+    if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+        module.reset_running_stats()
+    return module.eval()

@@ -1,17 +1,15 @@
-"""Parquet files and data sets in the hub's layout."""
+"""Parquet files."""
 
-import io
 import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from table_kit import png, settings, write
 
 from finetune.config.data import DataSettings, with_source
 from finetune.data import DataError, load_splits, read_splits
@@ -21,27 +19,6 @@ from zoo.errors import GraftError
 @pytest.fixture(autouse=True)
 def cache_in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-
-
-def png(value: int) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(value).integers(0, 256, (5, 4, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write(path: Path, labels: list[Any], start: int = 0, **columns: list[Any]) -> Path:
-    """A parquet file with an image a label, as the hub stores them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cells = [{"bytes": png(start + i), "path": f"{i}.png"} for i in range(len(labels))]
-    pq.write_table(pa.table({"image": cells, "label": labels, **columns}), path)
-    return path
-
-
-def settings(**values: object) -> DataSettings:
-    return DataSettings.model_validate(
-        {key: str(v) if isinstance(v, Path) else v for key, v in values.items()}
-    )
 
 
 def test_globs_splits_and_names(tmp_path: Path) -> None:
@@ -249,95 +226,6 @@ def test_a_folder_whose_name_reads_as_a_pattern(tmp_path: Path) -> None:
     path = write(tmp_path / "my[1]" / "train.parquet", [0, 1] * 5)
     for place in (path, path.parent):
         assert len(load_splits(with_source(DataSettings(), place), 0).train) == 6
-
-
-def hub(folder: Path, labels: dict[str, list[int]], names: list[str]) -> Path:
-    """A data set folder as it would be cloned from the hub, its labels named."""
-    for k, (split, values) in enumerate(labels.items()):
-        cells = [{"bytes": png(1000 * k + i), "path": None} for i in range(len(values))]
-        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
-        table = datasets.Dataset.from_dict({"image": cells, "label": values}, features=features)
-        (folder / "data").mkdir(parents=True, exist_ok=True)
-        table.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
-    return folder
-
-
-def test_the_hubs_layout(tmp_path: Path) -> None:
-    folder = hub(tmp_path / "pets", {"train": [0, 2] * 10, "validation": [0, 2, 2]}, ["cat", "cow", "dog"])
-    splits = load_splits(settings(hub=folder), 0)
-    assert splits.classes == ("cat", "dog")
-    assert splits.warnings == (f"{folder}: 1 named classes have no image and were dropped: cow",)
-    assert splits.val.targets.tolist() == [0, 1, 1]
-    assert splits.test.counts(2) == [2, 2]
-    assert splits.val.images[2].name == f"{folder} validation row 2"
-    assert splits.val.images[2].read().shape == (5, 4, 3)
-
-
-def test_a_test_split_without_labels_is_left_out(tmp_path: Path) -> None:
-    folder = hub(tmp_path / "pets", {"train": [0, 1] * 10, "test": [-1] * 4}, ["cat", "dog"])
-    splits = load_splits(settings(hub=folder), 0)
-    assert splits.warnings == (f"{folder}: the test split has no labels and was left out",)
-    assert splits.test.counts(2) == [2, 2]
-
-
-def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data set .*pets cannot be read: "):
-        load_splits(settings(hub=tmp_path / "pets"), 0)
-
-
-def test_a_hub_data_set_without_train(tmp_path: Path) -> None:
-    folder = hub(tmp_path / "pets", {"validation": [0, 1] * 4}, ["cat", "dog"])
-    with pytest.raises(DataError, match="no split named train; its splits: validation"):
-        load_splits(settings(hub=folder), 0)
-
-
-def test_lists_of_pixels_are_images(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for name, shape, kind in (("grey", (6, 5), pa.int64()), ("rgb", (6, 5, 3), pa.uint8())):
-        pixels = rng.integers(0, 256, (12, *shape))
-        column = pa.array(pixels.tolist(), pa.list_(pa.list_(kind if name == "grey" else pa.list_(kind))))
-        pq.write_table(pa.table({"image": column, "label": [0, 1] * 6}), tmp_path / f"{name}.parquet")
-        splits = load_splits(settings(parquet=tmp_path / f"{name}.parquet"), 0)
-        assert splits.broken == ()
-        for image in (*splits.train.images, *splits.val.images, *splits.test.images):
-            row = pixels[int(image.key.split("/")[1])]
-            expected = np.repeat(row[..., None], 3, axis=2) if name == "grey" else row
-            np.testing.assert_array_equal(image.read(), expected)
-            assert image.read().dtype == np.uint8
-        again = read_splits(splits.to_record(), settings(parquet=tmp_path / f"{name}.parquet"))
-        np.testing.assert_array_equal(again.val.images[0].read(), splits.val.images[0].read())
-
-
-def test_arrays_of_the_hub_are_images(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3), dtype=np.uint8)
-    features = datasets.Features(
-        {"image": datasets.Array3D((4, 5, 3), "uint8"), "label": datasets.ClassLabel(names=["a", "b"])}
-    )
-    data = datasets.Dataset.from_dict({"image": list(pixels), "label": [0, 1] * 6}, features)
-    data.to_parquet(tmp_path / "a.parquet")
-    image = load_splits(settings(parquet=tmp_path / "a.parquet"), 0).train.images[0]
-    np.testing.assert_array_equal(image.read(), pixels[int(image.key.split("/")[1])])
-
-
-@pytest.mark.parametrize(
-    ("cell", "message"),
-    [
-        (list(range(16)), r"images are list<.*int64>; expected image files, or lists of height x .*reshape"),
-        ([[[[1]]]], "expected image files, or lists of height x width"),
-        ([[0.5, 0.2], [0.1, 0.9]], "expected image files, or lists of height x width whole numbers"),
-        ([["a"]], "expected image files, or lists of height x width whole numbers"),
-        ([[1, 2], [3]], "lists of different lengths"),
-        ([[0, 256], [1, 2]], "found values from 0 to 256"),
-        ([[-1, 5], [1, 2]], "found values from -1 to 5"),
-        ([[[1, 2], [3, 4]]], "found a list of 1x2x2"),
-        ([[[1] * 8] * 8] * 3, "found a list of 3x8x8; expected lists of height x width"),
-        ([[]], "found a list of 1x0"),
-    ],
-)
-def test_lists_of_another_form_are_told(cell: list[Any], message: str, tmp_path: Path) -> None:
-    pq.write_table(pa.table({"image": [cell] * 12, "label": [0, 1] * 6}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=message):
-        load_splits(settings(parquet=tmp_path / "a.parquet"), 0)
 
 
 def test_labels_without_names_are_not_called_digits(tmp_path: Path) -> None:

@@ -8,33 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from nets import network_of, spec_of
+from nets import LAYERS, make, network_of, spec_of
 from torch import Tensor, nn
 
 from zoo.errors import SpecError
-from zoo.layers import modules
 from zoo.layers.norm import default_groups
-from zoo.layers.shape import ShapeError
 from zoo.registry import ACTIVATIONS, DROPS, NORMS, Entry
 from zoo.spec.expand import MODULE_NAMES
-from zoo.spec.items import PARAMETRISATIONS, ops
+from zoo.spec.items import PARAMETRISATIONS
 
-LAYERS = {name: entry for name, entry in ops().items() if name not in PARAMETRISATIONS}
 WITH_ARGUMENTS = [entry for entry in LAYERS.values() if entry.parameters]
 WITH_REQUIRED = [entry for entry in LAYERS.values() if entry.required]
-
-
-def make(name: str, *shapes: tuple[int, ...], **given: object) -> nn.Module:
-    """Build one layer with every weight 1 and every bias 0, as a net would call it."""
-    layer = LAYERS[name].function(*shapes, **given)
-    with torch.device("meta"):
-        module: nn.Module = layer.build(modules)
-    module.to_empty(device="cpu")
-    for parameter_name, parameter in module.named_parameters():
-        nn.init.constant_(parameter, 0.0 if parameter_name.endswith("bias") else 1.0)
-    if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-        module.reset_running_stats()
-    return module.eval()
 
 
 def values(*shape: int) -> Tensor:
@@ -247,77 +231,6 @@ def test_drops_zero_the_units_that_they_say() -> None:
     centres = F.avg_pool2d(squares, 3, stride=1) == 1  # every zero lies in a whole square of zeros
     covered = F.max_pool2d(F.pad(centres.float(), (2, 2, 2, 2)), 3, stride=1)
     assert torch.equal(covered, squares)
-
-
-WINDOWS = [
-    (name, {"kernel": kernel, "stride": stride, "padding": padding, "ceil_mode": ceil})
-    for name, kernel in (("max_pool", 3), ("avg_pool", 2))
-    for stride in (1, 2, 3, 4)
-    for padding in (0, 1)
-    for ceil in (False, True)
-]
-SHAPED: list[tuple[str, dict[str, object]]] = [
-    ("conv", {"out": 4, "kernel": 3}),
-    ("conv", {"out": 4, "kernel": (3, 5), "stride": (2, 3), "padding": (1, 0), "dilation": (2, 1)}),
-    ("depthwise_conv", {"kernel": 3, "stride": 2, "multiplier": 2}),
-    ("conv_transpose", {"out": 4, "kernel": (2, 3), "stride": 2, "padding": 1, "output_padding": (1, 0)}),
-    ("conv_transpose", {"out": 4, "kernel": 3, "stride": 3, "dilation": 2, "output_padding": 2}),
-    *WINDOWS,
-    ("max_pool", {"kernel": 3, "dilation": 2, "ceil_mode": True}),
-    ("adaptive_avg_pool", {"size": (3, 2)}),
-    ("adaptive_max_pool", {"size": 2}),
-    ("flatten", {}),
-    ("upsample", {"scale": 1.7}),
-    ("upsample", {"scale": 0.4, "mode": "nearest"}),
-    ("upsample", {"size": (5, 3), "mode": "bicubic"}),
-    ("pad", {"size": (1, 2, 3, 0)}),
-    ("pad", {"size": 2, "mode": "reflect"}),
-    ("pad", {"size": (0, 3, 1, 0), "mode": "replicate"}),
-    ("pad_to_multiple", {"multiple": 4}),
-    ("pad_shortcut", {"out": 5, "stride": 2}),
-    ("pad_shortcut", {"out": 2, "stride": 3}),
-    ("pad_shortcut", {"out": 7, "sides": "both"}),
-    ("maxout", {}),
-    *[(name, {}) for name in LAYERS if name in NORMS or name in DROPS],
-]
-
-
-@pytest.mark.parametrize(("name", "given"), SHAPED)
-def test_declared_shape_is_the_shape_that_comes_out(name: str, given: dict[str, object]) -> None:
-    for size in ((9, 9), (10, 13), (12, 11), (7, 16)):
-        shape = (2, *size)
-        out = make(name, shape, **given)(torch.zeros(1, *shape))
-        assert LAYERS[name].function(shape, **given).output == tuple(out.shape[1:])
-
-
-JOINED = [
-    ("concat", [(2, 4, 5), (3, 4, 5)]),
-    ("add", [(2, 4, 5), (2, 4, 5), (2, 4, 5)]),
-    ("multiply", [(2, 1, 1), (2, 4, 5)]),
-    ("multiply", [(2, 4, 5), (1, 4, 1)]),
-    ("resize_to", [(2, 4, 5), (3, 7, 6)]),
-    ("crop_to", [(2, 8, 9), (3, 7, 6)]),
-    ("auxiliary", [(2, 4, 5), (3, 7, 6)]),
-    ("linear", [(7,)]),
-]
-
-
-@pytest.mark.parametrize(("name", "shapes"), JOINED)
-def test_declared_shape_of_several_inputs(name: str, shapes: list[tuple[int, ...]]) -> None:
-    given = {"out": 3} if name == "linear" else {}
-    out = make(name, *shapes, **given)(*(torch.zeros(1, *shape) for shape in shapes))
-    assert LAYERS[name].function(*shapes, **given).output == tuple(out.shape[1:])
-
-
-def test_multiply_needs_inputs_that_broadcast() -> None:
-    for shapes in ([(2, 4, 5), (3, 4, 5)], [(5,), (2, 4, 5)]):
-        with pytest.raises(ShapeError, match="broadcast"):
-            LAYERS["multiply"].function(*shapes)
-
-
-def test_output_padding_is_smaller_than_stride_or_dilation() -> None:
-    with pytest.raises(ShapeError, match="output_padding 2"):
-        LAYERS["conv_transpose"].function((2, 4, 4), out=2, kernel=3, stride=2, output_padding=2)
 
 
 def test_names_of_module_attributes_are_reserved() -> None:
