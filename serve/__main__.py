@@ -206,7 +206,9 @@ def explain_missing(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        fail(f"this needs the package {error.name}, which is not installed: pip install 'graft-zoo[{extra}]'")
+        fail(
+            f"this needs the package {error.name}, which is not installed: in a checkout of Graft, pip install '.[{extra}]'"
+        )
 
 
 def fail(message: str) -> NoReturn:

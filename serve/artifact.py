@@ -27,7 +27,7 @@ FILE_NAME = "model.onnx"
 INPUT = Output("image", "tensor(uint8)", 4)
 CHANNELS = 3
 PREFIX = "graft."
-REMEDY = "Expected a model.onnx written by a Graft run; `python -m serve export RUN` writes it again"
+REMEDY = "Expected a model.onnx written by a Graft run; `graft export RUN` writes it again"
 
 
 class ArtifactError(Exception):

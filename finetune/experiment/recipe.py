@@ -60,7 +60,7 @@ def choose_weights(spec: zoo.Spec) -> tuple[str | None, str]:
     if not spec.weights:
         return None, f"{spec.name} declares none"
     names = ", ".join(spec.weights)
-    return None, f"{names} not on this machine; `python -m zoo pull {spec.name}` fetches them"
+    return None, f"{names} not on this machine; `graft zoo pull {spec.name}` fetches them"
 
 
 def restore_spec(spec: zoo.Spec) -> zoo.Spec:

@@ -70,7 +70,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_folder_without_model(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"no model\.onnx in this folder.*python -m serve export RUN"):
+    with pytest.raises(ArtifactError, match=r"no model\.onnx in this folder.*graft export RUN"):
         read_metadata(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_damaged_file(tmp_path: Path, digits_model: DigitsModel, keep: float) ->
     path.write_bytes(whole[: keep if isinstance(keep, int) else int(len(whole) * keep)])
     with pytest.raises(ArtifactError, match=re.escape(f"{path}: ")) as raised:
         read_metadata(path)
-    assert "python -m serve export RUN" in str(raised.value)
+    assert "graft export RUN" in str(raised.value)
 
 
 def test_damaged_file_prints_nothing(

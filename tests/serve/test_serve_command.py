@@ -91,8 +91,9 @@ def test_missing_package_names_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     code, _, err = call(*command)
     assert code == 2
-    assert (
-        err == f"this needs the package {package}, which is not installed: pip install 'graft-zoo[serve]'\n"
+    assert err == (
+        f"this needs the package {package}, which is not installed\n"
+        "  expected: pip install '.[serve]' in a checkout of Graft\n"
     )
 
 

@@ -134,7 +134,7 @@ def _print_table(listing: Listing, console: Console) -> None:
         styles = ["red" if spec.violated_facts else "" for spec in specs]
         console.print(_table([_cells(spec) for spec in specs], widths, styles))
     if any(spec.unavailable_weights for spec in listing.specs):
-        console.print(Text("\nWeights in brackets are not on this machine: python -m zoo pull SPEC", "dim"))
+        console.print(Text("\nWeights in brackets are not on this machine: graft zoo pull SPEC", "dim"))
     mistakes = listing.mistakes
     result = f"{counted(len(mistakes), 'mistake')}:" if mistakes else "no fact violated"
     console.print(Text(f"\n{counted(len(listing.specs), 'network')}, {result}", "bold"))

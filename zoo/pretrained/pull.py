@@ -1,4 +1,4 @@
-"""Download a spec's weights in advance, so that later nothing needs a network: `python -m zoo pull SPEC`."""
+"""Download a spec's weights in advance, so that later nothing needs a network: `graft zoo pull SPEC`."""
 
 from __future__ import annotations
 

@@ -115,6 +115,6 @@ def _check_rules(layers: list[ShapedLayer], rules: tuple[InitRule, ...]) -> None
     for rule in rules:
         if rule.path is not None and not any(matches_path(rule.path, layer.path) for layer in layers):
             mark = rule.source.mark if rule.source else Mark("", 0, 1, "")
-            expected = "a path that `python -m zoo describe` shows"
+            expected = "a path that `graft zoo describe` shows"
             problems.add(mark, "choices.init", f"no layer has the path '{rule.path}'", expected)
     problems.check()

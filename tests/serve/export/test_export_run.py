@@ -1,4 +1,4 @@
-"""The exporter as training calls it, on a short but whole run, and `python -m serve export RUN` after it."""
+"""The exporter as training calls it, on a short but whole run, and `graft export RUN` after it."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_weights_that_are_not_available_are_in_brackets(
     status, printed = run(capsys, monkeypatch, str(tmp_path))
     assert status == 0
     assert "mine (gone)" in printed
-    assert "python -m zoo pull SPEC" in printed
+    assert "graft zoo pull SPEC" in printed
 
 
 def test_a_violated_fact_is_reported(

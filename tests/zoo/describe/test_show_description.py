@@ -1,4 +1,4 @@
-"""`python -m zoo describe`: a table, JSON or Markdown."""
+"""`graft zoo describe`: a table, JSON or Markdown."""
 
 from __future__ import annotations
 

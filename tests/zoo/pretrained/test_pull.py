@@ -1,4 +1,4 @@
-"""`python -m zoo pull`: weights downloaded in advance."""
+"""`graft zoo pull`: weights downloaded in advance."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class WeightsFile(ABC):
         actual, expected = sha256_of(found), self.expected_sha256(found)
         if actual.startswith(expected):
             return actual
-        way_out = "delete it, or download it again with `python -m zoo pull SPEC`"
+        way_out = "delete it, or download it again with `graft zoo pull SPEC`"
         if self.is_local:
             way_out = "replace it by the file with the expected hash, or state the hash of this one"
         raise WeightsError(
@@ -83,7 +83,7 @@ class WeightsFile(ABC):
             lines.append(f"  from:   {self.origin}")
         lines += [f"  hash:   {describe_hash(self.sha256)}", f"  put {name} into the folder {folder}"]
         if not self.is_local:
-            lines[-1] += ", or run `python -m zoo pull SPEC` with a network connection"
+            lines[-1] += ", or run `graft zoo pull SPEC` with a network connection"
         return WeightsUnavailableError("\n".join(lines))
 
 

@@ -127,7 +127,7 @@ def test_offline_the_error_names_file_and_folder(
         f"  from:   {constants.ENDPOINT}/owner/net/resolve/main/model.safetensors\n"
         "  hash:   sha256 not known\n"
         f"  put model.safetensors into the folder {tmp_path / 'cache' / 'owner--net'}, "
-        "or run `python -m zoo pull SPEC` with a network connection"
+        "or run `graft zoo pull SPEC` with a network connection"
     )
 
 

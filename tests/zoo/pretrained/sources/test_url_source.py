@@ -114,7 +114,7 @@ def test_offline_the_error_names_file_hash_and_folder(
         f"  from:   {url}\n"
         "  hash:   sha256 beginning with 0123456789ab\n"
         f"  put small-01234567.pth into the folder {cache}, "
-        "or run `python -m zoo pull SPEC` with a network connection"
+        "or run `graft zoo pull SPEC` with a network connection"
     )
 
 
