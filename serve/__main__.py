@@ -207,7 +207,8 @@ def explain_missing(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         fail(
-            f"this needs the package {error.name}, which is not installed: in a checkout of Graft, pip install '.[{extra}]'"
+            f"this needs the package {error.name}, which is not installed\n"
+            f"  expected: pip install '.[{extra}]' in a checkout of Graft"
         )
 
 
