@@ -83,6 +83,10 @@ def find_strategy(name: str) -> Strategy:
     return STRATEGIES[name]
 
 
+def _train_head(head: str, stages: StagePaths, depth: int) -> tuple[str, ...]:
+    return (head,)
+
+
 def _train_top(head: str, stages: StagePaths, depth: int) -> tuple[str, ...]:
     top = stages[max(len(stages) - depth, 0) :]
     return (*(path for paths in top for path in paths), head)
@@ -92,7 +96,7 @@ register_strategy(
     Strategy(
         name="linear_probe",
         description="only a new last layer learns, on top of the pretrained network",
-        trains=lambda head, stages, depth: (head,),
+        trains=_train_head,
         cost=1,
         fitter="linear_probe",
         linear_head=True,
@@ -102,7 +106,7 @@ register_strategy(
     Strategy(
         name="stage_probe",
         description="only a new last layer learns, on several depths of the pretrained network",
-        trains=lambda head, stages, depth: (head,),
+        trains=_train_head,
         cost=2,
         fitter="stage_probe",
     )

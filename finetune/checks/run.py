@@ -46,7 +46,7 @@ def run_checks(subject: Subject, *, brief: bool = False) -> Iterator[Result]:
 
 
 class StartChecks(Callback):
-    """Makes the checks that the spec asks for before a run. Failures are printed, and training goes on."""
+    """Makes the checks that the spec asks for before a run. Failures are printed, and training continues."""
 
     def __init__(self, subject: Subject, folder: RunFolder, console: Console) -> None:
         self.subject, self.folder, self.console = subject, folder, console

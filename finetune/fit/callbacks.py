@@ -31,7 +31,7 @@ def train(trainer: Trainer, *callbacks: Callback) -> TrainState:
 
 
 def standard_callbacks(trainer: Trainer) -> list[Callback]:
-    """Return the callbacks that the trainer's spec asks for, in the order in which they are told."""
+    """Return the callbacks that the trainer's spec asks for, in the order in which they are called."""
     setup, folder, console, main = (
         trainer.setup,
         trainer.folder,

@@ -1,4 +1,4 @@
-"""The error of a norm that is trained on one value per channel, in words."""
+"""The error for a normalisation layer that is trained on one value per channel."""
 
 from __future__ import annotations
 
