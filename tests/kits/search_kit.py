@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import sqlite3
 import time
+from contextlib import closing
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -102,7 +104,11 @@ def run_search(spec: Path, folder: Path) -> None:
 def read_trials(folder: Path) -> list[FrozenTrial]:
     """Return Optuna's trials as they are stored; none before there is a study."""
     database = folder / "study.db"
-    if not database.exists():
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            if not connection.execute("select * from alembic_version").fetchall():
+                return []  # RDBStorage would write the version before the search does
+    except sqlite3.OperationalError:  # no file, or no table yet
         return []
     try:
         storage = RDBStorage(f"sqlite:///{database}", skip_compatibility_check=True, skip_table_creation=True)
