@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from finetune.runtime.console_text import format_command, replace_unknown_characters
+from pixels.text import printable
 from zoo.__main__ import read_pairs
 from zoo.errors import GraftError
 
@@ -147,13 +148,13 @@ def run_app(command: typer.Typer) -> None:
     try:
         command()
     except GraftError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         folder = getattr(error, "folder", None)
         if folder is not None:
             print(f"nothing else is lost; continue later with\n  {_command_again(folder)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        print(_describe_os_error(error), file=sys.stderr)
+        print(printable(_describe_os_error(error)), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as error:
         _end_interrupted(error)

@@ -10,6 +10,7 @@ from typer.models import CommandInfo
 
 from finetune.__main__ import app as finetune_app
 from finetune.__main__ import run_app
+from pixels.text import printable
 from serve.__main__ import app as serve_app
 from zoo.__main__ import Overrides, SpecArgument, read_pairs
 from zoo.__main__ import app as zoo_app
@@ -69,7 +70,7 @@ def verify(
     from graft.verify import verify as verify_weights
     from zoo.api import read_spec
 
-    typer.echo(str(verify_weights(read_spec(spec, read_pairs(override)), weights, data)))
+    typer.echo(printable(str(verify_weights(read_spec(spec, read_pairs(override)), weights, data))))
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from pixels.text import escape_json, printable
+
 if TYPE_CHECKING:
     from serve.tasks import Answer
 
@@ -79,7 +81,7 @@ def predict(
             else {"image": str(image), "answers": predictor.task.to_json(answers[image])}
             for image in images
         ]
-        print(json.dumps(results, indent=2, ensure_ascii=False))
+        print_json(results)
     elif answers:
         print_answers(answers)
     if errors:
@@ -95,7 +97,7 @@ def info(model: ModelPath, as_json: AsJson = False) -> None:
 
     metadata = asdict(read_metadata(model))
     if as_json:
-        print(json.dumps(metadata, indent=2, ensure_ascii=False))
+        print_json(metadata)
         return
     from rich.table import Table
 
@@ -114,7 +116,7 @@ def export(
     with explain_missing("train"):
         from serve.export import export_folder
     written = export_folder(run, opset)
-    print(f"{run / written.file}: {written.summary}")
+    print(printable(f"{run / written.file}: {written.summary}"))
 
 
 @command
@@ -178,12 +180,17 @@ def format_value(value: object) -> str:
     return str(value)
 
 
+def print_json(value: object) -> None:
+    """Print for a program: letters of any language as they are, what could act on a terminal escaped."""
+    print(escape_json(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
 def print_rich(what: object) -> None:
     """Print for a person; names are data, so no markup, emoji or highlighting is read into them."""
-    from rich.console import Console
+    from pixels.console import SafeConsole
 
     width = None if sys.stdout.isatty() else PIPE_WIDTH  # names stay whole for a program that reads them
-    Console(markup=False, highlight=False, emoji=False, width=width).print(what)
+    SafeConsole(markup=False, highlight=False, emoji=False, width=width).print(what)
 
 
 def require_free(host: str, port: int) -> None:
@@ -214,7 +221,7 @@ def explain_missing(extra: str) -> Iterator[None]:
 
 def fail(message: str) -> NoReturn:
     """Print a message for the user and exit with 2."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     raise SystemExit(BAD_INPUT)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pixels.text import printable
 from zoo.errors import GraftError
 
 app = typer.Typer(
@@ -40,7 +41,7 @@ def validate(specs: Specs, override: Overrides = None) -> None:
     for path in specs:
         try:
             check_network(read_spec(path, read_pairs(override)))
-            typer.echo(f"{path}: valid")
+            typer.echo(printable(f"{path}: valid"))
         except GraftError as error:
             mistakes.append(str(error))
     if mistakes:
@@ -112,7 +113,7 @@ def pull(
     from zoo.pretrained.pull import pull
 
     for pulled in pull(read_spec(spec, read_pairs(override)), tuple(weights or ())):
-        typer.echo(str(pulled))
+        typer.echo(printable(str(pulled)))
 
 
 def read_pairs(texts: list[str] | None) -> dict[str, str]:
@@ -132,7 +133,7 @@ def main() -> None:
     try:
         app()
     except GraftError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(printable(str(error)), err=True)
         sys.exit(2)
 
 

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pixels.text import printable
+
 SHOWN_LINE_CHARACTERS = 160
 USUAL_MISTAKES = {  # names that other libraries use, and what they are called here
     "lr": ("learning_rate",),
@@ -122,9 +124,7 @@ def _source_lines(mark: Mark | None) -> list[str]:
     if mark is None or not mark.text.strip():
         return []
     start = mark.column - 1
-    text = "".join(
-        c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in mark.text.rstrip()
-    )
+    text = printable(mark.text.rstrip())
     if len(text) > SHOWN_LINE_CHARACTERS:  # a line of data: show the part around the mistake
         cut = max(0, start - SHOWN_LINE_CHARACTERS // 2)
         text, start = text[cut : cut + SHOWN_LINE_CHARACTERS], start - cut

@@ -10,12 +10,14 @@ from contextvars import ContextVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pixels.console import SafeConsole
+
 PLAIN_EVERY_S = 10.0
 """Outside a terminal, progress is one line in this time at most."""
 QUIET = Console(quiet=True, force_terminal=False)
 
 
-class Terminal(Console):
+class Terminal(SafeConsole):
     """Standard output without line breaks; `:smile:` in the name of a class stays text.
 
     `why` prints the details too: evidence, tables, statistics.

@@ -13,6 +13,7 @@ from rich.text import Text
 from finetune.search.analysis import RELIABLE_TRIALS
 from finetune.search.record import INFORMATIVE, Trial
 from finetune.search.space import Space, label
+from pixels.console import SafeConsole
 
 MAX_ROWS = 25
 FILE_WIDTH = 1000
@@ -64,7 +65,7 @@ def show_table(trials: Sequence[Trial], space: Space, score: str, console: Conso
         )
     if len(ranked) > MAX_ROWS:
         table.caption = f"… and {len(ranked) - MAX_ROWS} more, all in trials.json"
-    wide = console if console.is_terminal else Console(file=console.file, width=FILE_WIDTH)
+    wide = console if console.is_terminal else SafeConsole(file=console.file, width=FILE_WIDTH)
     wide.print(table)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from pixels.console import SafeConsole
 from zoo.registry import INITS, Call
 from zoo.spec.items import ops
 
@@ -58,7 +59,7 @@ def escape_markdown(text: str) -> str:
 
 def make_console() -> Console:
     """Return a console that prints text unchanged, as wide as the terminal, else COLUMNS, else `WIDE`."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = SafeConsole(markup=False, emoji=False, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDE
     return console
