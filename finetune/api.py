@@ -48,6 +48,7 @@ from finetune.runtime.console import Terminal, show_progress
 from finetune.runtime.console_text import format_command, show_path
 from finetune.runtime.norms import explain_norms
 from finetune.strategies import find_strategy
+from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 COPIES_OF_PROBES, COPIES_OF_TRAINING = 2, 5
@@ -159,9 +160,9 @@ def make_plan(
 def name_data(data: DataSettings) -> str:
     """Return a short name of the images: of their folder, file or data set."""
     if data.folder is not None:
-        return Path(data.folder).expanduser().resolve().name
+        return expand_home(data.folder).resolve().name
     if data.parquet is not None:
-        path = Path(data.parquet).expanduser()
+        path = expand_home(data.parquet)
         return path.resolve().parent.name if "*" in path.name else path.stem
     return str(data.hub or data.builtin).rpartition("/")[2]
 
@@ -183,7 +184,7 @@ def _resumable(folder: RunFolder) -> Iterator[None]:
 def _find_folder(recipe: zoo.Spec, run: str | Path | None, resume: bool, root: Path) -> RunFolder:
     """Return the folder to work in."""
     if run is not None:
-        return RunFolder(Path(run).expanduser())
+        return RunFolder(expand_home(run))
     if resume:
         return find_unfinished(root, recipe.name)
     return new_folder(root, recipe.name, name_data(get_section(recipe, DataSettings)))

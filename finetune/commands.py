@@ -37,6 +37,7 @@ from finetune.tasks import find_task
 from finetune.transforms.augment import needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
 from finetune.transforms.statistics import measure_statistics
+from pixels.paths import expand_home
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 FINDER_BUDGET_S = 120.0
@@ -122,7 +123,7 @@ def show_augment(
     chosen = spread_rows(splits.train.strata, IMAGES, seed=0).tolist()
     seed = get_section(recipe, FinetuneSettings).seed
     sheet = augment_sheet(train.stored.take(chosen), calls, statistics, seed)
-    path = Path(out).expanduser() if out is not None else RUNS / recipe.name / "augment.png"
+    path = expand_home(out) if out is not None else RUNS / recipe.name / "augment.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG")
     warning = flip_warning(splits.given_names, calls)

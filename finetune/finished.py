@@ -27,6 +27,7 @@ from finetune.runtime.console import Terminal, details
 from finetune.runtime.console_text import format_command, show_path
 from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
+from pixels.paths import expand_home
 from zoo.errors import GraftError
 from zoo.plugins import EXPORTERS, find_plugins
 
@@ -75,7 +76,7 @@ class RunReport:
 
 def show_run(run: str | Path, *, why: bool = False, console: Console | None = None) -> RunReport:
     """Show the result of a finished run again. Raises: GraftError when the folder has no report."""
-    folder, console = RunFolder(Path(run).expanduser()), console or Terminal(why=why)
+    folder, console = RunFolder(expand_home(run)), console or Terminal(why=why)
     if not folder.report.exists():
         what = "the run is not finished" if folder.recipe.exists() else "no run here"
         raise GraftError(f"{folder.path}: {what}\n  expected: the folder of a finished run, runs/NAME/ID")
@@ -95,7 +96,7 @@ def next_commands(recipe: zoo.Spec, folder: RunFolder, spec: str | Path) -> tupl
         return demo, f"{format_command('finetune', spec, '--data')} FOLDER   (your own photos)"
     splits = json.loads(folder.splits.read_text(encoding="utf-8"))
     key = (splits["test"]["images"] or splits["val"]["images"])[0]
-    image = Path(data.folder).expanduser() / key
+    image = expand_home(data.folder) / key
     return format_command("predict", show_path(folder.path), show_path(image)), demo
 
 
@@ -104,7 +105,7 @@ def load_run(path: str | Path) -> FinishedRun:
 
     Raises: GraftError when the folder holds no trained network.
     """
-    folder = RunFolder(Path(path).expanduser())
+    folder = RunFolder(expand_home(path))
     setup, trained = load_trained(folder)
     trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))
     return finish(setup, trained, folder, read_report(folder))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pixels.text import printable
+from zoo import limits
 
 SHOWN_LINE_CHARACTERS = 160
+COMPARED_NAMES = 2000
 USUAL_MISTAKES = {  # names that other libraries use, and what they are called here
     "lr": ("learning_rate",),
     "path": ("folder", "file"),
@@ -79,10 +82,11 @@ class Problem:
 
     def render(self) -> str:
         """Return the message, the source line with carets under the mistake, and the hints."""
-        head = ": ".join(part for part in (str(self.mark or ""), self.where, self.message) if part)
+        parts = (str(self.mark or ""), self.where, self.message)
+        head = ": ".join(_shorten(part) for part in parts if part)
         hints = []
         if self.expected:
-            hints.append(f"expected: {self.expected}")
+            hints.append(f"expected: {_shorten(self.expected)}")
         if self.suggestion:
             hints.append(f"did you mean '{self.suggestion}'?")
         lines = [head, *_source_lines(self.mark)]
@@ -92,18 +96,28 @@ class Problem:
 
 
 class SpecError(GraftError):
-    """Everything that is wrong with a spec: `problems`, in the order of the file."""
+    """Everything that is wrong with a spec: `problems`, in the order of the file, up to a limit."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        unique = list(dict.fromkeys(problems))
+        unique = list(dict.fromkeys(problems))[: limits.MAX_PROBLEMS]
         files = list(dict.fromkeys(problem.mark.file for problem in unique if problem.mark))
         self.problems: tuple[Problem, ...] = tuple(sorted(unique, key=lambda p: _place(p, files)))
-        super().__init__("\n".join(problem.render() for problem in self.problems))
+        lines = [problem.render() for problem in self.problems]
+        if len(unique) == limits.MAX_PROBLEMS:
+            lines.append(f"only the first {limits.MAX_PROBLEMS} mistakes are shown")
+        super().__init__("\n".join(lines))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the name among `names` that is most like `name` or means the same; '' when none is near."""
-    by_lower = {known.lower(): known for known in names}
+    """Return the name among `names` that is most like `name` or means the same; '' when none is near.
+
+    Of many names, only the first are compared.
+    """
+    if len(name) > limits.MAX_NAME:
+        return ""
+    by_lower = {
+        known.lower(): known for known in islice(names, COMPARED_NAMES) if len(known) <= limits.MAX_NAME
+    }
     found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     meant = [known for known in USUAL_MISTAKES.get(name.lower(), ()) if known in by_lower]
     return by_lower[[*meant, *found][0]] if meant or found else ""
@@ -121,13 +135,19 @@ def _place(problem: Problem, files: Sequence[str]) -> tuple[int, int, int]:
 
 
 def _source_lines(mark: Mark | None) -> list[str]:
-    if mark is None or not mark.text.strip():
+    if mark is None:
         return []
-    start = mark.column - 1
-    text = printable(mark.text.rstrip())
+    text, start = mark.text, mark.column - 1
     if len(text) > SHOWN_LINE_CHARACTERS:  # a line of data: show the part around the mistake
         cut = max(0, start - SHOWN_LINE_CHARACTERS // 2)
         text, start = text[cut : cut + SHOWN_LINE_CHARACTERS], start - cut
+    text = printable(text.rstrip())
+    if not text.strip():
+        return []
     carets = min(mark.length, max(1, len(text) - start))
     indent = "".join("\t" if character == "\t" else " " for character in text[:start])
     return [f"    {text}", f"    {indent}{'^' * carets}"]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= limits.MAX_SHOWN else f"{text[: limits.MAX_SHOWN]} …"

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from finetune.config.settings import Settings
 from finetune.optim.ranges import Share
+from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 SOURCES = ("builtin", "folder", "parquet", "hub")
@@ -139,7 +140,7 @@ def with_source(settings: DataSettings, path: str | Path) -> DataSettings:
     if str(path).endswith(".parquet"):
         source = {"parquet": str(path)}
     else:
-        source = _find_parquet(Path(path).expanduser()) or {"folder": str(path)}
+        source = _find_parquet(expand_home(path)) or {"folder": str(path)}
     return DataSettings.model_validate({**settings.model_dump(exclude=LOCATION_KEYS), **source})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import zoo
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get_section
@@ -11,6 +10,7 @@ from finetune.losses.registry import conflicts
 from finetune.optim.freeze import covers
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
+from pixels.paths import expand_home
 from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.spec.nodes import ListNode, MapNode, Node
 from zoo.spec.tree import items
@@ -35,7 +35,7 @@ def check_files(spec: zoo.Spec) -> None:
     problems = [
         _problem(spec, "finetune", key, f"{path} is not there", EXPECTED_FILES[key])
         for key, path in paths.items()
-        if path and not Path(path).expanduser().exists()
+        if path and not expand_home(path).exists()
     ]
     if problems:
         raise SpecError(problems)

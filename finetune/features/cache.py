@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from finetune.records.disk import WriteError
 from finetune.records.run_folder import write_text
 from finetune.runtime.precision import Precision
+from pixels.paths import expand_home
 
 FORMAT = "1"
 """Increased when a column changes its meaning, so that older files are not found."""
@@ -41,7 +42,7 @@ Columns = Mapping[str, NDArray[np.float32]]
 def default_folder() -> Path:
     """Return the folder `features` under GRAFT_CACHE, else under ~/.cache/graft."""
     root = os.environ.get("GRAFT_CACHE")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "graft") / "features"
+    return (expand_home(root) if root else Path.home() / ".cache" / "graft") / "features"
 
 
 @dataclass(frozen=True)

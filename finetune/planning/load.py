@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -14,6 +13,7 @@ from finetune.planning.choose import choose_plan
 from finetune.planning.summary import summarise
 from finetune.records.plan import Plan, read_plan
 from finetune.strategies import STRATEGIES, find_strategy
+from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 WHOLE = ("",)
@@ -34,7 +34,7 @@ def read_given_plan(setup: Setup, path: str) -> Plan:
     Raises: GraftError for a file that is not a plan, for a plan that the network, the task or the weights do
     not allow, and where the strategy does not fit what trains.
     """
-    plan = read_plan(Path(path).expanduser())
+    plan = read_plan(expand_home(path))
     where = f"finetune.plan: {path}"
     if plan.strategy not in STRATEGIES:
         raise GraftError(

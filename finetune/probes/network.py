@@ -7,7 +7,6 @@ arXiv:2202.10054.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from torch import nn
 
@@ -19,6 +18,7 @@ from finetune.probes.folds import Rows
 from finetune.probes.probe import Probe, fit_probe, write_head
 from finetune.records.plan import Plan
 from finetune.strategies import find_strategy
+from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 
@@ -27,7 +27,7 @@ def feature_cache(setup: Setup) -> FeatureCache:
     folder = setup.settings.cache
     return FeatureCache(
         feature_key(setup.net, setup.anatomy.head, setup.preprocess),
-        Path(folder).expanduser() if folder else default_folder(),
+        expand_home(folder) if folder else default_folder(),
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from finetune.models.tta import apply_test_time_augmentation
 from finetune.records.run_folder import RunFolder, read_labels, read_record
 from finetune.records.training import TRAINING
 from finetune.transforms.preprocess import Preprocess
+from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 
@@ -75,7 +75,7 @@ def load_teacher(
 
     Raises: GraftError when the folder has no trained network, or one of other classes or channels.
     """
-    folder = RunFolder(Path(settings.run).expanduser())
+    folder = RunFolder(expand_home(settings.run))
     where = f"finetune.distill.run: {folder.path}"
     if not folder.trained.exists():
         raise GraftError(f"{where} has no trained network; expected the folder of a finished run")

@@ -37,6 +37,7 @@ from finetune.search.study import (
 from finetune.search.trial import Shared
 from finetune.search.trials import Search
 from finetune.strategies import find_strategy
+from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 EPOCHS_SHARE, MIN_EPOCHS = 0.25, 2
@@ -79,7 +80,7 @@ def search(
     console = console or Terminal()
     recipe = read_recipe(spec, data, set)
     settings = get_section(recipe, SearchSettings)
-    folder = Path(run).expanduser() if run is not None else root / recipe.name / "search"
+    folder = expand_home(run) if run is not None else root / recipe.name / "search"
     require_writable(folder)
     lock = FileLock(folder / "study.lock")  # while a study is created and signed
     with _quiet_optuna():

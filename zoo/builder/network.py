@@ -50,7 +50,7 @@ def build_network(spec: Spec, classes: int | None = None, *, device: str = "meta
     tree = spec.expand(classes)
     shapes = follow_shapes(spec, tree, classes or spec.classes)
     with torch.device("meta"):
-        built = {layer.path: BuiltLayer(*layer[:-1], _build(layer)) for layer in shapes.layers}
+        built = {layer.path: BuiltLayer(*layer[:-2], _build(layer)) for layer in shapes.layers}
     net = _group(tree.root, routes_of(tree.root), built)
     if device != "meta":
         net.to_empty(device=device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from zoo.layers.shape import Layer, Padding, Positive, Shape, ShapeError, Size, channels_of, pair, windowed
 from zoo.registry import layer
 
@@ -23,7 +25,9 @@ def conv(
     _check_groups(groups, channels, out)
     output = (out, *windowed(x, kernel, stride, padding, dilation))
     return Layer(
-        output, lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias)
+        output,
+        lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias),
+        (prod(pair(kernel)) * channels // groups + bias) * out,
     )
 
 
@@ -43,7 +47,9 @@ def depthwise_conv(
     out = channels * multiplier
     output = (out, *windowed(x, kernel, stride, padding, dilation))
     return Layer(
-        output, lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, channels, bias)
+        output,
+        lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, channels, bias),
+        (prod(pair(kernel)) + bias) * out,
     )
 
 
@@ -75,6 +81,7 @@ def conv_transpose(
         lambda m: m.nn.ConvTranspose2d(
             channels, out, kernel, stride, padding, output_padding, groups, bias, dilation
         ),
+        prod(pair(kernel)) * channels * out // groups + bias * out,
     )
 
 

@@ -12,7 +12,7 @@ from zoo.registry import layer
 def linear(x: Shape, *, out: Positive, bias: bool = True) -> Layer:
     """Multiply by a matrix and add a bias: (F,) to (out,)."""
     features = features_of(x)
-    return Layer((out,), lambda m: m.nn.Linear(features, out, bias))
+    return Layer((out,), lambda m: m.nn.Linear(features, out, bias), (features + bias) * out)
 
 
 @layer

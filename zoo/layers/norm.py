@@ -19,7 +19,7 @@ def batch_norm(
 ) -> Layer:
     """Normalise each channel over the batch. Source: Ioffe and Szegedy 2015, arXiv:1502.03167."""
     kind = "BatchNorm2d" if is_map(x) else "BatchNorm1d"
-    return Layer(x, lambda m: getattr(m.nn, kind)(x[0], eps, momentum, affine))
+    return Layer(x, lambda m: getattr(m.nn, kind)(x[0], eps, momentum, affine), 2 * x[0] * affine)
 
 
 @norm
@@ -32,7 +32,9 @@ def group_norm(
     """
     if groups is not None and x[0] % groups:
         raise ShapeError(f"groups {groups} does not divide {x[0]} channels")
-    return Layer(x, lambda m: m.nn.GroupNorm(groups or default_groups(x[0]), x[0], eps, affine))
+    return Layer(
+        x, lambda m: m.nn.GroupNorm(groups or default_groups(x[0]), x[0], eps, affine), 2 * x[0] * affine
+    )
 
 
 @norm
@@ -44,6 +46,7 @@ def layer_norm(x: Shape, *, eps: Epsilon = 1e-5, affine: bool = True) -> Layer:
     return Layer(
         x,
         lambda m: m.nn.GroupNorm(1, x[0], eps, affine) if is_map(x) else m.nn.LayerNorm(x[0], eps, affine),
+        2 * x[0] * affine,
     )
 
 
@@ -53,7 +56,7 @@ def instance_norm(x: Shape, *, eps: Epsilon = 1e-5, affine: bool = True) -> Laye
     channels = channels_of(x)
     if x[1] * x[2] == 1:
         raise ShapeError(f"cannot normalise each channel of {format_shape(x)}: there is one pixel")
-    return Layer(x, lambda m: m.nn.InstanceNorm2d(channels, eps, affine=affine))
+    return Layer(x, lambda m: m.nn.InstanceNorm2d(channels, eps, affine=affine), 2 * channels * affine)
 
 
 @norm

@@ -26,7 +26,7 @@ class ShapeError(ValueError):
 
 
 class Layer(NamedTuple):
-    """The output shape of a layer, and the function that builds its module.
+    """The output shape of a layer, the function that builds its module, and how many parameters that has.
 
     `build` is called with the module `zoo.layers.modules`, so that torch is imported only when a network is
     built, not when its spec is read.
@@ -34,6 +34,7 @@ class Layer(NamedTuple):
 
     output: Shape
     build: Callable[[Any], nn.Module]
+    parameters: int = 0
 
 
 def format_shape(shape: Shape) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from pixels.paths import is_file
 from zoo.spec.check import read_checked
 from zoo.spec.header import Name, PositiveInt, TrainedInput
 from zoo.spec.yaml import to_yaml
@@ -88,7 +89,7 @@ def card_path(weights: Path) -> Path:
 def find_card(weights: Path) -> Card | None:
     """Read the card of a file of weights, None if it has none. Raises GraftError, SpecError."""
     path = card_path(weights)
-    return _read_cached(path, path.stat().st_mtime_ns) if path.is_file() else None
+    return _read_cached(path, path.stat().st_mtime_ns) if is_file(path) else None
 
 
 @cache

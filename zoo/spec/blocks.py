@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from zoo.errors import Mark, nearest
+from zoo import limits
+from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, text_of
 
 TYPES: Mapping[str, tuple[type, ...]] = {
@@ -117,3 +118,14 @@ def _fits(value: Node, kind: str) -> bool:
     if isinstance(value.value, bool):
         return kind == "bool"
     return isinstance(value.value, TYPES[kind])
+
+
+def check_size(node: Node, mark: Mark, where: str, problems: Problems) -> None:
+    """Raise SpecError when substitution made a value too large: parameters in parameters can multiply."""
+    if node.size > limits.MAX_VALUES:
+        message, expected = f"{node.size:.3g} values", f"at most {limits.MAX_VALUES:,}"
+    elif node.depth > limits.MAX_DEPTH:
+        message, expected = f"nested {node.depth} levels deep", f"at most {limits.MAX_DEPTH} levels"
+    else:
+        return
+    raise SpecError([*problems, Problem(mark, where, message, expected)])

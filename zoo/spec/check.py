@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from zoo import limits
 from zoo.errors import Mark, Problem, nearest
 from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, describe, plain
 from zoo.spec.yaml import read_file
@@ -56,7 +58,10 @@ def check(adapter: TypeAdapter[Any], node: Node, at: Mark, where: str, problems:
     try:
         return adapter.validate_json(json.dumps(plain(node)), strict=True)
     except ValidationError as error:
-        found = [_locate(details, node, at, where) for details in error.errors(include_url=False)]
+        found = [
+            _locate(details, node, at, where)
+            for details in islice(error.errors(include_url=False), limits.MAX_PROBLEMS)
+        ]
         problems.extend(_problems(found, adapter))
         return None
 

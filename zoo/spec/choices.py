@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import zoo.initializers  # noqa: F401  (registers every init)
+from zoo import limits
 from zoo.registry import INITS, Call, Registry
 from zoo.spec.calls import read_call
 from zoo.spec.items import NONE, SLOTS, ops
@@ -69,6 +70,10 @@ def _slot(node: Node | None, slot: str, registry: Registry, problems: Problems) 
 
 def _rules(node: Node | None, problems: Problems) -> tuple[InitRule, ...]:
     """Read `init`: a list of rules and calls; a call alone is for the weights of every weight layer."""
+    if isinstance(node, ListNode) and len(node.items) > limits.MAX_RULES:
+        message, expected = f"{len(node.items):,} rules", f"at most {limits.MAX_RULES:,}"
+        problems.add(node.mark, "choices.init", message, expected)
+        return ()
     if isinstance(node, ListNode):
         read = [_rule(item, f"choices.init.{i}", problems) for i, item in enumerate(node.items)]
     else:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from zoo import limits
 from zoo.errors import Mark, Problem, SpecError
 from zoo.registry import Call
-from zoo.spec.blocks import Block, substitute
+from zoo.spec.blocks import Block, check_size, substitute
 from zoo.spec.calls import no_arguments, read_args
 from zoo.spec.choices import Choices
 from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, WIRES, misspelt_op, op_key, ops
@@ -18,7 +19,6 @@ from zoo.spec.tree import INPUT, Group, Item, Leaf, Tree, join
 from zoo.spec.uses import Copies, Scope, read_use
 from zoo.spec.wires import INPUT_NAME, Line, Wires
 
-MAX_LAYERS = 10_000
 CHILD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 ITEM = "an op, a slot, {use: BLOCK}, or named or listed children"
 INPUT_DROP = "input_drop"
@@ -72,6 +72,8 @@ class _Expander:
     problems: Problems
     wires: Wires
     count: int = 0
+    depth: int = 0
+    arguments: int = 0
 
     def network(self, layers: Node) -> Tree:
         scope = Scope("layers", {"classes": self.classes})
@@ -121,6 +123,7 @@ class _Expander:
                 self.problems.add(node.keys[key], scope.where, message, expected)
                 continue
             where = join(scope.where, key)
+            self._check_path(where, node.keys[key], where)
             if key in MODULE_NAMES:
                 message = f"'{key}' is an attribute of every torch module"
                 self.problems.add(node.keys[key], where, message, f"another name, such as {key}1")
@@ -218,8 +221,14 @@ class _Expander:
         sources = self.wires.sources(entry.wanted, line, entry.scope.where)
         self._check_one("a group", sources, (entry.wanted or entry).mark, entry.scope.where)
         below = join(path, entry.name)
+        self._check_path(below, entry.mark, entry.scope.where)
         inside = Line(below + INPUT, line.input if keep_input else below + INPUT)
+        self.depth += 1
+        if self.depth > limits.MAX_DEPTH:
+            message = f"nested more than {limits.MAX_DEPTH} levels deep"
+            self._refuse(entry.mark, entry.scope.where, message, "fewer levels")
         children = self._children(entries, below, inside)
+        self.depth -= 1
         line.value = below
         return Group(below, entry.name, children, (*sources, INPUT)[0], inside.value, entry.mark)
 
@@ -262,12 +271,21 @@ class _Expander:
         given = substitute(args, scope.params, where, self.problems)
         if len(self.problems) > before:
             return None
+        check_size(given, at, where, self.problems)
+        self.arguments += given.size
+        if self.arguments > limits.MAX_ARGUMENTS:
+            self._refuse(at, where, f"more than {limits.MAX_ARGUMENTS:,} arguments", "fewer arguments")
         checked = read_args(ops()[name], given, at, where, self.problems)
         return None if checked is None else Call(name, checked)
 
     def _check_one(self, what: str, sources: Sequence[str], mark: Mark, where: str) -> None:
         if len(sources) != 1:
             self.problems.add(mark, where, f"{what} takes 1 input, found {len(sources)}", "one name")
+
+    def _check_path(self, path: str, mark: Mark, where: str) -> None:
+        if len(path) > limits.MAX_NAME:
+            message = f"a path of {len(path)} characters"
+            self._refuse(mark, where, message, f"at most {limits.MAX_NAME}: shorter names, or fewer levels")
 
     def _wires_of(self, node: MapNode, scope: Scope) -> tuple[Node | None, Node | None]:
         """Return the nodes of `from` and `as`, parameters substituted."""
@@ -279,5 +297,9 @@ class _Expander:
         return wire("from"), wire("as")
 
     def _limit(self, mark: Mark, where: str) -> None:
-        if self.count > MAX_LAYERS:
-            raise SpecError([*self.problems, Problem(mark, where, f"more than {MAX_LAYERS} layers")])
+        if self.count > limits.MAX_LAYERS:
+            self._refuse(mark, where, f"more than {limits.MAX_LAYERS:,} layers", "fewer layers")
+
+    def _refuse(self, mark: Mark, where: str, message: str, expected: str) -> NoReturn:
+        """Stop at a limit."""
+        raise SpecError([*self.problems, Problem(mark, where, message, expected)])

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from zoo import limits
 from zoo.spec.tasks import DEFAULT_TASK, TaskName
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
@@ -131,7 +132,7 @@ class Header(BaseModel):
     input: Input = Field(default_factory=Input)
     classes: PositiveInt
     head: str | None = None
-    stages: tuple[str, ...] = ()
+    stages: Annotated[tuple[str, ...], Field(max_length=limits.MAX_RULES)] = ()
     facts: Facts = Field(default_factory=Facts)
     weights: dict[Name, WeightsEntry] = Field(default_factory=dict)
     model: CatalogueModel | None = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pixels.paths import expand_home, is_file
+from zoo import limits
 from zoo.errors import GraftError, Mark, Problem, SpecError, nearest
 from zoo.spec.items import op_key
 from zoo.spec.merge import merge_documents, merge_items
@@ -24,14 +26,40 @@ def load_document(path: Path, shown: str, overrides: Sequence[MapNode] = ()) -> 
 
     Raises GraftError or SpecError.
     """
-    document = _load_extended(path, shown, (path.resolve(),))
+    files = _Files()
+    document = _load_extended(path, shown, (path.resolve(),), files)
     for override in overrides:
         document = merge_documents(document, override)
-    return _write_includes(document, path.parent, (path.resolve(),))
+    return _write_includes(document, path.parent, (path.resolve(),), files)
 
 
-def _load_extended(path: Path, shown: str, chain: tuple[Path, ...]) -> MapNode:
-    document = read_file(path, shown)
+@dataclass
+class _Files:
+    """The files that one spec has read: each include of a file that includes others can double them."""
+
+    count: int = 0
+    size_bytes: int = 0
+    values: int = 0
+
+    def read(self, path: Path, shown: str) -> MapNode:
+        """Read a file. Raises GraftError, SpecError, also for more than the limits allow."""
+        document = read_file(path, shown)
+        self.count += 1
+        self.size_bytes += path.stat().st_size
+        self.values += document.size
+        for found, most, what in (
+            (self.count, limits.MAX_FILES, "files"),
+            (self.size_bytes, limits.MAX_BYTES, "bytes"),
+            (self.values, limits.MAX_VALUES, "values"),
+        ):
+            if found > most:
+                message = f"a spec and what it extends and includes: more than {most:,} {what}"
+                raise SpecError([Problem(Mark(shown, 1, 1, ""), "", message, "fewer")])
+        return document
+
+
+def _load_extended(path: Path, shown: str, chain: tuple[Path, ...], files: _Files) -> MapNode:
+    document = files.read(path, shown)
     parent = document.get("extends")
     if parent is None:
         return document
@@ -39,15 +67,21 @@ def _load_extended(path: Path, shown: str, chain: tuple[Path, ...]) -> MapNode:
     if name is None:
         raise SpecError([wrong_value(parent, "extends", "the name of a spec")])
     found = _find(name, path.parent, parent.mark, "extends", chain)
-    base = _load_extended(found, _shown(found), (*chain, found))
+    base = _load_extended(found, _shown(found), (*chain, found), files)
     return merge_documents(base.without(*NOT_INHERITED), document.without("extends"))
 
 
 def _find(name: str, folder: Path, mark: Mark, where: str, chain: tuple[Path, ...]) -> Path:
     """Return the file of a spec by name: beside the file that names it, else among the zoo's own."""
     filename = name if name.endswith(SUFFIX) else name + SUFFIX
+    if len(os.fsencode(filename)) > limits.MAX_NAME:
+        message = f"a name of {len(filename)} characters"
+        raise SpecError([Problem(mark, where, message, f"at most {limits.MAX_NAME} bytes")])
+    if len(chain) >= limits.MAX_CHAIN:
+        message = f"more than {limits.MAX_CHAIN} specs that each name the next"
+        raise SpecError([Problem(mark, where, message, "fewer specs between this one and the first")])
     for candidate in (folder / filename, SPECS / filename):
-        if "\0" not in filename and candidate.is_file():
+        if is_file(candidate):
             found = candidate.resolve()
             if found in chain:
                 circle = " -> ".join(step.stem for step in (*chain[chain.index(found) :], found))
@@ -64,9 +98,9 @@ def _shown(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def _write_includes(document: MapNode, folder: Path, chain: tuple[Path, ...]) -> MapNode:
+def _write_includes(document: MapNode, folder: Path, chain: tuple[Path, ...], files: _Files) -> MapNode:
     """Replace every `include` in the layers and blocks by what it names, and copy the blocks it needs."""
-    writer = _IncludeWriter(folder, chain)
+    writer = _IncludeWriter(folder, chain, files)
     for key in ("layers", "blocks"):
         node = document.get(key)
         if isinstance(node, MapNode):
@@ -86,9 +120,10 @@ def _write_includes(document: MapNode, folder: Path, chain: tuple[Path, ...]) ->
 class _IncludeWriter:
     """Replaces includes; collects the blocks they need and the problems."""
 
-    def __init__(self, folder: Path, chain: tuple[Path, ...]) -> None:
+    def __init__(self, folder: Path, chain: tuple[Path, ...], files: _Files) -> None:
         self.folder = folder
         self.chain = chain
+        self.files = files
         self.blocks: dict[str, Node] = {}
         self.problems = Problems()
 
@@ -116,8 +151,9 @@ class _IncludeWriter:
             raise SpecError([wrong_value(target, f"{where}.include", "SPEC or SPEC.path.of.a.part")])
         spec, _, part = name.partition(".")
         path = _find(spec, self._folder_of(target.mark), target.mark, f"{where}.include", self.chain)
-        source = _load_extended(path, _shown(path), (*self.chain, path))
-        source = _write_includes(source, path.parent, (*self.chain, path))
+        chain = (*self.chain, path)
+        source = _load_extended(path, _shown(path), chain, self.files)
+        source = _write_includes(source, path.parent, chain, self.files)
         subtree = _part(source, part, name, target.mark, f"{where}.include")
         self._copy_blocks(source, subtree, spec)
         return merge_items(_qualify(subtree, spec), node.without("include"))
@@ -179,10 +215,10 @@ def _children(node: Node) -> dict[str, Node]:
 def find_spec(name: str | Path) -> Path:
     """Return the file of a spec: a path, or the name of one of the zoo's own. Raises GraftError."""
     path = Path(name)
-    if path.is_file():
+    if is_file(path):
         return path
     own = SPECS / (str(name) + SUFFIX)
-    if path.name == str(name) and own.is_file():
+    if path.name == str(name) and is_file(own):
         return own
     near = nearest(path.stem, (spec.stem for spec in SPECS.glob("*" + SUFFIX)))
     hint = f"; did you mean '{_shown(SPECS / (near + SUFFIX))}'?" if near else ""
@@ -202,14 +238,14 @@ def resolve_weight_files(document: MapNode) -> MapNode:
         if not isinstance(entry, MapNode) or not isinstance(file, Scalar) or text_of(file) is None:
             continue
         folder = Path(file.mark.file).parent if file.mark.line else Path()
-        path = (folder / Path(str(file.value)).expanduser()).resolve()
-        if path.is_file() and path.parent != SHIPPED:
+        path = (folder / expand_home(str(file.value))).resolve()
+        if is_file(path) and path.parent != SHIPPED:
             weights = weights.having(name, entry.having("file", Scalar(str(path), file.mark)))
     return document.having("weights", weights)
 
 
 def find_weight_file(file: str, folder: Path) -> Path:
     """Return the path of an entry's file: relative to the `folder` of its spec, else in `SHIPPED`."""
-    path = folder / Path(file).expanduser()
+    path = folder / expand_home(file)
     shipped = SHIPPED / file
-    return shipped if not path.is_file() and shipped.is_file() else path
+    return shipped if not is_file(path) and is_file(shipped) else path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 import zoo.layers  # noqa: F401  (registers every layer)
 from zoo.registry import ACTIVATIONS, DROPS, LAYERS, NORMS, Entry, Registry
@@ -14,6 +14,7 @@ NONE = "none"  # the choice that adds no module
 PARAMETRISATIONS = frozenset({"weight_norm"})  # norms that change how weights are held, and add no module
 WIRES = ("from", "as")
 USE_KEYS = ("use", "repeat", "with", "first", "names")
+KEPT = 4096  # answers; without them, each level of nesting would double the time
 RESERVED = frozenset({*WIRES, *USE_KEYS, "include"})
 
 
@@ -34,6 +35,7 @@ def is_callable_name(name: str) -> bool:
     return name in ops() or name in SLOTS or name == NONE
 
 
+@lru_cache(KEPT)
 def op_key(node: Node) -> str:
     """Return the key that makes a mapping a call: an op or slot, `use` or `include`; '' for children."""
     if not isinstance(node, MapNode):
@@ -66,6 +68,7 @@ def _is_child(name: str, value: Node) -> bool:
     return _looks_like_item(value)
 
 
+@lru_cache(KEPT)
 def _looks_like_item(node: Node) -> bool:
     if isinstance(node, ListNode):
         return any(_looks_like_item(item) for item in node.items)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias
 
+from zoo import limits
 from zoo.errors import Mark, Problem, SpecError, nearest
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
@@ -17,6 +19,8 @@ class Scalar:
 
     value: str | int | float | bool | None
     mark: Mark
+    size = 1
+    depth = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,16 @@ class ListNode:
     items: tuple[Node, ...]
     mark: Mark
 
+    @cached_property
+    def size(self) -> int:
+        """The number of values, this one and all below it; one that stands in two places counts twice."""
+        return 1 + sum(item.size for item in self.items)
+
+    @cached_property
+    def depth(self) -> int:
+        """How many lists and mappings are within each other, this one included."""
+        return 1 + max((item.depth for item in self.items), default=0)
+
 
 @dataclass(frozen=True, eq=False)
 class MapNode:
@@ -34,6 +48,16 @@ class MapNode:
     items: dict[str, Node]
     keys: dict[str, Mark]
     mark: Mark = field(default_factory=lambda: Mark("", 0, 1, ""))
+
+    @cached_property
+    def size(self) -> int:
+        """The number of values, as of a list."""
+        return 1 + sum(item.size for item in self.items.values())
+
+    @cached_property
+    def depth(self) -> int:
+        """How many lists and mappings are within each other, as of a list."""
+        return 1 + max((item.depth for item in self.items.values()), default=0)
 
     def get(self, key: str) -> Node | None:
         """Return the node under `key`, or None."""
@@ -111,7 +135,18 @@ def wrong_value(node: Node, where: str, expected: str) -> Problem:
 
 
 class Problems(list[Problem]):
-    """The problems of a document, collected while it is read."""
+    """The problems of a document, collected while it is read: up to a limit, at which SpecError is raised."""
+
+    def append(self, problem: Problem) -> None:
+        """Add a problem."""
+        super().append(problem)
+        if len(self) >= limits.MAX_PROBLEMS:
+            raise SpecError(self)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Add problems."""
+        for problem in problems:
+            self.append(problem)
 
     def add(self, mark: Mark, where: str, message: str, expected: str = "", suggestion: str = "") -> None:
         """Add a problem."""

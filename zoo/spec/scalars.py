@@ -6,7 +6,6 @@ Source: YAML 1.2 core schema; YAML 1.1, whose readings PyYAML keeps, is where th
 
 from __future__ import annotations
 
-import math
 import re
 
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -14,6 +13,7 @@ NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+
 TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MAX_DIGITS = 18  # what 64 bits hold
+LARGEST = 3.4e38  # what a float of 32 bits holds
 
 REFUSED = (
     (re.compile(r"yes|Yes|YES|on|On|ON"), "some YAML readers read it as true", "true"),
@@ -53,8 +53,10 @@ def read_scalar(text: str) -> str | int | float | bool | None:
         return int(text)
     if NUMBER.fullmatch(text):
         number = float(text)
-        if math.isinf(number):
-            raise AmbiguousError(f"'{text}' is too large a number", "a finite number")
+        if abs(number) > LARGEST:
+            raise AmbiguousError(f"'{text}' is too large a number", f"at most {LARGEST:g}")
+        if not number and any(digit in "123456789" for digit in re.split("[eE]", text)[0]):
+            raise AmbiguousError(f"'{text}' is too small a number", "0, or a number further from it")
         return number
     return text
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from math import prod
 from typing import Any, NamedTuple
 
+from zoo import limits
 from zoo.errors import Mark, Problem, SpecError
 from zoo.layers.shape import Shape, ShapeError, format_shape
 from zoo.registry import Call
@@ -16,9 +17,14 @@ from zoo.spec.nodes import Problems
 from zoo.spec.spec import Spec
 from zoo.spec.tree import INPUT, Group, Item, Leaf, Tree, join
 
+WILDCARDS = re.compile(r"(\*\*|\*)")
+
 
 class ShapedLayer(NamedTuple):
-    """One layer: its module path, op and arguments, shapes without the batch, and how to build its module."""
+    """One layer: its module path, op and arguments, shapes without the batch, and how to build its module.
+
+    `parameters` is the number of its weights and biases.
+    """
 
     path: str
     op: str
@@ -27,6 +33,7 @@ class ShapedLayer(NamedTuple):
     output: Shape
     mark: Mark
     build: Callable[[Any], Any]
+    parameters: int
 
 
 class Shapes(NamedTuple):
@@ -40,11 +47,17 @@ def follow_shapes(spec: Spec, tree: Tree, classes: int) -> Shapes:
     """Return every layer with its shapes. Raises SpecError where one does not fit."""
     values: dict[str, Shape] = {INPUT: (spec.input.channels, spec.input.height, spec.input.width)}
     layers: list[ShapedLayer] = []
+    parameters = 0
 
     def follow(item: Item) -> None:
+        nonlocal parameters
         if isinstance(item, Leaf):
             inputs = tuple(values[source] for source in item.sources)
-            layers.extend(_layers(item.path, Call(item.op, item.args), inputs, item.mark, spec.choices))
+            for layer in _layers(item.path, Call(item.op, item.args), inputs, item.mark, spec.choices):
+                layers.append(layer)
+                parameters += layer.parameters
+                if parameters > limits.MAX_PARAMETERS:
+                    raise _too_many_parameters(layer, parameters)
             values[item.path] = layers[-1].output
             return
         values[item.path + INPUT] = values[item.source]
@@ -61,13 +74,22 @@ def follow_shapes(spec: Spec, tree: Tree, classes: int) -> Shapes:
 
 def matches_path(glob: str, path: str) -> bool:
     """Return whether a path fits a glob: `*` stands for one part or less, `**` for any number of parts."""
-    return _pattern(glob).fullmatch(path) is not None
+    ends = {0}  # where what is matched so far may end: no pattern takes exponential time, as in `re`
+    for part in WILDCARDS.split(glob):
+        if part == "**":
+            ends = set(range(min(ends), len(path) + 1))
+        elif part == "*":
+            ends = {end for start in ends for end in range(start, _end_of_name(path, start) + 1)}
+        else:
+            ends = {start + len(part) for start in ends if path.startswith(part, start)}
+        if not ends:
+            return False
+    return len(path) in ends
 
 
-@cache
-def _pattern(glob: str) -> re.Pattern[str]:
-    meaning = {"*": r"[^.]*", "**": r".*"}
-    return re.compile("".join(meaning.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*)", glob)))
+def _end_of_name(path: str, start: int) -> int:
+    found = path.find(".", start)
+    return len(path) if found < 0 else found
 
 
 def _layers(
@@ -82,7 +104,10 @@ def _layers(
     if not isinstance(made, list):
         if any(size < 1 for size in made.output):
             raise SpecError([Problem(mark, where, f"the output would be empty: {format_shape(made.output)}")])
-        yield ShapedLayer(path, call.op, call.args, inputs, made.output, mark, made.build)
+        if prod(made.output) > limits.MAX_OUTPUT:
+            message = f"the output of {format_shape(made.output)} would hold {prod(made.output):.3g} numbers"
+            raise SpecError([Problem(mark, where, message, f"at most {limits.MAX_OUTPUT:,}")])
+        yield ShapedLayer(path, call.op, call.args, inputs, made.output, mark, made.build, made.parameters)
         return
     number = 0
     for part in made:
@@ -92,6 +117,12 @@ def _layers(
                 yield layer
                 inputs = (layer.output,)
             number += 1
+
+
+def _too_many_parameters(layer: ShapedLayer, count: int) -> SpecError:
+    message = f"the network would have {count:.3g} parameters up to this layer"
+    where = f"layers.{layer.path}.{layer.op}"
+    return SpecError([Problem(layer.mark, where, message, f"at most {limits.MAX_PARAMETERS:,}")])
 
 
 def _check_output(spec: Spec, root: Group, output: Shape, classes: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from zoo.errors import Mark
@@ -50,9 +51,13 @@ class Tree:
 
     def module_path(self, name: str) -> str | None:
         """Return the path of a module that is named by path or by tap; None when there is none."""
-        paths = {item.path for item in items(self.root) if item.path}
-        found = name if name in paths else self.taps.get(name)
-        return found if found in paths else None
+        found = name if name in self.paths else self.taps.get(name)
+        return found if found in self.paths else None
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """The path of every layer and group."""
+        return frozenset(item.path for item in items(self.root) if item.path)
 
 
 def leaves(item: Item) -> Iterator[Leaf]:

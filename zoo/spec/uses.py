@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zoo.spec.blocks import Block, bind, substitute, substitute_in
+from zoo import limits
+from zoo.errors import Problem, SpecError
+from zoo.spec.blocks import Block, bind, check_size, substitute, substitute_in
 from zoo.spec.items import USE_KEYS, WIRES
 from zoo.spec.nodes import MapNode, Node, Problems, Scalar, text_of
 
@@ -62,6 +64,9 @@ def _block(node: Node, scope: Scope, blocks: Mapping[str, Block], problems: Prob
     elif name in scope.using:
         circle = " -> ".join((*scope.using[scope.using.index(name) :], name))
         problems.add(node.mark, where, f"block '{name}' uses itself: {circle}")
+    elif len(scope.using) >= limits.MAX_DEPTH:
+        message = f"blocks within each other more than {limits.MAX_DEPTH} levels deep"
+        raise SpecError([*problems, Problem(node.mark, where, message, "fewer levels")])
     elif name not in blocks:
         expected = ", ".join(blocks) or "a block that the section 'blocks' declares"
         problems.unknown(f"block {name}", node.mark, where, [*blocks], expected)
@@ -93,7 +98,9 @@ def _names(node: Node | None, scope: Scope, problems: Problems) -> str | None:
 
 def _params(node: Node | None, where: str, scope: Scope, problems: Problems) -> MapNode:
     if isinstance(node, MapNode):
-        return substitute_in(node, scope.params, where, problems)
+        given = substitute_in(node, scope.params, where, problems)
+        check_size(given, node.mark, where, problems)
+        return given
     if node is not None:
         problems.wrong_value(node, where, "a mapping of parameters")
     return MapNode({}, {})

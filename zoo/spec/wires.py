@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from zoo import limits
 from zoo.errors import Mark, Problem, nearest
 from zoo.spec.nodes import ListNode, Node, Problems, text_of
 
@@ -75,4 +76,6 @@ class Wires:
         expected = ", ".join(dict.fromkeys(known))
         problem = Problem(node.mark, f"{where}.from", message, expected, nearest(name, known))
         self._unresolved.append((name, problem, line.later))
+        if len(self._unresolved) > limits.MAX_PROBLEMS:
+            self.close()
         return line.value

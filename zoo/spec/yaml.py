@@ -14,13 +14,14 @@ from yaml.reader import Reader
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
+from pixels.text import UNPRINTABLE
+from zoo import limits
 from zoo.errors import GraftError, Mark, Problem, SpecError
 from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar
 from zoo.spec.scalars import AmbiguousError, read_scalar
 
 TAG_PREFIX = "tag:yaml.org,2002:"
 STRING_TAG = TAG_PREFIX + "str"
-MAX_DEPTH = 60
 SURROGATE = re.compile("[\ud800-\udfff]")
 WIDTH = 100  # of the lines of written files
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
@@ -32,7 +33,17 @@ def read_file(path: Path, shown: str) -> MapNode:
     Raises GraftError when there is no such text file, SpecError when it is not the YAML of a mapping.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(limits.MAX_BYTES + 1)
+        if len(content) > limits.MAX_BYTES:
+            raise SpecError(
+                [
+                    Problem(
+                        Mark(shown, 1, 1, ""), "", "too large a file", f"at most {limits.MAX_BYTES:,} bytes"
+                    )
+                ]
+            )
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GraftError(f"{shown}: not a text file: a spec is YAML in UTF-8") from error
     except OSError as error:
@@ -47,11 +58,9 @@ def read_text(text: str, shown: str) -> MapNode:
     try:
         composer = _StrictComposer(text, source, problems)
         root = composer.get_single_node()
-        node = None if root is None else composer.convert(root, 0)
+        node = None if root is None else composer.convert(root)
     except yaml.YAMLError as error:
         raise SpecError([*problems, _syntax_problem(error, source)]) from error
-    except RecursionError as error:
-        raise SpecError([_too_deep(source.at(0, 0))]) from error
     problems.check()
     if not isinstance(node, MapNode) or not node.items:
         found = "an empty file" if node is None or not text.strip() else "no mapping"
@@ -79,7 +88,10 @@ class _Source:
 
 
 class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
-    """PyYAML's composer without implicit types; refuses anchors, aliases and tags, and converts its nodes."""
+    """PyYAML's composer without implicit types; refuses anchors, aliases and tags, and converts its nodes.
+
+    Nodes more than the limits allow, or deeper, are refused while they are read.
+    """
 
     def __init__(self, text: str, source: _Source, problems: Problems) -> None:
         Reader.__init__(self, text)
@@ -89,6 +101,7 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
         BaseResolver.__init__(self)
         self.source = source
         self.problems = problems
+        self.count = self.depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -104,27 +117,38 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
         if event.tag is not None:
             self._refuse(mark, f"the tag '{event.tag.replace(TAG_PREFIX, '!!')}'")
             event.tag = None
-        return super().compose_node(parent, index)
+        self.count += 1
+        if self.count > limits.MAX_VALUES:
+            message = f"more than {limits.MAX_VALUES:,} values"
+            raise SpecError([*self.problems, Problem(mark, "", message, "fewer values")])
+        if self.depth > limits.MAX_DEPTH:
+            raise SpecError([*self.problems, _too_deep(mark)])
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def _refuse(self, mark: Mark, what: str) -> None:
         message = f"{what} is not part of the spec language"
         self.problems.add(mark, "", message, "plain values; a block or extends, to repeat")
 
-    def convert(self, node: yaml.Node, depth: int) -> Node:
+    def convert(self, node: yaml.Node) -> Node:
         """Convert a node of PyYAML and all below it to ours."""
         mark = self.source.mark(node.start_mark, node.end_mark)
-        if depth > MAX_DEPTH:
-            raise SpecError([_too_deep(mark)])
         if isinstance(node, yaml.ScalarNode):
             return Scalar(self._scalar(node, mark), mark)
         if isinstance(node, yaml.SequenceNode):
-            return ListNode(tuple(self.convert(item, depth + 1) for item in node.value), mark)
-        return self._mapping(cast("yaml.MappingNode", node), mark, depth)
+            return ListNode(tuple(self.convert(item) for item in node.value), mark)
+        return self._mapping(cast("yaml.MappingNode", node), mark)
 
     def _scalar(self, node: yaml.ScalarNode, mark: Mark) -> str | int | float | bool | None:
         text: str = node.value
         if SURROGATE.search(text):
             self.problems.add(mark, "", "half a character: a lone surrogate", "whole characters")
+            return None
+        if found := UNPRINTABLE.search(text):
+            message = f"the character U+{ord(found[0]):04X}, which acts on terminals and is not shown"
+            self.problems.add(mark, "", message, "text that can be printed")
             return None
         if node.style is not None:  # quoted: always a text
             return text
@@ -134,13 +158,13 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
             self.problems.add(mark, "", str(error), error.instead)
             return None
 
-    def _mapping(self, node: yaml.MappingNode, mark: Mark, depth: int) -> MapNode:
+    def _mapping(self, node: yaml.MappingNode, mark: Mark) -> MapNode:
         items: dict[str, Node] = {}
         keys: dict[str, Mark] = {}
         for key_node, value_node in node.value:
             at = self.source.mark(key_node.start_mark, key_node.end_mark)
             key = self._key(key_node, at)
-            value = self.convert(value_node, depth + 1)
+            value = self.convert(value_node)
             if key is None:
                 continue
             if key in items:
@@ -166,6 +190,9 @@ class _StrictComposer(Reader, Scanner, Parser, Composer, BaseResolver):
             message = f"found '{node.value}' as a key"
             self.problems.add(mark, "", message, f'a name, or "{node.value}" in quotes')
             return None
+        if len(value) > limits.MAX_NAME:
+            self.problems.add(mark, "", f"a name of {len(value)} characters", f"at most {limits.MAX_NAME}")
+            return None
         return value
 
 
@@ -180,7 +207,7 @@ def _syntax_problem(error: yaml.YAMLError, source: _Source) -> Problem:
 
 
 def _too_deep(mark: Mark) -> Problem:
-    return Problem(mark, "", f"nested more than {MAX_DEPTH} levels deep", "fewer levels")
+    return Problem(mark, "", f"nested more than {limits.MAX_DEPTH} levels deep", "fewer levels")
 
 
 class _Dumper(yaml.SafeDumper):

@@ -19,6 +19,7 @@ from finetune.data.sources.walk import (
     find_files,
     list_folder,
 )
+from pixels.paths import expand_home
 
 SURROGATES = frozenset(map(chr, range(0xD800, 0xE000)))
 """What Python makes of bytes in file names that are not UTF-8."""
@@ -29,7 +30,7 @@ class ClassFolders(ClassSource):
     """The images below a folder; the name of an image's folder is its class."""
 
     def __init__(self, settings: DataSettings) -> None:
-        self.root = Path(str(settings.folder)).expanduser()
+        self.root = expand_home(str(settings.folder))
         self.where = str(self.root)
 
     def find(self) -> Pool:

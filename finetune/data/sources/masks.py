@@ -18,6 +18,7 @@ from finetune.data.sources.mask_file import MaskFile, encode_value
 from finetune.data.sources.walk import LeftOut, check_folder, find_files, list_folder
 from finetune.transforms import IGNORED
 from pixels import ImageError, read_orientation
+from pixels.paths import expand_home
 
 IMAGES, MASKS, NAMES = "images", "masks", "classes.json"
 MAX_VALUES_SHOWN = 12
@@ -49,7 +50,7 @@ class MaskFolder(Source):
     """
 
     def __init__(self, settings: DataSettings) -> None:
-        self.root = Path(str(settings.folder)).expanduser()
+        self.root = expand_home(str(settings.folder))
         self.where = str(self.root)
         self.mask_values = settings.mask_values
 

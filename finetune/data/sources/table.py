@@ -18,6 +18,7 @@ from finetune.data.source import ClassSource, Pool, class_item, source
 from finetune.data.sources.labels import agreed_names, own_names, read_labels
 from finetune.data.sources.table_image import ListImage, TableImage, is_pixel_list
 from finetune.data.sources.walk import LeftOut, list_folder
+from pixels.paths import expand_home
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,7 +52,7 @@ class TableSource(ClassSource):
     def find(self) -> Pool:
         rows = {split: table.rows for split, table in self.tables.items()}
         path = self.settings.class_names
-        names = None if path is None else read_names(Path(path).expanduser(), "data.class_names")
+        names = None if path is None else read_names(expand_home(path), "data.class_names")
         labels = read_labels(self.where, rows, self.settings.label_column, names)
         splits = {
             split: [
@@ -114,7 +115,7 @@ class ParquetFiles(TableSource):
 
     def left_out(self) -> tuple[str, ...]:
         """Return a warning for what stands beside files that were found by a pattern."""
-        root = Path(self.where).expanduser().parent
+        root = expand_home(self.where).parent
         if not glob.has_magic(Path(self.where).name) or not root.is_dir():
             return ()
         patterns = [p for p in (self.where, self.settings.parquet_val, self.settings.parquet_test) if p]
@@ -123,7 +124,7 @@ class ParquetFiles(TableSource):
         files, folders = list_folder(root, left_out)
         left_out.add("folders", *(each for each in folders if not any(each in file.parents for file in used)))
         names = self.settings.class_names
-        used |= {Path(names).expanduser()} if names is not None else set()
+        used |= {expand_home(names)} if names is not None else set()
         left_out.add_files([path for path in (*files.images, *files.others) if path not in used])
         return left_out.warnings()
 
@@ -156,7 +157,7 @@ class HubDataset(TableSource):
     def read_tables(self) -> dict[str, Table]:
         from datasets import load_dataset
 
-        name = str(Path(str(self.settings.hub)).expanduser())
+        name = str(expand_home(str(self.settings.hub)))
         where = f"data set {name}"
         with _as_data_error(where), _no_progress_bars():
             found = load_dataset(name, self.settings.hub_config, revision=self.settings.hub_revision)
@@ -171,7 +172,7 @@ class HubDataset(TableSource):
 
 
 def _match_files(pattern: str, purpose: str) -> list[str]:
-    path = Path(pattern).expanduser()
+    path = expand_home(pattern)
     if path.is_file():
         return [str(path)]  # even where its name reads as a pattern
     files = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  may be absolute

@@ -1,4 +1,4 @@
-"""The declared output shape of every layer is the shape of what its module computes."""
+"""The declared output shape of every layer is that of what its module computes; parameters are counted."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ WINDOWS = [
 ]
 SHAPED: list[tuple[str, dict[str, object]]] = [
     ("conv", {"out": 4, "kernel": 3}),
+    ("conv", {"out": 4, "kernel": 3, "groups": 2, "bias": False}),
+    ("depthwise_conv", {"kernel": 3, "bias": False}),
+    ("conv_transpose", {"out": 4, "kernel": 2, "groups": 2, "bias": False}),
+    *[(name, {"affine": False}) for name in ("batch_norm", "group_norm", "layer_norm", "instance_norm")],
     ("conv", {"out": 4, "kernel": (3, 5), "stride": (2, 3), "padding": (1, 0), "dilation": (2, 1)}),
     ("depthwise_conv", {"kernel": 3, "stride": 2, "multiplier": 2}),
     ("conv_transpose", {"out": 4, "kernel": (2, 3), "stride": 2, "padding": 1, "output_padding": (1, 0)}),
@@ -43,11 +47,12 @@ SHAPED: list[tuple[str, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize(("name", "given"), SHAPED)
-def test_declared_shape_is_the_shape_that_comes_out(name: str, given: dict[str, object]) -> None:
+def test_declared_shape_and_parameters_are_those_of_the_module(name: str, given: dict[str, object]) -> None:
     for size in ((9, 9), (10, 13), (12, 11), (7, 16)):
         shape = (2, *size)
-        out = make(name, shape, **given)(torch.zeros(1, *shape))
-        assert LAYERS[name].function(shape, **given).output == tuple(out.shape[1:])
+        module, layer = make(name, shape, **given), LAYERS[name].function(shape, **given)
+        assert layer.output == tuple(module(torch.zeros(1, *shape)).shape[1:])
+        assert layer.parameters == sum(parameter.numel() for parameter in module.parameters())
 
 
 JOINED = [
@@ -65,8 +70,9 @@ JOINED = [
 @pytest.mark.parametrize(("name", "shapes"), JOINED)
 def test_declared_shape_of_several_inputs(name: str, shapes: list[tuple[int, ...]]) -> None:
     given = {"out": 3} if name == "linear" else {}
-    out = make(name, *shapes, **given)(*(torch.zeros(1, *shape) for shape in shapes))
-    assert LAYERS[name].function(*shapes, **given).output == tuple(out.shape[1:])
+    module, layer = make(name, *shapes, **given), LAYERS[name].function(*shapes, **given)
+    assert layer.output == tuple(module(*(torch.zeros(1, *shape) for shape in shapes)).shape[1:])
+    assert layer.parameters == sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_multiply_needs_inputs_that_broadcast() -> None:

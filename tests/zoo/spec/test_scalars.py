@@ -57,7 +57,9 @@ def test_word_is_read_as_people_read_it(text: str, value: object) -> None:
         ("1_000", '1000, or "1_000" for the text'),
         (".inf", 'a finite number, or ".inf" for the text'),
         (".NaN", 'a finite number, or ".NaN" for the text'),
-        ("1e999", "a finite number"),
+        ("1e999", "at most 3.4e+38"),
+        ("-1e39", "at most 3.4e+38"),
+        ("1e-999", "0, or a number further from it"),
         ("1" * 19, "at most 18 digits"),
     ],
 )

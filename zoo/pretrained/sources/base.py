@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pixels.paths import expand_home, is_file
 from zoo.errors import WeightsError, WeightsUnavailableError
 from zoo.spec.header import TrainedInput
 
@@ -52,7 +53,7 @@ class WeightsFile(ABC):
 
     def find(self) -> Path | None:
         """Return the path of the file if it is on this machine. Never uses the network."""
-        return self.path if self.path.is_file() else None
+        return self.path if is_file(self.path) else None
 
     def expected_sha256(self, found: Path) -> str:
         """Return what is known about the hash of the file found at a path."""
@@ -119,7 +120,7 @@ class Source:
 def weights_folder() -> Path:
     """Return the folder of downloaded weights: GRAFT_WEIGHTS, else that of torch.hub."""
     own = os.environ.get(FOLDER_VARIABLE)
-    return Path(own).expanduser() if own else Path(torch.hub.get_dir()) / "checkpoints"
+    return expand_home(own) if own else Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def sha256_of(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixels.paths import is_file
 from zoo.pretrained.card import find_card
 from zoo.pretrained.sources.base import Source, WeightsFile
 from zoo.spec.inherit import find_weight_file
@@ -26,7 +27,7 @@ class LocalFile(WeightsFile):
 
     def fetch(self) -> Path:
         """Return the file, or raise WeightsUnavailableError: there is nowhere to download it from."""
-        if not self.location.is_file():
+        if not is_file(self.location):
             raise self.unavailable("no such file")
         self.verify(self.location)
         return self.location

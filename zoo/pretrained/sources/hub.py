@@ -9,6 +9,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import constants
 
+from pixels.paths import is_file
 from zoo.errors import WeightsError
 from zoo.pretrained.sources.base import Source, WeightsFile, weights_folder
 
@@ -35,7 +36,7 @@ class HubFile(WeightsFile):
 
     def find(self) -> Path | None:
         """Return the file put there by hand, else the one in the hub's cache."""
-        if self.path.is_file():
+        if is_file(self.path):
             return self.path
         cached = huggingface_hub.try_to_load_from_cache(self.repo, self.file, revision=self.revision)
         return Path(cached) if isinstance(cached, str) else None
