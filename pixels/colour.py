@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,28 @@ from PIL import ExifTags, Image
 from pixels.errors import ImageError
 
 WHITE = 255
+STRIP_PIXELS = 2**20
 BITS_PER_SAMPLE = int(ExifTags.Base.BitsPerSample)
 PHOTOMETRIC = int(ExifTags.Base.PhotometricInterpretation)
 
 
-def convert_rgb(image: Image.Image) -> Image.Image:
-    """Return the image in mode RGB.
+def rgb_strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Yield the image in mode RGB, in strips of its whole width, so that no second copy of it is made.
 
+    Out: the rows of each strip, and its pixels.
     Raises: ImageError for values of unknown range (32-bit integers, floats outside 0 to 1).
     """
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _reduce_depth(image)
+    deep = image.mode.startswith("I") or image.mode == "F"
+    white = (1.0 if image.mode == "F" else white_value(image)) if deep else 0.0
+    inverted = _tiff_tag(image, PHOTOMETRIC, 1) == 0  # white is zero; Pillow inverts 8 bits, but not 16
+    height = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, height):
+        rows = slice(top, min(top + height, image.height))
+        strip = image.crop((0, rows.start, image.width, rows.stop))
+        yield rows, _convert_rgb(_reduce_depth(strip, white, inverted=inverted) if deep else strip)
+
+
+def _convert_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return _compose_on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -33,16 +45,15 @@ def _compose_on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
 
 
-def _reduce_depth(image: Image.Image) -> Image.Image:
+def _reduce_depth(image: Image.Image, top: float, *, inverted: bool) -> Image.Image:
     """Round one channel of 16-bit integers, or of floats from 0 to 1, to the nearest of 256 greys."""
     values = np.asarray(image)
-    top = 1.0 if image.mode == "F" else white_value(image)
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
         raise ImageError(
             f"mode {image.mode} with values from {values.min():g} to {values.max():g}; expected 0 to {top:g}"
         )
     greys = np.rint(values.astype(np.float64) * (WHITE / top)).astype(np.uint8)
-    if _tiff_tag(image, PHOTOMETRIC, 1) == 0:  # white is zero; Pillow inverts 8 bits, but not 16
+    if inverted:
         greys = WHITE - greys
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):

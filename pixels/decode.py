@@ -16,8 +16,9 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pixels.colour import convert_rgb, white_value
-from pixels.errors import ImageError
+from pixels.colour import rgb_strips, white_value
+from pixels.errors import ImageError, TooManyPixelsError
+from pixels.limits import MAX_PIXELS, MAX_SCANS, MAX_SIDE
 
 pillow_heif.register_heif_opener()  # Pillow itself reads AVIF, but not HEIC
 
@@ -26,22 +27,14 @@ Source: TypeAlias = bytes | str | Path | Image.Image
 # Pillow has decoders for many more formats. Some start other programs, which an upload must not do.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF")
 FORMAT_NAMES = "JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC or AVIF"
-MAX_PIXELS = 178_956_970  # Pillow's own limit: half a GiB once decoded
+SCAN_START = b"\xff\xda"  # in a JPEG file; compressed pixels never hold these two bytes
+CHUNK = 2**20
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 PNG_START, PNG_DEPTH, DEEP = b"\x89PNG\r\n\x1a\n", 24, 16  # the byte that holds the depth in bits
 
 ORIENTATION = int(ExifTags.Base.Orientation)
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 _IGNORE_PILLOW = ("ignore", None, Warning, re.compile("PIL"), 0)
 _lock = threading.Lock()
@@ -63,21 +56,57 @@ def decode_rgb(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
             with Image.open(file, formats=FORMATS) as image:
                 return _decode(image, max_pixels)
     except ImageError as error:
-        raise ImageError(error.reason, name) from None
+        raise type(error)(error.reason, name) from None
     except Exception as error:  # Pillow's plugins raise errors of any class on a damaged file
         raise ImageError(_reason(error, source), name) from error
 
 
 def _decode(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
+    _check_header(image, max_pixels)
+    image.load()
     width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(f"too large: {width}x{height} pixels; at most {max_pixels:,} are decoded")
+    orientation = _orientation(image)
+    upright = np.empty((width, height, 3) if orientation in range(5, 9) else (height, width, 3), np.uint8)
+    stored = _stored(upright, orientation)
+    for rows, strip in rgb_strips(image):
+        stored[rows] = np.asarray(strip)
+    return upright
+
+
+def _check_header(image: Image.Image, max_pixels: int) -> None:
+    """Raises: ImageError if decoding or resizing would take too much time or memory, or there is no pixel."""
+    width, height = image.size
     if width * height == 0:
         raise ImageError(f"empty image: {width}x{height} pixels")
-    image.load()
-    turn = TURNS.get(_orientation(image))
-    rgb = convert_rgb(image)
-    return np.array(rgb if turn is None else rgb.transpose(turn), np.uint8)
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(f"too large: {width}x{height} pixels; a side may have at most {MAX_SIDE:,}")
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"too large: {width}x{height} pixels; at most {max_pixels:,} are decoded")
+    scans = _count_scans(image)
+    if scans > MAX_SCANS:
+        raise ImageError(f"a JPEG file of {scans:,} scans; at most {MAX_SCANS} are decoded")
+
+
+def _count_scans(image: Image.Image) -> int:
+    """Return the scans of a JPEG file, thumbnails included; 0 for other images."""
+    file = getattr(image, "fp", None)
+    if file is None or image.format not in ("JPEG", "MPO"):
+        return 0
+    place, count, last = file.tell(), 0, b""
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        count += (last + chunk).count(SCAN_START)
+        last = chunk[-1:]
+    file.seek(place)
+    return count
+
+
+def _stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return a view of the upright image whose rows are those of the file, by its EXIF orientation."""
+    view = upright.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else upright
+    if orientation in (3, 4, 6, 7):
+        view = view[::-1]
+    return view[:, ::-1] if orientation in (2, 3, 7, 8) else view
 
 
 def read_orientation(content: bytes) -> int:

@@ -1,4 +1,4 @@
-"""The error of an image that cannot be used."""
+"""The errors of an image that cannot be used."""
 
 from __future__ import annotations
 
@@ -13,3 +13,7 @@ class ImageError(ValueError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str | None]]:
         return type(self), (self.reason, self.name)  # errors are pickled between processes
+
+
+class TooManyPixelsError(ImageError):
+    """An image with more pixels than were asked for."""

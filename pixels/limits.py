@@ -1,0 +1,44 @@
+"""The limits for images, which may come from strangers. `docs/security.md` explains them.
+
+They are checked on the header of a file, before its pixels are decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_PIXELS = 100_000_000
+"""Pixels of one image for training; decoding one takes up to 1.3 GB."""
+MAX_SIDE = 32_768
+"""Pixels of one side. Resizing an image of 6 pixels by 8 million would take 13 GB."""
+MAX_SCANS = 100
+"""Passes over a JPEG file, each of which takes time for every pixel. Progressive photos have about 10."""
+
+QUICK_PIXELS = 16_000_000
+"""Larger images of strangers wait in a queue of their own: they take a second or more."""
+QUICK_CPU_S = 1.5
+"""Processor time after which an image of a stranger counts as a large one."""
+SLOW_WAITING = 4
+"""Large images that may wait for their turn."""
+WAIT_S = 10.0
+"""How long an image may wait for its turn."""
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What decoding one image may take in a process of its own.
+
+    `cpu_s` is processor time, `wall_s` time by the clock, and `memory_bytes` counts beside what the process
+    takes when idle. `niceness` lowers its priority; 0 is that of other processes.
+    """
+
+    max_pixels: int = 50_000_000
+    cpu_s: float = 10.0
+    wall_s: float = 30.0
+    memory_bytes: int = 1_200_000_000
+    niceness: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_pixels", "cpu_s", "wall_s", "memory_bytes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: found {getattr(self, name)}; expected more than 0")
