@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from math import prod
 
-from zoo.layers.shape import Layer, Padding, Positive, Shape, ShapeError, Size, channels_of, pair, windowed
+from zoo.layers.shape import (
+    ConvPadding,
+    Layer,
+    Padding,
+    Positive,
+    Shape,
+    ShapeError,
+    Size,
+    channels_of,
+    pair,
+    windowed,
+)
 from zoo.registry import layer
 
 
@@ -15,18 +26,23 @@ def conv(
     out: Positive,
     kernel: Size,
     stride: Size = 1,
-    padding: Padding = 0,
+    padding: ConvPadding = 0,
     dilation: Size = 1,
     groups: Positive = 1,
     bias: bool = True,
 ) -> Layer:
-    """Convolve: (C, H, W) to (out, H', W'), H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1."""
+    """Convolve: (C, H, W) to (out, H', W'), H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1.
+
+    With the padding `same`, H' = H / stride, rounded up, as in TensorFlow.
+    """
     channels = channels_of(x)
     _check_groups(groups, channels, out)
-    output = (out, *windowed(x, kernel, stride, padding, dilation))
+    sides, margin = _window(x, kernel, stride, padding, dilation)
     return Layer(
-        output,
-        lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias),
+        (out, *sides),
+        lambda m: (m.SameConv2d if margin is None else m.nn.Conv2d)(
+            channels, out, kernel, stride, margin or 0, dilation, groups, bias
+        ),
         (prod(pair(kernel)) * channels // groups + bias) * out,
     )
 
@@ -37,19 +53,20 @@ def depthwise_conv(
     *,
     kernel: Size,
     stride: Size = 1,
-    padding: Padding = 0,
+    padding: ConvPadding = 0,
     dilation: Size = 1,
     multiplier: Positive = 1,
     bias: bool = True,
 ) -> Layer:
-    """Convolve every channel by itself: (C, H, W) to (C multiplier, H', W')."""
+    """Convolve every channel by itself: (C, H, W) to (C multiplier, H', W'), of the sizes of `conv`."""
     channels = channels_of(x)
-    out = channels * multiplier
-    output = (out, *windowed(x, kernel, stride, padding, dilation))
+    sides, margin = _window(x, kernel, stride, padding, dilation)
     return Layer(
-        output,
-        lambda m: m.nn.Conv2d(channels, out, kernel, stride, padding, dilation, channels, bias),
-        (prod(pair(kernel)) + bias) * out,
+        (channels * multiplier, *sides),
+        lambda m: (m.SameConv2d if margin is None else m.nn.Conv2d)(
+            channels, channels * multiplier, kernel, stride, margin or 0, dilation, channels, bias
+        ),
+        (prod(pair(kernel)) + bias) * channels * multiplier,
     )
 
 
@@ -83,6 +100,19 @@ def conv_transpose(
         ),
         prod(pair(kernel)) * channels * out // groups + bias * out,
     )
+
+
+def _window(
+    x: Shape, kernel: Size, stride: Size, padding: ConvPadding, dilation: Size
+) -> tuple[tuple[int, int], Padding | None]:
+    """Return the output's height and width, and the padding; None for "same" with more on one side."""
+    if padding != "same":
+        return windowed(x, kernel, stride, padding, dilation), padding
+    channels_of(x)
+    (tall, wide), (down, right) = pair(kernel), pair(stride)
+    reach = (pair(dilation)[0] * (tall - 1), pair(dilation)[1] * (wide - 1))
+    is_even = (down, right) == (1, 1) and not (reach[0] % 2 or reach[1] % 2)
+    return (-(-x[1] // down), -(-x[2] // right)), (reach[0] // 2, reach[1] // 2) if is_even else None
 
 
 def _check_groups(groups: int, channels: int, out: int) -> None:

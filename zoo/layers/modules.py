@@ -23,6 +23,19 @@ class Configured(nn.Module):
         return ", ".join(f"{name}={getattr(self, name)}" for name in type(self).__annotations__)
 
 
+class SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's "same" padding: H' = H / stride, rounded up; odd padding goes last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        margins = []
+        for size, kernel, stride, dilation in zip(
+            x.shape[-2:], self.kernel_size, self.stride, self.dilation, strict=True
+        ):
+            total = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+            margins.append((total // 2, total - total // 2))
+        return super().forward(F.pad(x, (*margins[1], *margins[0])))
+
+
 class Maxout(Configured):
     """Maximum of each `pieces` neighbouring channels."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ NotNegative: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Size: TypeAlias = Positive | tuple[Positive, Positive]  # height and width, or one number for both
 Padding: TypeAlias = NotNegative | tuple[NotNegative, NotNegative]
+ConvPadding: TypeAlias = Padding | Literal["same"]  # "same": that of TensorFlow, H' = H / stride, rounded up
 
 MAP_AXES = 3
 

