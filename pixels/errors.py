@@ -17,3 +17,7 @@ class ImageError(ValueError):
 
 class TooManyPixelsError(ImageError):
     """An image with more pixels than were asked for."""
+
+
+class BusyError(Exception):
+    """No process became free in time to decode, or they are closed: try again later."""

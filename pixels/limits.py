@@ -20,6 +20,8 @@ QUICK_CPU_S = 1.5
 """Processor time after which an image of a stranger counts as a large one."""
 SLOW_WAITING = 4
 """Large images that may wait for their turn."""
+SLOW_NICENESS = 5
+"""How much lower the priority of the process for large images is."""
 WAIT_S = 10.0
 """How long an image may wait for its turn."""
 

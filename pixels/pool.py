@@ -13,13 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixels.cores import usable_cores
-from pixels.errors import ImageError, TooManyPixelsError
-from pixels.limits import QUICK_CPU_S, QUICK_PIXELS, SLOW_WAITING, WAIT_S, DecodeLimits
+from pixels.errors import BusyError, TooManyPixelsError
+from pixels.limits import QUICK_CPU_S, QUICK_PIXELS, SLOW_NICENESS, SLOW_WAITING, WAIT_S, DecodeLimits
 from pixels.process import DecodeProcess, OverLimitError
-
-
-class BusyError(Exception):
-    """No process became free in time, or the pool is closed: try again later."""
 
 
 class Decoder:
@@ -39,7 +35,7 @@ class Decoder:
             max_pixels=min(limits.max_pixels, QUICK_PIXELS),
             cpu_s=min(limits.cpu_s, QUICK_CPU_S),
         )
-        slow = dataclasses.replace(limits, niceness=10)
+        slow = dataclasses.replace(limits, niceness=SLOW_NICENESS)
         self._quick = _Lane(quick, processes or max(1, cores - 1), places=cores, waiting=None)
         self._slow = _Lane(slow, processes=1, places=1, waiting=SLOW_WAITING)
 
@@ -79,7 +75,6 @@ class _Lane:
         self._free: queue.LifoQueue[DecodeProcess] = queue.LifoQueue()  # the one used last is in the caches
         for process in self._processes:
             self._free.put(process)
-        self._closed = False
 
     def start(self) -> None:
         for process in self._processes:
@@ -98,16 +93,11 @@ class _Lane:
                 raise BusyError from None
             try:
                 pixels = process.decode(content)
-            except ImageError:
-                if self._closed:
-                    raise BusyError from None
-                raise
             finally:
                 self._free.put(process)
             yield pixels
 
     def close(self) -> None:
-        self._closed = True
         for process in self._processes:
             process.close()
 

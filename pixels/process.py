@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pixels.errors import ImageError, TooManyPixelsError
+from pixels.errors import BusyError, ImageError, TooManyPixelsError
 from pixels.limits import MAX_SIDE, DecodeLimits
 from pixels.worker import ERROR, HEAD, LENGTH, NO_MEMORY, PIXELS, TOO_MANY
 
@@ -42,31 +42,32 @@ class DecodeProcess:
         self._closed = False
 
     def start(self) -> None:
-        """Start the process if it does not run and is not closed, without waiting until it is ready."""
+        """Start the process if it does not run, without waiting until it is ready.
+
+        Raises: BusyError if it is closed, or the system cannot start one now.
+        """
         with self._lock:
-            if self._closed or (self._process is not None and self._process.poll() is None):
+            if self._closed:
+                raise BusyError
+            if self._process is not None and self._process.poll() is None:
                 return
             if self._process is not None:
                 self._end(self._process)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", PROGRAM, json.dumps(dataclasses.asdict(self._limits))],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # libraries complain there of damaged files, without end
-                env=_environment(),
-            )
-            _widen(self._process)
+                self._process = None
+            try:
+                self._process = self._open()
+            except OSError as error:  # no file descriptor, process or memory is left
+                raise BusyError from error
 
     def decode(self, content: bytes) -> NDArray[np.uint8]:
         """Return the pixels of an encoded image, uint8 (height, width, 3).
 
-        Raises: ImageError, of which TooManyPixelsError and OverLimitError are for an image over the limits.
+        Raises: ImageError, of which TooManyPixelsError and OverLimitError are for an image over the limits;
+        BusyError if the process is closed or cannot be started.
         """
         self.start()
         process = self._process
-        if process is None:
-            raise ImageError("not decoded")  # closed
+        assert process is not None
         try:
             return self._ask(process, content)
         except ImageError:
@@ -76,17 +77,32 @@ class DecodeProcess:
             raise OverLimitError(f"takes over {self._limits.wall_s:g} s to decode") from None
         except (OSError, EOFError, ValueError):  # ValueError: closed by another thread
             self._end(process)
+            if self._closed:
+                raise BusyError from None
             raise self._explain(process.returncode) from None
         finally:
             if process.poll() is not None:
-                self.start()  # so that the next image need not wait for it
+                with contextlib.suppress(BusyError):
+                    self.start()  # so that the next image need not wait for it
 
     def close(self) -> None:
-        """End the process for good; a `decode` in another thread raises ImageError."""
+        """End the process for good; a `decode` in another thread raises BusyError."""
         with self._lock:
             self._closed = True
             if self._process is not None:
                 self._end(self._process)
+
+    def _open(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", PROGRAM, json.dumps(dataclasses.asdict(self._limits))],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libraries complain there of damaged files, without end
+            env=_environment(),
+        )
+        _widen(process)
+        return process
 
     def _ask(self, process: subprocess.Popen[bytes], content: bytes) -> NDArray[np.uint8]:
         requests, replies = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)

@@ -143,16 +143,26 @@ def demo(
 @command
 def serve(
     models: Annotated[list[Path], typer.Argument(help="model.onnx files or run folders", metavar="MODEL")],
+    *,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     host: Host = "127.0.0.1",
+    queue: Annotated[int, typer.Option(min=1, help="requests at a time; one more gets 503")] = 32,
+    max_upload: Annotated[int, typer.Option(min=1, help="MiB in one request")] = 32,
+    max_pixels: Annotated[int, typer.Option(min=1, help="of one image")] = 50_000_000,
+    decode_seconds: Annotated[float, typer.Option(min=0.1, help="processor time to decode an image")] = 10,
 ) -> None:
     """Serve each MODEL over HTTP: /predict, /output, /models, /health."""
     require_free(host, port)
     with explain_missing("serve"):
-        import uvicorn
-
+        from pixels.limits import DecodeLimits
         from serve.app import create_app, load_models
-    uvicorn.run(create_app(load_models(models)), host=host, port=port)
+        from serve.http.server import make_server, run_server
+        from serve.limits import ServerLimits
+    limits = ServerLimits(queue=queue, upload_mb=max_upload)
+    decode_limits = DecodeLimits(max_pixels=max_pixels, cpu_s=decode_seconds)
+    application = create_app(load_models(models), limits, decode_limits)
+    give_up = application.state.decoder.close
+    run_server(make_server(application, limits, host=host, port=port, give_up=give_up))
 
 
 def print_answers(answers: dict[Path, Answer]) -> None:

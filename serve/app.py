@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as HTTPError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.formparsers import MultiPartParser
 
+from pixels.errors import BusyError
+from pixels.limits import DecodeLimits
+from pixels.pool import Decoder
+from serve.http.admission import Admission, busy_response
+from serve.limits import MEBIBYTE, ServerLimits
 from serve.predictor import Predictor
 from serve.routers.native import Models, native_router
 
-MEBIBYTE = 2**20
-MAX_UPLOAD_MB = 32
+DEFAULT_LIMITS = ServerLimits()
 
 
-def create_app(models: Models, max_upload_mb: int = MAX_UPLOAD_MB) -> FastAPI:
-    """Return the web application for loaded models, the first of which answers if a request names none."""
-    app = FastAPI(title="Graft", docs_url=None, redoc_url=None)  # these pages load scripts from other hosts
-    app.include_router(native_router(models))
-    app.add_middleware(LimitBody, max_bytes=max_upload_mb * MEBIBYTE)
+def create_app(
+    models: Models, limits: ServerLimits = DEFAULT_LIMITS, decode_limits: DecodeLimits | None = None
+) -> FastAPI:
+    """Return the web application for loaded models, the first of which answers if a request names none.
+
+    Its `state.decoder` decodes the images; closing that ends every request soon.
+    """
+    decoder = Decoder(decode_limits)
+
+    @contextlib.asynccontextmanager
+    async def decoding(_app: FastAPI) -> AsyncIterator[None]:
+        decoder.start()
+        yield
+        decoder.close()
+
+    # The pages of the documentation would load scripts from other hosts.
+    app = FastAPI(title="Graft", docs_url=None, redoc_url=None, lifespan=decoding)
+    app.state.decoder = decoder
+    app.include_router(native_router(models, decoder))
+    app.add_middleware(Admission, limits=limits)
     app.add_exception_handler(HTTPError, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(BusyError, lambda _request, _error: busy_response(limits))
     app.add_exception_handler(Exception, _answer_failure)
+    MultiPartParser.spool_max_size = limits.upload_mb * MEBIBYTE  # uploads are never written to disk
     return app
 
 
@@ -66,33 +87,3 @@ def _answer_invalid_request(_request: Request, error: Exception) -> JSONResponse
 def _answer_failure(_request: Request, error: Exception) -> JSONResponse:
     """Answer for a fault of the server, which also writes it to its log."""
     return JSONResponse({"error": f"the server failed: {type(error).__name__}"}, status_code=500)
-
-
-class LimitBody:
-    """ASGI middleware: a request body over `max_bytes` gets 413, whether or not its length is declared."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and count its bytes."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        message = f"upload too large: at most {self.max_bytes / MEBIBYTE:g} MiB in one request"
-        length = Headers(scope=scope).get("content-length", "0")
-        if length.isdecimal() and int(length) > self.max_bytes:
-            await JSONResponse({"error": message}, status_code=413)(scope, receive, send)
-            return
-        received = 0
-
-        async def receive_limited() -> Message:
-            nonlocal received
-            part = await receive()
-            received += len(part.get("body", b""))
-            if received > self.max_bytes:
-                raise HTTPException(413, message)
-            return part
-
-        await self.app(scope, receive_limited, send)

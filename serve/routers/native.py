@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from threading import BoundedSemaphore
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
 from pydantic import BaseModel
 
-from pixels import ImageError, usable_cores
+from pixels import ImageError
+from pixels.pool import Decoder
 from serve.codec import encode_output
 from serve.predictor import Predictor
 
@@ -45,18 +45,20 @@ class Prediction(BaseModel):
     results: list[FileResult]
 
 
-def native_router(models: Models) -> APIRouter:
-    """Return the endpoints for loaded models, the first of which answers if a request names none."""
+def native_router(models: Models, decoder: Decoder) -> APIRouter:
+    """Return the endpoints for loaded models, the first of which answers if a request names none.
+
+    Endpoints that are coroutines do not wait for the threads in which images are answered.
+    """
     router = APIRouter()
-    slots = BoundedSemaphore(usable_cores())  # more images at a time would take memory and be no faster
 
     @router.get("/health")
-    def health() -> dict[str, object]:
+    async def health() -> dict[str, object]:
         """The server is running; how many models are loaded."""
         return {"status": "ok", "models": len(models)}
 
     @router.get("/models")
-    def list_models() -> list[ModelSummary]:
+    async def list_models() -> list[ModelSummary]:
         """The loaded models."""
         return [
             ModelSummary(
@@ -70,7 +72,7 @@ def native_router(models: Models) -> APIRouter:
         ]
 
     @router.get("/models/{name}")
-    def show_model(name: str) -> dict[str, object]:
+    async def show_model(name: str) -> dict[str, object]:
         """All metadata of one model."""
         return {"name": name, **asdict(_find_model(models, name)[1].metadata)}
 
@@ -82,10 +84,7 @@ def native_router(models: Models) -> APIRouter:
     ) -> Prediction:
         """The `top` best classes of each file; a file that is no image gets its own error."""
         name, predictor = _find_model(models, model)
-        results = []
-        for file in files:
-            with slots:
-                results.append(_answer_file(predictor, file, top))
+        results = [_answer_file(predictor, decoder, file, top) for file in files]
         if all(result.error for result in results):
             raise HTTPException(422, "; ".join(f"{result.file}: {result.error}" for result in results))
         return Prediction(model=name, task=predictor.metadata.task, results=results)
@@ -95,8 +94,8 @@ def native_router(models: Models) -> APIRouter:
         """The model's own output for one image: probabilities as JSON, a mask as a grey PNG of its size."""
         _, predictor = _find_model(models, model)
         try:
-            with slots:
-                content, media_type = encode_output(predictor.output(file.file.read()))
+            with decoder.decoded(file.file.read()) as pixels:
+                content, media_type = encode_output(predictor.output(pixels))
         except ImageError as error:
             raise HTTPException(422, f"{file.filename}: {error.reason}") from error
         return Response(content, media_type=media_type)
@@ -112,10 +111,11 @@ def _find_model(models: Models, name: str | None) -> tuple[str, Predictor]:
     return name, models[name]
 
 
-def _answer_file(predictor: Predictor, file: UploadFile, top: int) -> FileResult:
+def _answer_file(predictor: Predictor, decoder: Decoder, file: UploadFile, top: int) -> FileResult:
     name = file.filename or "upload"
     try:
-        answer = predictor(file.file.read())
+        with decoder.decoded(file.file.read()) as pixels:
+            answer = predictor(pixels)
     except ImageError as error:
         return FileResult(file=name, error=error.reason)
     return FileResult(file=name, answers=predictor.task.to_json(answer[:top]))

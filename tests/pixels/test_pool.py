@@ -18,9 +18,9 @@ from PIL import Image
 
 from bench.bombs import large_jpeg, wide_png
 from pixels import ImageError, decode_rgb
-from pixels.errors import TooManyPixelsError
+from pixels.errors import BusyError, TooManyPixelsError
 from pixels.limits import DecodeLimits
-from pixels.pool import BusyError, Decoder
+from pixels.pool import Decoder
 from pixels.process import DecodeProcess, OverLimitError
 
 LARGE = large_jpeg(4800, 4800)

@@ -16,6 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from serve.app import create_app, load_models
+from serve.limits import ServerLimits
 from serve.predictor import Predictor
 from serve.routers.native import MAX_FILES
 
@@ -34,7 +35,7 @@ def upload(image: NDArray[np.uint8] | bytes, name: str = "digit.png", field: str
 @pytest.fixture(scope="module")
 def client(digits_model: DigitsModel, mask_model: MaskModel) -> Iterator[TestClient]:
     models = load_models([digits_model.folder, mask_model.path, digits_model.path])
-    with TestClient(create_app(models, max_upload_mb=1)) as client:
+    with TestClient(create_app(models, ServerLimits(upload_mb=1))) as client:
         yield client
 
 

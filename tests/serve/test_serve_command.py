@@ -122,8 +122,16 @@ def test_serve_listens(digits_model: DigitsModel) -> None:
         try:
             assert ask_health(f"http://127.0.0.1:{port}/health") == {"status": "ok", "models": 1}
             assert server.poll() is None
-        finally:
+            decoders = children_of(server.pid)
+            assert decoders or sys.platform != "linux"
+            half = socket.create_connection(("127.0.0.1", int(port)))
+            half.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
             server.terminate()
+            assert server.wait(10) == 0
+            half.close()
+            assert not [pid for pid in decoders if Path(f"/proc/{pid}").exists()]
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("command", [["demo"], ["serve", "model.onnx"]])
@@ -145,6 +153,12 @@ def test_a_host_that_is_not_this_machines(call: Call, command: list[str], host: 
 
 def test_the_demo_listens_on_ipv4_only(call: Call) -> None:
     assert call("demo", "--host", "::1")[2].startswith("the demo listens on IPv4 only, and ::1 is")
+
+
+def children_of(pid: int) -> list[str]:
+    """The processes that this one started."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return listed.read_text().split() if listed.exists() else []
 
 
 def ask_health(address: str, seconds: float = 30) -> object:

@@ -1,0 +1,1 @@
+"""How HTTP is served: slow clients, full queues and the end of the process. Knows nothing of models."""
