@@ -10,7 +10,13 @@ from zoo.errors import GraftError, SpecError, UnknownNameError, WeightsError, We
 if TYPE_CHECKING:
     from zoo.api import build, load, override, read_spec
     from zoo.catalog.anatomy import Anatomy, anatomy, stage_parts
-    from zoo.pretrained.load import Origin, available_weights, load_weights, trained_input
+    from zoo.describe.listing import specs_with_weights
+    from zoo.pretrained.load import (
+        Origin,
+        available_weights,
+        load_weights,
+        trained_input,
+    )
     from zoo.pretrained.match import Audit
     from zoo.spec.header import Input, TrainedInput, WeightsEntry
     from zoo.spec.spec import Spec
@@ -35,6 +41,7 @@ __all__ = [
     "load_weights",
     "override",
     "read_spec",
+    "specs_with_weights",
     "stage_parts",
     "trained_input",
 ]
@@ -42,7 +49,13 @@ __all__ = [
 _MODULES = {  # imported on first use: these need torch or pydantic, and `--help` needs neither
     "zoo.catalog.anatomy": ("Anatomy", "anatomy", "stage_parts"),
     "zoo.api": ("build", "load", "override", "read_spec"),
-    "zoo.pretrained.load": ("Origin", "available_weights", "load_weights", "trained_input"),
+    "zoo.pretrained.load": (
+        "Origin",
+        "available_weights",
+        "load_weights",
+        "trained_input",
+    ),
+    "zoo.describe.listing": ("specs_with_weights",),
     "zoo.pretrained.match": ("Audit",),
     "zoo.spec.header": ("Input", "TrainedInput", "WeightsEntry"),
     "zoo.spec.spec": ("Spec",),

@@ -82,8 +82,8 @@ class FinetuneSettings(OptimSettings):
     evidence_images: Annotated[int, Field(ge=100)] = 5000
     """Most training images for choosing the plan; from more, a stratified sample is used."""
     weights: str = "auto"
-    """Name in the spec's `weights`, or `none`; auto: `default` if the spec has it, otherwise the first
-    one."""
+    """Name in the spec's `weights`, or `none`; auto: one that is on this machine, otherwise `default` or the
+    first one, which is downloaded."""
     seed: int = 0
     """Random seed of splits, initial weights, the order of images, and augmentation."""
     epochs: Count | Auto = "auto"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
 import zoo
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.data import with_source
@@ -12,6 +14,7 @@ from finetune.data import Splits
 from finetune.experiment.spec_check import check_files, check_spec
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
+from zoo.errors import GraftError
 
 
 def read_recipe(
@@ -43,8 +46,8 @@ def load_data(spec: zoo.Spec) -> Splits:
 def choose_weights(spec: zoo.Spec) -> tuple[str | None, str]:
     """Return the name of the weights to start from; or None and the reason.
 
-    `auto` takes `default` if it is available, else the first that is; it never downloads, and takes none
-    for training from scratch.
+    `auto` takes `default` if it is on this machine, else the first that is; else `default` or the first that
+    the spec declares, which is then downloaded. It takes none for training from scratch.
     Raises: zoo.WeightsError for a name that the spec does not have.
     """
     settings = get_section(spec, FinetuneSettings)
@@ -54,13 +57,26 @@ def choose_weights(spec: zoo.Spec) -> tuple[str | None, str]:
         return settings.weights, ""
     if settings.strategy != "auto" and not find_strategy(settings.strategy).pretrained:
         return None, f"finetune.strategy is {settings.strategy}"
-    available = zoo.available_weights(spec)
-    if available:
-        return ("default" if "default" in available else available[0]), ""
     if not spec.weights:
         return None, f"{spec.name} declares none"
-    names = ", ".join(spec.weights)
-    return None, f"{names} not on this machine; `graft zoo pull {spec.name}` fetches them"
+    names = zoo.available_weights(spec) or tuple(spec.weights)
+    return ("default" if "default" in names else names[0]), ""
+
+
+def load_network(spec: zoo.Spec, weights: str | None) -> tuple[nn.Module, zoo.Origin | None]:
+    """Build the network and load the weights of that name; they are downloaded if they are not here.
+
+    Raises: GraftError where they cannot be downloaded, with the specs whose weights are on this machine.
+    """
+    try:
+        return zoo.load(spec, weights=weights, seed=get_section(spec, FinetuneSettings).seed)
+    except zoo.WeightsUnavailableError as error:
+        others = ", ".join(zoo.specs_with_weights(spec.task)) or "none"
+        raise GraftError(
+            f"{error}\n"
+            "  or start without pretrained weights: --set finetune.weights=none\n"
+            f"  or take a spec whose weights are on this machine: {others}"
+        ) from error
 
 
 def restore_spec(spec: zoo.Spec) -> zoo.Spec:

@@ -12,7 +12,7 @@ from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get
 from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
 from finetune.data.shared_memory import shared_memory_warning
-from finetune.experiment.recipe import choose_weights
+from finetune.experiment.recipe import choose_weights, load_network
 from finetune.runtime.threads import limit_threads
 from finetune.tasks import Task, find_task
 from finetune.transforms.augment import LazyAugment, needs_statistics
@@ -70,7 +70,7 @@ class Setup:
 def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     """Build the network, load its weights, and bring the images to the network's size.
 
-    Raises: GraftError for weights that the spec asks for and that cannot be loaded.
+    Raises: GraftError for weights that cannot be downloaded or loaded.
     """
     limit_threads()
     task, weights_and_reason = find_task(spec.task), choose_weights(spec)
@@ -78,7 +78,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     spec = resolve_input(spec, weights, len(splits.classes))
     spec = _resolve_augmentation(spec, splits.given_names)
     settings, data = get_section(spec, FinetuneSettings), get_section(spec, DataSettings)
-    net, origin = zoo.load(spec, weights=weights, seed=settings.seed)
+    net, origin = load_network(spec, weights)
     resize, dataset_type = build_preprocess(spec.input), task.dataset_type()
 
     def dataset(split: Split) -> ImageDataset:

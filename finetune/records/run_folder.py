@@ -6,7 +6,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,8 @@ Record = TypeVar("Record")
 RUNS = Path("runs")
 """Where run folders are made."""
 MAX_NAME = 40
+SHOWN_LINES = 3
+"""Changed lines that a message shows."""
 
 
 class InterruptedRun(KeyboardInterrupt):
@@ -177,11 +179,16 @@ def read_labels(folder: RunFolder) -> tuple[str, ...]:
 
 
 def describe_changes(old: str, new: str) -> str:
-    """Return the lines in which two texts differ, in one line, for a message."""
+    """Return the first lines in which two texts differ, in one line, for a message."""
     before, after = old.splitlines(), new.splitlines()
-    removed = "; ".join(line.strip() for line in before if line not in after)
-    added = "; ".join(line.strip() for line in after if line not in before)
-    return f"before: {removed or 'nothing'}, now: {added or 'nothing'}"
+    removed = [line.strip() for line in before if line not in after]
+    added = [line.strip() for line in after if line not in before]
+    return f"before: {_first_lines(removed)}, now: {_first_lines(added)}"
+
+
+def _first_lines(lines: Sequence[str]) -> str:
+    more = f" and {len(lines) - SHOWN_LINES} lines more" if len(lines) > SHOWN_LINES else ""
+    return ("; ".join(lines[:SHOWN_LINES]) or "nothing") + more
 
 
 def write_text(path: Path, text: str) -> None:

@@ -84,6 +84,12 @@ def list_specs(folder: Path = SPECS) -> Listing:
     return Listing(tuple(listed), tuple(errors))
 
 
+def specs_with_weights(task: str) -> tuple[str, ...]:
+    """Return the names of the zoo's specs for a task whose weights load without a network."""
+    specs = (read_spec(path) for path in sorted(SPECS.glob("*" + SUFFIX)))
+    return tuple(spec.name for spec in specs if spec.task == task and available_weights(spec))
+
+
 def _listed(spec: Spec) -> Listed:
     description = describe(spec)
     year, available = YEAR.search(spec.source), available_weights(spec)
