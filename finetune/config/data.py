@@ -78,7 +78,7 @@ class DataSettings(Settings):
     normalise: Literal["auto", "weights", "training_set", "mean_image"] = "auto"
     """Mean and standard deviation of the pixels: those of the weights, or of each channel of the training
     set, or its mean image; auto: those of the weights, or without weights those of the training set."""
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Processes that load images; 0: the main process."""
     cache_mb: Annotated[int, Field(ge=0)] = 2048
     """Memory for the resized images of a split, in MiB; the outputs of frozen stages may take as much

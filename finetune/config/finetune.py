@@ -8,7 +8,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from finetune.config.optim import OptimSettings
-from finetune.config.settings import Off, Settings
+from finetune.config.settings import Off, Seed, Settings
 from finetune.optim.ranges import Count, Positive, Share
 from finetune.strategies import strategy_names
 
@@ -84,7 +84,7 @@ class FinetuneSettings(OptimSettings):
     weights: str = "auto"
     """Name in the spec's `weights`, or `none`; auto: one that is on this machine, otherwise `default` or the
     first one, which is downloaded."""
-    seed: int = 0
+    seed: Seed = 0
     """Random seed of splits, initial weights, the order of images, and augmentation."""
     epochs: Count | Auto = "auto"
     """Most epochs; auto: as many as give about 300 steps, or 400 from scratch, from 8 to 60."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
-from finetune.config.settings import Off, OneOf, Settings
+from finetune.config.settings import Off, OneOf, Seed, Settings
 from finetune.optim.ranges import Count
 
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -75,7 +75,7 @@ class SearchSettings(Settings):
     """Which runs stop early: those below the median of the others at that epoch, or by Hyperband."""
     fine: Off[Fine | Literal["auto"]] = "auto"
     """Second part with smaller ranges; auto: for the random sampler, since others adapt by themselves."""
-    seed: int = 0
+    seed: Seed = 0
     """Random seed of the sampler; the runs use the seed of `finetune`."""
     storage: str = LOCAL
     """local, a database file in the search's folder; or the URL of a database that machines share."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 T = TypeVar("T")
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""A random seed that every library takes."""
 
 
 class Settings(BaseModel):
