@@ -29,3 +29,8 @@ MAX_PROBLEMS = 100
 """Mistakes that one message lists."""
 MAX_SHOWN = 4000
 """Characters of each part of a mistake."""
+MAX_WEIGHTS_BYTES = 2**34
+"""Of a file of weights, also while it is downloaded."""
+MAX_DOWNLOAD_S = 86_400.0
+MAX_HEADER_BYTES = 2**25
+"""Of the part of a file of weights that says which tensors there are."""

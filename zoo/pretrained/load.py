@@ -9,7 +9,7 @@ from torch import nn
 
 from zoo.catalog.anatomy import anatomy
 from zoo.errors import WeightsError
-from zoo.pretrained.match import Audit, Match, Rules, copy_tensors, match_tensors
+from zoo.pretrained.match import Audit, Match, Rules, check_values, copy_tensors, match_tensors
 from zoo.pretrained.sources import find_entry, find_source
 from zoo.pretrained.sources.base import Source
 from zoo.pretrained.swaps import activation_warning, norm_warning, some_of
@@ -54,6 +54,12 @@ def load_weights(net: nn.Module, spec: Spec, name: str, classes: int) -> Origin:
     match = _match(path, net, spec, source, rules_for(spec, net, name, classes))
     if not match.fits:
         raise WeightsError(_mismatch(spec, name, path, match))
+    try:
+        check_values(match.copies, net)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{spec.name}, weights {name}: {path} is damaged, or its training failed: {error}"
+        ) from error
     copy_tensors(net, match.copies)
     reference = source.reference() if spec.layers is not None and source.reference else None
     warnings = [norm_warning(spec, match.audit.skipped)] if match.audit.skipped else []

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -15,6 +16,8 @@ from zoo.errors import WeightsError
 from zoo.pretrained.swaps import swapped_norms
 
 COUNTER = ".num_batches_tracked"  # of batch norms: old files lack it, and no output depends on it
+
+VARIANCE = ".running_var"
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,26 @@ def loadable_tensors(net: nn.Module) -> dict[str, Tensor]:
     return found
 
 
+def check_values(copies: Mapping[str, Tensor], net: nn.Module) -> None:
+    """Check that tensors hold numbers that a network can use. Raises WeightsError."""
+    for key, target in loadable_tensors(net).items():
+        fault = _fault(key, copies[key], target) if key in copies else ""
+        if fault:
+            raise WeightsError(f"{key} holds {fault}")
+
+
+def _fault(key: str, tensor: Tensor, target: Tensor) -> str:
+    if target.is_floating_point() != tensor.is_floating_point():
+        kind = "fractions" if tensor.is_floating_point() else "whole numbers, perhaps quantised"
+        return f"{kind} ({tensor.dtype}), not {target.dtype}"
+    if not target.is_floating_point():
+        return ""
+    wrong = ~torch.isfinite(tensor.to(target.dtype))
+    if wrong.any():
+        return f"{int(wrong.sum()):,} numbers that are not finite, of {wrong.numel():,}"
+    return "negative variances" if key.endswith(VARIANCE) and bool((tensor.float() < 0).any()) else ""
+
+
 def copy_tensors(net: nn.Module, copies: Mapping[str, Tensor]) -> None:
     """Write tensors into a network, in the network's own precision."""
     state = net.state_dict()
@@ -172,6 +195,10 @@ def _parent(key: str) -> str:
 def _pattern(old: str) -> re.Pattern[str]:
     start = r"(^)" if old.startswith("^") else r"(^|\.)"
     return re.compile(start + re.escape(old.removeprefix("^")) + r"(\.|$)")
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _size(tensor: Tensor) -> str:

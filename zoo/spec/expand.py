@@ -13,26 +13,25 @@ from zoo.registry import Call
 from zoo.spec.blocks import Block, check_size, substitute
 from zoo.spec.calls import no_arguments, read_args
 from zoo.spec.choices import Choices
-from zoo.spec.items import NONE, PARAMETRISATIONS, RESERVED, SLOTS, WIRES, misspelt_op, op_key, ops
+from zoo.spec.items import (
+    MODULE_NAMES,
+    NONE,
+    PARAMETRISATIONS,
+    RESERVED,
+    SLOTS,
+    WIRES,
+    misspelt_op,
+    op_key,
+    ops,
+)
 from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, text_of
 from zoo.spec.tree import INPUT, Group, Item, Leaf, Tree, join
-from zoo.spec.uses import Copies, Scope, read_use
+from zoo.spec.uses import Copies, Entry, Scope, read_use
 from zoo.spec.wires import INPUT_NAME, Line, Wires
 
 CHILD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 ITEM = "an op, a slot, {use: BLOCK}, or named or listed children"
 INPUT_DROP = "input_drop"
-ATTRIBUTES = """
-T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
-dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
-load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters
-register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
-register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
-register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
-register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to
-to_empty train type xpu zero_grad
-"""
-MODULE_NAMES = frozenset(ATTRIBUTES.split())  # public attributes of torch.nn.Module: not names of children
 
 
 class _Written(NamedTuple):
@@ -41,18 +40,6 @@ class _Written(NamedTuple):
     name: str
     args: Node
     mark: Mark
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One child to expand: its name, node and scope, and the wires that it has from the use of its block."""
-
-    name: str
-    node: Node
-    mark: Mark
-    scope: Scope
-    wanted: Node | None = None
-    named: Node | None = None
 
 
 def expand(
@@ -87,13 +74,13 @@ class _Expander:
                 message = f"the network cannot have '{wire}'"
                 self.problems.add(layers.keys[wire], "layers", message, "named layers")
         if self.choices.input_drop.op != NONE:
-            entries.insert(0, _Entry(INPUT_DROP, Scalar(INPUT_DROP, layers.mark), layers.mark, scope))
+            entries.insert(0, Entry(INPUT_DROP, Scalar(INPUT_DROP, layers.mark), layers.mark, scope))
         line = Line(INPUT, INPUT)
         children = self._children(entries, "", line)
         self.wires.close()
         return Tree(Group("", "", children, INPUT, line.value, layers.mark), self.wires.taps)
 
-    def _children(self, entries: Sequence[_Entry], path: str, line: Line) -> tuple[Item, ...]:
+    def _children(self, entries: Sequence[Entry], path: str, line: Line) -> tuple[Item, ...]:
         line.later = frozenset(entry.name for entry in entries if not entry.name.isdigit())
         children: list[Item] = []
         listed = bool(entries) and entries[0].name.isdigit()
@@ -108,7 +95,7 @@ class _Expander:
                 children.append(item)
         return tuple(children)
 
-    def _entries(self, node: MapNode | ListNode, scope: Scope) -> list[_Entry]:
+    def _entries(self, node: MapNode | ListNode, scope: Scope) -> list[Entry]:
         """Return the children of a mapping by name, those of a list by number, blocks expanded in place."""
         if isinstance(node, ListNode):
             flat = [entry for item in node.items for entry in self._spliced(item, scope)]
@@ -128,25 +115,25 @@ class _Expander:
                 message = f"'{key}' is an attribute of every torch module"
                 self.problems.add(node.keys[key], where, message, f"another name, such as {key}1")
                 continue
-            entries.append(_Entry(key, item, node.keys[key], replace(scope, where=where)))
+            entries.append(Entry(key, item, node.keys[key], replace(scope, where=where)))
         return entries
 
-    def _spliced(self, item: Node, scope: Scope) -> list[_Entry]:
+    def _spliced(self, item: Node, scope: Scope) -> list[Entry]:
         """Return an item of a list; for a block, the items of its copies, with its wires at the ends."""
         if not isinstance(item, MapNode) or op_key(item) != "use":
-            return [_Entry("0", item, item.mark, scope)]
+            return [Entry("0", item, item.mark, scope)]
         copies = self._use(item, scope)
         if copies is None:
             return []
         if copies.names is not None:
             expected = "names in a use under a key"
             self.problems.add(item.keys["names"], scope.where, "names inside a list", expected)
-        entries: list[_Entry] = []
+        entries: list[Entry] = []
         for body, inside in copies.bodies:
             if isinstance(body, ListNode):
                 entries += [entry for below in body.items for entry in self._spliced(below, inside)]
             else:
-                entries.append(_Entry("0", body, item.mark, inside))
+                entries.append(Entry("0", body, item.mark, inside))
         wanted, named = self._wires_of(item, scope)
         if entries and wanted:
             entries[0] = replace(entries[0], wanted=wanted)
@@ -160,7 +147,7 @@ class _Expander:
         self._limit(node.mark, scope.where)
         return copies
 
-    def _item(self, entry: _Entry, path: str, line: Line) -> Item | None:
+    def _item(self, entry: Entry, path: str, line: Line) -> Item | None:
         """Expand one child and advance `line` to its value. None for what adds no module."""
         node, scope = entry.node, entry.scope
         if isinstance(node, Scalar):
@@ -180,7 +167,7 @@ class _Expander:
             self.wires.tap(named, line.value, scope.where)
         return item
 
-    def _mapping(self, entry: _Entry, node: MapNode, path: str, line: Line) -> Item | None:
+    def _mapping(self, entry: Entry, node: MapNode, path: str, line: Line) -> Item | None:
         op = op_key(node)
         if op == "use":
             return self._used(entry, node, path, line)
@@ -196,14 +183,14 @@ class _Expander:
             return None
         return self._group(entry, self._entries(node, entry.scope), path, line)
 
-    def _used(self, entry: _Entry, node: MapNode, path: str, line: Line) -> Item | None:
+    def _used(self, entry: Entry, node: MapNode, path: str, line: Line) -> Item | None:
         """Expand a block under a key: its body itself, or a group of its copies."""
         copies = self._use(node, entry.scope)
         if copies is None:
             return None
         if copies.names is not None:
             entries = [
-                _Entry(copies.names.replace("{n}", str(index)), body, node.mark, scope)
+                Entry(copies.names.replace("{n}", str(index)), body, node.mark, scope)
                 for index, (body, scope) in enumerate(copies.bodies, start=1)
             ]
             return self._group(entry, entries, path, line)
@@ -212,10 +199,10 @@ class _Expander:
             numbered = [replace(below, name=str(index)) for index, below in enumerate(flat)]
             return self._group(entry, numbered, path, line, keep_input=True)
         body, scope = copies.bodies[0]
-        return self._item(_Entry(entry.name, body, node.mark, scope, entry.wanted), path, line)
+        return self._item(Entry(entry.name, body, node.mark, scope, entry.wanted), path, line)
 
     def _group(
-        self, entry: _Entry, entries: Sequence[_Entry], path: str, line: Line, *, keep_input: bool = False
+        self, entry: Entry, entries: Sequence[Entry], path: str, line: Line, *, keep_input: bool = False
     ) -> Group:
         """Expand children under a name. In a list, `input` stays that of the mapping around it."""
         sources = self.wires.sources(entry.wanted, line, entry.scope.where)
@@ -232,7 +219,7 @@ class _Expander:
         line.value = below
         return Group(below, entry.name, children, (*sources, INPUT)[0], inside.value, entry.mark)
 
-    def _call(self, entry: _Entry, written: _Written, path: str, line: Line) -> Leaf | None:
+    def _call(self, entry: Entry, written: _Written, path: str, line: Line) -> Leaf | None:
         where, at = entry.scope.where, written.mark
         self.count += 1
         self._limit(at, where)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from zoo import limits
 from zoo.spec.tasks import DEFAULT_TASK, TaskName
+from zoo.spec.urls import check_url
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -73,7 +74,7 @@ class WeightsEntry(BaseModel):
     hub: str | None = None
     package: str | None = None
     file: str | None = None
-    url: str | None = None
+    url: Annotated[str, AfterValidator(check_url)] | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     licence: str | None = None
     classes: PositiveInt | None = None

@@ -16,6 +16,7 @@ from zoo.spec.nodes import MapNode, Node, Problems, Scalar, plain
 from zoo.spec.sections import Sections, section_type
 from zoo.spec.tasks import DEFAULT_TASK, known_tasks
 from zoo.spec.tree import Tree
+from zoo.spec.urls import without_secrets
 from zoo.spec.yaml import to_yaml
 
 
@@ -65,6 +66,10 @@ class Spec:
         """Return the resolved spec: one that needs no other file, with every default of every section."""
         document: dict[str, object] = {"name": self.name}
         document |= {key: plain(node) for key, node in self.document.items.items()}
+        weights = document.get("weights")
+        for entry in weights.values() if isinstance(weights, dict) else ():
+            if isinstance(entry, dict) and isinstance(entry.get("url"), str):
+                entry["url"] = without_secrets(entry["url"])  # people share the folders of their runs
         for name, value in self.sections.items():
             document[name] = section_type(name).dump_python(value, mode="json")
         return to_yaml(document)

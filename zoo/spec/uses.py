@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zoo import limits
-from zoo.errors import Problem, SpecError
+from zoo.errors import Mark, Problem, SpecError
 from zoo.spec.blocks import Block, bind, check_size, substitute, substitute_in
 from zoo.spec.items import USE_KEYS, WIRES
 from zoo.spec.nodes import MapNode, Node, Problems, Scalar, text_of
@@ -22,6 +22,18 @@ class Scope:
     where: str
     params: Mapping[str, Node]
     using: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One child to expand: its name, node and scope, and the wires that it has from the use of its block."""
+
+    name: str
+    node: Node
+    mark: Mark
+    scope: Scope
+    wanted: Node | None = None
+    named: Node | None = None
 
 
 @dataclass(frozen=True)

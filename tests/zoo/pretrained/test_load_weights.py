@@ -210,7 +210,7 @@ def test_old_densenet_keys_are_renamed(tmp_path: Path, monkeypatch: pytest.Monke
     # The same file under the name that torchvision gives its own needs no renames in the spec.
     cache = use_folder(monkeypatch, tmp_path / "cache")
     path.rename(cache / "densenet121-a639ec97.pth")
-    spec = zoo.read_spec("densenet121", {"weights.imagenet1k_v1.sha256": entry["sha256"]})
+    spec = zoo.read_spec("densenet121", {"weights.imagenet1k_v1.sha256": f'"{entry["sha256"]}"'})
     net, origin = zoo.load(spec, weights="imagenet1k_v1", classes=10)
     assert origin is not None
     with torch.no_grad():
@@ -254,7 +254,7 @@ def test_trained_input_of_torchvision_and_timm() -> None:
 
 
 def test_an_entry_has_one_source(tmp_path: Path) -> None:
-    document = yaml.safe_load(SMALL.format(weights="  a: {file: x.pth, url: y}"))
+    document = yaml.safe_load(SMALL.format(weights="  a: {file: x.pth, url: 'http://y/z'}"))
     path = tmp_path / "two.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     with pytest.raises(zoo.SpecError, match="weights come from one of"):

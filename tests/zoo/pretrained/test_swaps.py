@@ -83,7 +83,7 @@ def test_the_activation_is_compared_with_the_published_network(
     text = zoo.read_spec("resnet18", {"choices.act": "silu"}).to_yaml()
     resolved = tmp_path / "resolved.yaml"  # nothing in this file tells that its weights knew another
     resolved.write_text(text, encoding="utf-8")
-    spec = zoo.read_spec(resolved, {"weights.imagenet1k_v1.sha256": sha256(path)})
+    spec = zoo.read_spec(resolved, {"weights.imagenet1k_v1.sha256": f'"{sha256(path)}"'})
     _, origin = zoo.load(spec, weights="imagenet1k_v1")
     assert origin is not None
     assert "choices.act is silu, but these weights were trained with relu" in origin.audit.warnings[0]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pixels.paths import expand_home, is_file
+from zoo import limits
 from zoo.errors import WeightsError, WeightsUnavailableError
 from zoo.spec.header import TrainedInput
 
@@ -135,6 +136,11 @@ def weights_folder() -> Path:
 def sha256_of(path: Path) -> str:
     """Return the hash of a file, in hex. Raises WeightsError when it cannot be read."""
     try:
+        size = path.stat().st_size
+        if size > limits.MAX_WEIGHTS_BYTES:
+            raise WeightsError(
+                f"{path}: too large: {size:,} bytes\n  expected: at most {limits.MAX_WEIGHTS_BYTES:,}"
+            )
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -21,7 +21,7 @@ from weights_kit import (
 
 import zoo
 from zoo.errors import WeightsError
-from zoo.pretrained.sources import url as url_source
+from zoo.pretrained import download
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_connection_that_breaks_off_is_tried_once_more(
 def test_a_file_that_the_server_does_not_have_is_unavailable(
     tmp_path: Path, published: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(url_source, "RETRIES", 0)
+    monkeypatch.setattr(download, "RETRIES", 0)
     with serving(published.parent) as server:
         spec = by_url(tmp_path, f"{server.url}/other.pth", sha256(published))
         with pytest.raises(zoo.WeightsUnavailableError, match="404"):
@@ -104,7 +104,7 @@ def test_a_file_that_the_server_does_not_have_is_unavailable(
 def test_offline_the_error_names_file_hash_and_folder(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(url_source, "RETRIES", 0)
+    monkeypatch.setattr(download, "RETRIES", 0)
     with serving(tmp_path) as server:
         url = f"{server.url}/small.pth"  # the server is gone when it is asked
     with pytest.raises(zoo.WeightsUnavailableError) as caught:
@@ -138,8 +138,8 @@ def test_a_server_that_does_not_answer_times_out(
         def do_GET(self) -> None:
             done.wait(30)
 
-    monkeypatch.setattr(url_source, "TIMEOUT_S", 0.1)
-    monkeypatch.setattr(url_source, "RETRIES", 0)
+    monkeypatch.setattr(download, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(download, "RETRIES", 0)
     start = time.perf_counter()
     with serving(published.parent, Sleeps) as server:
         spec = by_url(tmp_path, f"{server.url}/small.pth", sha256(published))
