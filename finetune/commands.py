@@ -32,6 +32,7 @@ from finetune.probes.network import start_head
 from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import Terminal
+from finetune.runtime.norms import explain_norms
 from finetune.runtime.seeds import keep_random_state
 from finetune.tasks import find_task
 from finetune.transforms.augment import needs_statistics
@@ -43,6 +44,7 @@ COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 FINDER_BUDGET_S = 120.0
 
 
+@explain_norms()
 def check_recipe(
     spec: str | Path,
     data: str | None = None,

@@ -22,6 +22,7 @@ from finetune.records.plan import Plan
 from finetune.records.run_folder import RUNS, write_json
 from finetune.report.show import show_setup
 from finetune.runtime.console import Terminal
+from finetune.runtime.norms import explain_norms
 from finetune.search.analysis import VALUES, measure_importance, plot_search
 from finetune.search.best import BEST, write_best
 from finetune.search.record import Trial, best_trials
@@ -62,6 +63,7 @@ class SearchReport:
         return self.folder / BEST
 
 
+@explain_norms()
 def search(
     spec: str | Path,
     data: str | None = None,

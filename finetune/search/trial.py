@@ -20,6 +20,7 @@ from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.runtime.console import QUIET
+from finetune.runtime.norms import explain_norms
 from finetune.search.space import Values, override_values
 from finetune.strategies import find_strategy
 from finetune.tasks.evaluate import evaluate_artifact
@@ -52,6 +53,7 @@ class TrialReporter(Callback):
         self.report(record.epoch, record.val_score, record.val_loss)
 
 
+@explain_norms()
 def run_trial(shared: Shared, values: Values, folder: Path, report: Report) -> None:
     """Train with these values; `folder` keeps the line of numbers of each epoch.
 
