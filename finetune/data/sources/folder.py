@@ -44,6 +44,11 @@ class ClassFolders(ClassSource):
             beside += loose.images
             left_out.add_files(loose.others)
         classes = _class_names(self.root, found, beside)
+        if {name.lower() for name in classes} == {"images", "masks"}:
+            raise DataError(
+                f"{self.root}: {classes[0]}/ and {classes[1]}/ are images and masks, for segmentation; "
+                "expected a spec with task: segmentation (specs/examples/unet.yaml), or one folder per class"
+            )
         for folders_of_split in found.values():
             for folder, files in folders_of_split.items():
                 if files.others and not files.images:

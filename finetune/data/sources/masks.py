@@ -21,6 +21,7 @@ from pixels import ImageError, read_orientation
 from pixels.paths import expand_home
 
 IMAGES, MASKS, NAMES = "images", "masks", "classes.json"
+MASK_SUFFIX = ".png"
 MAX_VALUES_SHOWN = 12
 
 
@@ -62,9 +63,13 @@ class MaskFolder(Source):
         return Pool((), splits, left_out.warnings(), named=(self.root / NAMES).is_file())
 
     def open(self, key: str, target: Any) -> MaskedItem:  # noqa: ANN401
-        image, parts = self.root / key, list(Path(key).parts)
-        parts[parts.index(IMAGES)] = MASKS
-        mask = (self.root / Path(*parts)).with_suffix(".png")
+        image, parts = self.root / key, Path(key).parts
+        at = [part.lower() for part in parts].index(IMAGES)
+        masks = _find_inside(self.root.joinpath(*parts[:at]), MASKS)
+        mask = masks.joinpath(*parts[at + 1 :]).with_suffix(MASK_SUFFIX)
+        upper = mask.with_suffix(MASK_SUFFIX.upper())
+        if not mask.is_file() and upper.is_file():
+            mask = upper
         return MaskedItem(FileImage(str(image), image, self.root), MaskFile(mask, self.mask_values))
 
     def check(self, pool: Pool) -> None:
@@ -94,15 +99,16 @@ class MaskFolder(Source):
 
     def _find_parts(self, left_out: LeftOut) -> dict[str, Path]:
         loose, folders = list_folder(self.root, left_out)
-        pairs = [folder for folder in folders if (folder / IMAGES).is_dir()]
-        here = (self.root / IMAGES).is_dir()
+        pairs = [folder for folder in folders if _find_inside(folder, IMAGES).is_dir()]
+        here = _find_inside(self.root, IMAGES).is_dir()
         parts = {"train": self.root} if here else match_split_folders(self.root, pairs)
         if not parts:
+            found = shorten_list([f"{folder.name}/" for folder in folders]) or "no folder"
             raise DataError(
-                f"{self.root}: no images/ and masks/ here, nor in train/; segmentation needs a mask of the "
-                "same name for each image"
+                f"{self.root}: no images/ and masks/ here, nor in train/ (there is: {found}); segmentation "
+                "needs a mask of the same name for each image; class folders need task: classification"
             )
-        used = {self.root / IMAGES, self.root / MASKS, *parts.values()}
+        used = {_find_inside(self.root, IMAGES), _find_inside(self.root, MASKS), *parts.values()}
         reason = (
             f"folders beside {'images/ and masks/' if here else ', '.join(p.name for p in parts.values())}"
         )
@@ -113,23 +119,34 @@ class MaskFolder(Source):
 
     def _pairs(self, part: Path, left_out: LeftOut) -> Iterator[Item]:
         """Yield every image of a split. Raises: DataError for no images, and for images without a mask."""
-        files = find_files(part / IMAGES, left_out)
+        images, folder = _find_inside(part, IMAGES), _find_inside(part, MASKS)
+        files = find_files(images, left_out)
         if not files.images:
-            raise DataError(f"{part / IMAGES}: no images; expected some, or no such folder")
+            raise DataError(f"{images}: no images; expected some, or no such folder")
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: no such folder; expected a mask NAME.png in it for each image of {images}"
+            )
         left_out.add_files(files.others)
         items = [self.open(path.relative_to(self.root).as_posix(), None) for path in files.images]
         unmatched = [
-            path.relative_to(part / IMAGES).as_posix()
+            path.relative_to(images).as_posix()
             for path, item in zip(files.images, items, strict=True)
             if not item.target.path.is_file()
         ]
+        masks = find_files(folder, left_out)
         if unmatched:
+            others = {path.suffix for path in masks.images} - {MASK_SUFFIX, MASK_SUFFIX.upper()}
+            hint = (
+                f"; masks must be PNG files, and there are {shorten_list(sorted(others))} files"
+                if others
+                else ""
+            )
             raise DataError(
-                f"{part / MASKS}: no mask NAME.png for {shorten_list(unmatched)} "
-                f"({len(unmatched)} of {len(items)} images)"
+                f"{folder}: no mask NAME.png for {shorten_list(unmatched)} "
+                f"({len(unmatched)} of {len(items)} images){hint}"
             )
         used = {item.target.path for item in items}
-        masks = find_files(part / MASKS, left_out)
         left_out.add("masks without an image", *(path for path in masks.images if path not in used))
         left_out.add_files(masks.others)
         yield from items
@@ -199,6 +216,16 @@ class MaskFolder(Source):
             f"{self.where}: masks with values that data.mask_values does not list, and that do not count: "
             f"{len(odd)}, such as {odd[0].target.path} (the values are {values})"
         ]
+
+
+def _find_inside(folder: Path, name: str) -> Path:
+    """Return the folder of that name, in upper or lower case; where there is none, its path in lower case."""
+    path = folder / name
+    if path.is_dir() or not folder.is_dir():
+        return path
+    return next(
+        (each for each in sorted(folder.iterdir()) if each.name.lower() == name and each.is_dir()), path
+    )
 
 
 def _show_values(values: frozenset[int], colours: bool = False) -> str:

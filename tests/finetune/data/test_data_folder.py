@@ -203,6 +203,10 @@ def test_written_down_and_read_again(tmp_path: Path) -> None:
         ),
         ({"test/a": 5, "val/b": 5}, "found test/, val/, but no train/ beside it"),
         ({"train": 5, "val": 5}, "split folders: 10 images, but no class folders"),
+        (
+            {"Images": 5, "masks": 5},
+            "Images/ and masks/ are images and masks, for segmentation; expected a spec",
+        ),
     ],
 )
 def test_wrong_layouts(layout: dict[str, int], message: str, tmp_path: Path) -> None:

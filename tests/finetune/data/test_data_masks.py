@@ -65,6 +65,30 @@ def test_splits_have_the_names_of_all_tasks(name: str, tmp_path: Path) -> None:
     assert splits.warnings == ()
 
 
+@pytest.mark.parametrize("part", ["", "Train"])
+def test_names_may_be_in_upper_case(part: str, tmp_path: Path) -> None:
+    root = save_pairs(tmp_path / part)
+    (root / "images").rename(root / "IMAGES")
+    masks = (root / "masks").rename(root / "Masks")
+    for path in [*masks.iterdir()][::2]:
+        path.rename(path.with_suffix(".PNG"))
+    splits = load_masks(tmp_path)
+    assert sum(map(len, (splits.train, splits.val, splits.test))) == 6
+    assert splits.warnings == ()
+    again = read_splits(splits.to_record(), settings(tmp_path), "mask")
+    assert len(again.train) == len(splits.train)
+
+
+def test_masks_that_are_not_png_files_are_told(tmp_path: Path) -> None:
+    for path in [*(save_pairs(tmp_path) / "masks").iterdir()]:
+        path.rename(path.with_suffix(".jpg"))
+    with pytest.raises(DataError, match=r"no mask NAME.png .* must be PNG files, and there are .jpg files"):
+        load_masks(tmp_path)
+    (tmp_path / "masks").rename(tmp_path / "labels")
+    with pytest.raises(DataError, match=r"masks: no such folder; expected a mask NAME.png in it"):
+        load_masks(tmp_path)
+
+
 def test_two_names_of_one_split_are_an_error(tmp_path: Path) -> None:
     for split in ("train", "val", "valid"):
         save_pairs(tmp_path / split, 2)
