@@ -40,20 +40,21 @@ def evaluate(
     classes: Sequence[str],
     device: torch.device,
 ) -> Evaluation:
-    """Evaluate logits on a split.
+    """Evaluate logits on a split; the loss is the mean over all targets that count.
 
     In: `forward` takes uint8 images (N, 3, h, w) to logits; `batches` yields such images and their targets.
     """
     metrics = task.build_metrics(len(classes)).to(device)
     loss_of = task.evaluation_loss()
-    loss, seen = torch.zeros((), dtype=torch.float64), 0
+    loss, counted = torch.zeros((), dtype=torch.float64), 0
     for images, targets in batches:
         logits, truth = forward(images.to(device)).float(), targets.to(device)
         metrics.update(logits, truth)
-        loss += loss_of(logits, truth).double().cpu() * len(images)
-        seen += len(images)
+        count = targets.numel() if task.ignore_index is None else int(targets.ne(task.ignore_index).sum())
+        loss += loss_of(logits, truth).double().cpu() * count
+        counted += count
     found = {name: value.tolist() for name, value in metrics.compute().items()}
-    numbers = {"loss": float(loss) / max(seen, 1)} | {
+    numbers = {"loss": float(loss) / max(counted, 1)} | {
         name: value for name, value in found.items() if isinstance(value, float)
     }
     return Evaluation(
