@@ -90,8 +90,8 @@ def show_run(run: str | Path, *, why: bool = False, console: Console | None = No
 def next_commands(recipe: zoo.Spec, folder: RunFolder, spec: str | Path) -> tuple[str, ...]:
     """Return the commands that use a finished run; the first answers for one of its own images."""
     data, demo = get_section(recipe, DataSettings), format_command("demo")
-    if folder.path.resolve().parent.parent != RUNS.resolve():
-        demo = format_command("demo", "--runs", show_path(folder.path.parent.parent))
+    if RUNS.resolve() not in (folder.path.resolve().parent, folder.path.resolve().parent.parent):
+        demo = format_command("demo", "--runs", show_path(folder.path.parent))
     if data.folder is None:
         return demo, f"{format_command('finetune', spec, '--data')} FOLDER   (your own photos)"
     splits = json.loads(folder.splits.read_text(encoding="utf-8"))

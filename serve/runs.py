@@ -1,10 +1,11 @@
-"""Find the exported models in a folder of runs: `runs/<spec>/<id>/model.onnx`."""
+"""Find the exported models in a folder of runs: `runs/<spec>/<id>/model.onnx`, or `runs/<id>/model.onnx`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from serve.artifact import FILE_NAME, ArtifactError, Metadata
@@ -17,7 +18,7 @@ MODELS_IN_MEMORY = 4
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """One model file; `name` is `<spec>/<id>`, unique in its folder of runs."""
+    """One model file; `name` is its path in its folder of runs, `<spec>/<id>`."""
 
     name: str
     path: Path
@@ -40,10 +41,10 @@ class FoundRuns:
 
 def find_runs(runs: str | Path) -> FoundRuns:
     """Return the models in a folder of runs; none if the folder does not exist."""
-    models, unreadable = [], []
-    for path in Path(runs).glob(f"*/*/{FILE_NAME}"):
+    models, unreadable, root = [], [], Path(runs)
+    for path in chain.from_iterable(root.glob(f"{folder}/{FILE_NAME}") for folder in ("*", "*/*")):
         try:
-            models.append(_read_run(path, path.stat().st_mtime_ns))
+            models.append(_read_run(path, path.parent.relative_to(root).as_posix(), path.stat().st_mtime_ns))
         except (ArtifactError, OSError) as error:
             unreadable.append(str(error))
     models.sort(key=lambda model: (model.written, model.name), reverse=True)
@@ -63,8 +64,7 @@ def format_score(metadata: Metadata) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _read_run(path: Path, changed_ns: int) -> ExportedRun:
-    name = f"{path.parent.parent.name}/{path.parent.name}"
+def _read_run(path: Path, name: str, changed_ns: int) -> ExportedRun:
     return ExportedRun(name, path, read_metadata(path), datetime.fromtimestamp(changed_ns / 1e9, UTC))
 
 

@@ -44,6 +44,15 @@ def test_newest_run_first(runs: Path, digits_model: DigitsModel) -> None:
     assert found.models[0].title == f"beta/20260101-000000 · {digits_model.accuracy:.1%}"
 
 
+def test_a_run_beside_the_folders_of_specs_is_found(runs: Path) -> None:
+    (runs / "beta" / "20260101-000000").rename(runs / "mine")
+    assert {model.name for model in find_runs(runs).models} == {
+        "mine",
+        "gamma/20260101-000000",
+        "alpha/20260101-000000",
+    }
+
+
 def test_no_folder_no_runs(tmp_path: Path) -> None:
     assert find_runs(tmp_path / "nowhere") == find_runs(tmp_path)
     assert find_runs(tmp_path).models == ()
