@@ -198,8 +198,8 @@ def _check_recipe(recipe: zoo.Spec, folder: RunFolder) -> None:
     before = folder.recipe.read_text(encoding="utf-8")
     if before != recipe.to_yaml():
         raise GraftError(
-            f"{folder.path} was started with another spec: {describe_changes(before, recipe.to_yaml())}\n"
-            "  expected: the same spec, --data and --set as before, or another --run"
+            f"{folder.path} was started with other settings: {describe_changes(before, recipe.to_yaml())}\n"
+            "  expected: the same spec, --data and --set as before to continue that run, or another --run"
         )
 
 

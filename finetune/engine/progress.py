@@ -11,6 +11,7 @@ from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
 from finetune.records.plan import Plan
 from finetune.runtime.console import report_progress
+from finetune.runtime.console_text import format_minutes
 
 PLAIN_EVERY_S = 10.0
 
@@ -52,7 +53,7 @@ class ProgressBar(Callback):
         if not self.console.is_terminal and now - self.printed_s >= PLAIN_EVERY_S:
             self.printed_s = now
             task = self.bar.tasks[0]
-            left = "" if task.time_remaining is None else f"  about {task.time_remaining:.0f} s left"
+            left = "" if task.time_remaining is None else f"  {format_minutes(task.time_remaining / 60)} left"
             self.console.print(f"  step {task.completed:.0f}/{task.total:.0f}  {text}{left}")
 
     def close(self) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from finetune.planning.table import TABLE
 from finetune.records.plan import SIZES, Plan
+from finetune.runtime.console_text import format_minutes
 from finetune.strategies import find_strategy
-
-SHORT, LONG = 0.1, 1.5
-"""Minutes below which a time is "a few seconds", and from which it is given in minutes."""
 
 
 def summarise(plan: Plan) -> str:
@@ -21,7 +19,8 @@ def format_plan(plan: Plan) -> str:
     """Return the plan as one sentence: what learns, for how long, and what is expected of it."""
     strategy, race = find_strategy(plan.strategy), plan.evidence.race
     length = "" if strategy.probe else f", in at most {plan.epochs} passes over the images"
-    time = "" if plan.minutes is None else f"; this takes {_format_time(plan.minutes)}"
+    verb = "measuring and training take" if strategy.probe else "this takes"
+    time = "" if plan.minutes is None else f"; {verb} {format_minutes(plan.minutes)}"
     expected = ""
     if race is not None and race.at_chance and race.winner == plan.strategy:
         expected = ". In short trials nothing was clearly better than guessing: check the labels"
@@ -75,11 +74,5 @@ def _describe_race(plan: Plan) -> Iterator[str]:
 
 
 def _describe_work(plan: Plan) -> Iterator[str]:
-    time = "" if plan.minutes is None else f" It takes {_format_time(plan.minutes)} here."
+    time = "" if plan.minutes is None else f" It takes {format_minutes(plan.minutes)} here."
     yield f"The plan is {plan.strategy}: {find_strategy(plan.strategy).description}.{time}"
-
-
-def _format_time(minutes: float) -> str:
-    if minutes < SHORT:
-        return "a few seconds"
-    return f"about {minutes * 60:.0f} seconds" if minutes < LONG else f"about {minutes:.0f} minutes"

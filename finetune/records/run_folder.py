@@ -183,12 +183,16 @@ def describe_changes(old: str, new: str) -> str:
     before, after = old.splitlines(), new.splitlines()
     removed = [line.strip() for line in before if line not in after]
     added = [line.strip() for line in after if line not in before]
+    if not removed:
+        return f"new is: {_first_lines(added)}"
+    if not added:
+        return f"missing is: {_first_lines(removed)}"
     return f"before: {_first_lines(removed)}, now: {_first_lines(added)}"
 
 
 def _first_lines(lines: Sequence[str]) -> str:
     more = f" and {len(lines) - SHOWN_LINES} lines more" if len(lines) > SHOWN_LINES else ""
-    return ("; ".join(lines[:SHOWN_LINES]) or "nothing") + more
+    return "; ".join(lines[:SHOWN_LINES]) + more
 
 
 def write_text(path: Path, text: str) -> None:

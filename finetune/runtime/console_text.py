@@ -23,6 +23,8 @@ PLAIN_TEXT = {
     "\N{MIDDLE DOT}": "-",
 }
 """What stands for characters that a terminal's encoding does not have; others become a question mark."""
+SHORT, LONG = 0.1, 1.5
+"""Minutes below which a time is "a few seconds", and from which it is given in minutes."""
 
 
 def replace_unknown_characters() -> None:
@@ -37,6 +39,13 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     found = error.object[error.start : error.end]
     return "".join(PLAIN_TEXT.get(character, "?") for character in found), error.end
+
+
+def format_minutes(minutes: float) -> str:
+    """Return a time in words, such as `about 20 minutes`."""
+    if minutes < SHORT:
+        return "a few seconds"
+    return f"about {minutes * 60:.0f} seconds" if minutes < LONG else f"about {minutes:.0f} minutes"
 
 
 def format_command(*arguments: object) -> str:

@@ -123,7 +123,7 @@ def test_a_finished_run_is_left_alone(unbroken: RunReport) -> None:
 
 
 def test_a_run_of_another_recipe_is_refused(unbroken: RunReport) -> None:
-    with pytest.raises(GraftError, match=r"started with another spec: before: epochs: 3, now: epochs: 4"):
+    with pytest.raises(GraftError, match=r"started with other settings: before: epochs: 3, now: epochs: 4"):
         run(SPEC, set=QUICK | {"finetune.epochs": 4}, run=unbroken.folder, console=Console(quiet=True))
 
 

@@ -112,3 +112,4 @@ def test_progress_is_printed_in_plain_lines_outside_a_terminal(
     lines = text.getvalue().splitlines()
     assert [line.split("  ")[1] for line in lines] == [f"step {step}/4" for step in (1, 2, 3, 4)]
     assert "epoch 2/2  loss " in lines[-1]
+    assert lines[-1].endswith("  a few seconds left")

@@ -80,6 +80,8 @@ def test_a_plan_is_one_sentence() -> None:
         "all layers of the pretrained network learn (full), in at most 10 passes over the images; "
         "this takes about 30 seconds. Expected: 93% of new images recognised"
     )
+    text = format_plan(plan("linear_probe", None, forecasts={"linear_probe": Forecast(1, 300.0, 3)}))
+    assert text.endswith("(linear_probe); measuring and training take about 3 minutes")
     text = format_plan(plan("linear_probe", None, race_won_by("linear_probe", at_chance=True)))
     assert text.endswith(
         "(linear_probe). In short trials nothing was clearly better than guessing: check the labels"
