@@ -89,7 +89,8 @@ export: $(READY) ## write RUN's ONNX file again, with the parity check
 	@$(BIN)/python -m graft export "$(RUN)"
 
 test: $(DEV) ## run the tests, with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m slipcover --source pixels,zoo,finetune,serve,graft --skip-covered --fail-under 90 \
+	  -m pytest -n 2 --dist loadfile
 
 check: $(DEV) ## lint, format, types, levels of imports
 	$(BIN)/ruff check .
@@ -134,5 +135,5 @@ lock: $(DEV) ## resolve the two lock files from pyproject.toml again
 	$(COMPILE) --extra dev --constraints requirements.lock -o requirements-dev.lock
 
 clean: ## remove what was made here, runs excepted
-	rm -rf $(VENV) $(FASTAI) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage .hypothesis
+	rm -rf $(VENV) $(FASTAI) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,9 +9,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.models.densenet import DenseNet
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from finetune.features.extract import Features, extract_features
 from finetune.features.taps import HEAD
@@ -151,20 +152,20 @@ def test_weights_and_gradients(trunk: Small, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "head", "taps", "features"),
+    ("trunk", "head", "taps", "features"),
     [
-        ("resnet18", "fc", ("layer1", "layer3", HEAD), 64 + 256 + 512),
-        ("densenet121", "classifier", ("features.denseblock1", HEAD), 256 + 1024),
+        (ResNet(BasicBlock, [1, 1, 1, 1]), "fc", ("layer1", "layer3", HEAD), 64 + 256 + 512),
+        (DenseNet(8, (2, 2), 16), "classifier", ("features.denseblock1", HEAD), 32 + 32),
     ],
+    ids=["resnet", "densenet"],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter's own parts
 def test_exported_it_answers_alike(
-    name: str, head: str, taps: tuple[str, ...], features: int, caplog: pytest.LogCaptureFixture
+    trunk: nn.Module, head: str, taps: tuple[str, ...], features: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        trunk = getattr(torchvision.models, name)(weights=None)
         net = StageProbe(trunk, head=head, taps=taps, features=features, classes=3).eval()
         images = torch.rand(3, 3, 32, 32)
     program = torch.onnx.export(
