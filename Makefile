@@ -19,7 +19,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check bench lock clean
+.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -129,6 +129,9 @@ $(FASTAI)/.ready: bench/fastai.txt | $(READY)
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(FASTAI)
 	$(BIN)/uv pip install --quiet --python $(FASTAI)/bin/python -r $< $(UV_FLAGS)
 	@touch $@
+
+fuzz: $(DEV) ## damage specs, weights, images, plans, models, requests and runs by the thousand (KIND=specs COUNT=100 SEED=1 CASE=7)
+	$(BIN)/python -m bench.fuzz $(foreach kind,$(KIND),--kind $(kind)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
 lock: $(DEV) ## resolve the two lock files from pyproject.toml again
 	$(COMPILE) --extra serve --extra train -o requirements.lock

@@ -1,0 +1,1 @@
+"""The kinds of input that are damaged: one module each."""
