@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixels.cores import usable_cores
+from pixels.decode_process import DecodeProcess, OverLimitError
 from pixels.errors import BusyError, TooManyPixelsError
 from pixels.limits import QUICK_CPU_S, QUICK_PIXELS, SLOW_NICENESS, SLOW_WAITING, WAIT_S, DecodeLimits
-from pixels.process import DecodeProcess, OverLimitError
 
 
 class Decoder:

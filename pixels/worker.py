@@ -18,13 +18,12 @@ from typing import BinaryIO
 from pixels.decode import decode_rgb
 from pixels.errors import ImageError, TooManyPixelsError
 from pixels.limits import DecodeLimits
+from pixels.processes import limit_memory
 
 LENGTH = struct.Struct("<Q")
 HEAD = struct.Struct("<cQQ")
 PIXELS, ERROR, TOO_MANY, NO_MEMORY = b"P", b"E", b"L", b"M"
 """Kinds of replies: height, width and pixels; the length of a message, and the message; nothing more."""
-
-PAGES = "/proc/self/statm"
 
 
 def main() -> None:
@@ -34,7 +33,9 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0) as replies:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what libraries print is no reply
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends this
-        _limit_process(limits)
+        if hasattr(os, "nice"):  # not on Windows
+            os.nice(limits.niceness)
+        limit_memory(limits.memory_bytes)
         with contextlib.suppress(BrokenPipeError):
             while head := requests.read(LENGTH.size):
                 content = requests.read(*LENGTH.unpack(head))
@@ -58,19 +59,6 @@ def _answer(content: bytes, limits: DecodeLimits, replies: BinaryIO) -> None:
     left = pixels.data.cast("B")
     while left:
         left = left[replies.write(left) :]
-
-
-def _limit_process(limits: DecodeLimits) -> None:
-    """Bound the memory and the priority of this process. Not on Windows."""
-    if limits.niceness and hasattr(os, "nice"):
-        os.nice(limits.niceness)
-    with contextlib.suppress(ImportError, OSError):
-        import resource
-
-        with open(PAGES) as file:  # noqa: PTH123  not a file on disk
-            now = int(file.read().split()[0]) * resource.getpagesize()
-        most = now + limits.memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 @contextlib.contextmanager

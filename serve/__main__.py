@@ -7,6 +7,8 @@ import errno
 import functools
 import json
 import os
+import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from pixels.processes import is_running
 from pixels.text import escape_json, printable
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ app = typer.Typer(
 BAD_INPUT = 2
 SHOWN_LABELS = 20
 PIPE_WIDTH = 1000
+DEMO_PORTS = range(7860, 7960)
+UPLOADS = "graft-demo-"
 
 ModelPath = Annotated[Path, typer.Argument(help="a model.onnx, or the folder of a run", metavar="MODEL")]
 Host = Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 for other machines too")]
@@ -131,8 +136,11 @@ def demo(
     """Open a page in the browser that answers for uploaded images with any exported model."""
     if ":" in host:
         fail(f"the demo listens on IPv4 only, and {host} is an IPv6 address. Try another --host")
-    require_free(host, port or 0)
-    with tempfile.TemporaryDirectory(prefix="graft-demo-") as uploads:
+    port = port or find_free_port(host)
+    require_free(host, port)
+    # The folder is removed on SIGTERM as well, which would end Python without a word.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with uploads_folder() as uploads:
         # Gradio reads it when it is imported. Its own folder is shared, and may be another user's.
         os.environ["GRADIO_TEMP_DIR"] = uploads
         with explain_missing("serve"):
@@ -160,7 +168,12 @@ def serve(
         from serve.limits import ServerLimits
     limits = ServerLimits(queue=queue, upload_mb=max_upload)
     decode_limits = DecodeLimits(max_pixels=max_pixels, cpu_s=decode_seconds)
-    application = create_app(load_models(models), limits, decode_limits)
+    loaded, refused = load_models(models)
+    if not loaded:
+        fail("\n".join(map(str, refused)))
+    for error in refused:
+        print(printable(f"left out: {error}"), file=sys.stderr)
+    application = create_app(loaded, limits, decode_limits)
     give_up = application.state.decoder.close
     run_server(make_server(application, limits, host=host, port=port, give_up=give_up))
 
@@ -215,6 +228,25 @@ def require_free(host: str, port: int) -> None:
         reason = str(error.strerror).partition(" (")[0]  # Python appends the address
         option = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
         fail(f"cannot listen on {host}{f':{port}' if port else ''}: {reason}. Try another {option}")
+
+
+def find_free_port(host: str) -> int:
+    """Return the first free port from 7860."""
+    for port in DEMO_PORTS:
+        with contextlib.suppress(OSError), socket.create_server((host, port)):
+            return port
+    return DEMO_PORTS[0]  # of which `require_free` says what is wrong
+
+
+@contextlib.contextmanager
+def uploads_folder() -> Iterator[str]:
+    """Make a folder for uploads, and remove it at the end, with those of demos that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{UPLOADS}*-*"):
+        number = folder.name.removeprefix(UPLOADS).partition("-")[0]
+        if number.isdecimal() and not is_running(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)  # perhaps of another user
+    with tempfile.TemporaryDirectory(prefix=f"{UPLOADS}{os.getpid()}-") as uploads:
+        yield uploads
 
 
 @contextlib.contextmanager

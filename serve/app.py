@@ -15,10 +15,12 @@ from starlette.formparsers import MultiPartParser
 from pixels.errors import BusyError
 from pixels.limits import DecodeLimits
 from pixels.pool import Decoder
+from serve.artifact import ArtifactError
 from serve.http.admission import Admission, busy_response
 from serve.limits import MEBIBYTE, ServerLimits
 from serve.predictor import Predictor
 from serve.routers.native import Models, native_router
+from serve.trial import try_model
 
 DEFAULT_LIMITS = ServerLimits()
 
@@ -51,21 +53,29 @@ def create_app(
     return app
 
 
-def load_models(paths: Sequence[str | Path], threads: int | None = None) -> dict[str, Predictor]:
+def load_models(
+    paths: Sequence[str | Path], threads: int | None = None
+) -> tuple[dict[str, Predictor], list[ArtifactError]]:
     """Load models, named after their specs; a second one of the same spec gets a number.
 
-    Raises: ArtifactError if a path holds no model of Graft's.
+    Out: the models, and an error for each path that holds none of Graft's.
     """
     models: dict[str, Predictor] = {}
+    refused = []
     for path in paths:
-        predictor = Predictor(path, threads)
+        try:
+            try_model(path)
+            predictor = Predictor(path, threads)
+        except ArtifactError as error:
+            refused.append(error)
+            continue
         name = stem = predictor.metadata.spec or predictor.path.stem
         number = 1
         while name in models:
             number += 1
             name = f"{stem}-{number}"
         models[name] = predictor
-    return models
+    return models, refused
 
 
 def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:

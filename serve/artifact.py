@@ -9,16 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixels import ImageError
+from pixels.text import printable
+from serve.graph_file import GraphFile, Tensor
 from serve.tasks import Output, find_task, task_names
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
 
 T = TypeVar("T")
 
@@ -27,6 +26,7 @@ FILE_NAME = "model.onnx"
 INPUT = Output("image", "tensor(uint8)", 4)
 CHANNELS = 3
 PREFIX = "graft."
+MAX_TEXT, MAX_LABELS, MAX_DEPTH, MAX_NUMBER = 2000, 100_000, 8, 2.0**63
 REMEDY = "Expected a model.onnx written by a Graft run; `graft export RUN` writes it again"
 
 
@@ -81,8 +81,8 @@ class Metadata:
             metrics=_read_object(values, "metrics"),
             weights=_read_object(values, "weights"),
             parity=_read_object(values, "parity"),
-            created=values.get(PREFIX + "created", ""),
-            graft_version=values.get(PREFIX + "version", ""),
+            created=_short("created", values.get(PREFIX + "created", "")),
+            graft_version=_short("version", values.get(PREFIX + "version", "")),
             contract=contract,
         )
 
@@ -100,20 +100,24 @@ def find_artifact(path: str | Path) -> Path:
     raise ArtifactError(f"{path}: {missing}. {REMEDY}")
 
 
-def check_contract(session: ort.InferenceSession) -> Metadata:
-    """Return the metadata of a loaded model whose input and output are those of the contract.
+def check_contract(file: GraphFile) -> Metadata:
+    """Return the metadata of a model file whose input and output are those of the contract.
 
-    Raises: ArtifactError if they are not.
+    Raises: ArtifactError if they are not, or the file needs other files.
     """
     try:
-        metadata = Metadata.from_map(session.get_modelmeta().custom_metadata_map)
-    except (ValueError, RecursionError) as error:  # not UTF-8, huge numbers, or JSON nested too deeply
+        metadata = Metadata.from_map(file.properties)
+    except (ValueError, RecursionError) as error:  # huge numbers, or JSON nested too deeply
         raise ArtifactError(f"its metadata is damaged ({error}). {REMEDY}") from error
     task = find_task(metadata.task)
-    _check_tensor("input", session.get_inputs(), INPUT)
-    _check_tensor("output", session.get_outputs(), task.output)
-    if fault := task.check_shape(session.get_outputs()[0].shape, metadata.labels):
+    _check_tensor("input", file.inputs, INPUT)
+    _check_tensor("output", file.outputs, task.output)
+    if fault := task.check_shape(file.outputs[0].shape, metadata.labels):
         raise ArtifactError(f"{fault}. {REMEDY}")
+    if file.external:
+        raise ArtifactError(f"its weights are in other files; the contract requires one file. {REMEDY}")
+    if file.functions:
+        raise ArtifactError(f"it defines {file.functions} operators; the contract allows none. {REMEDY}")
     return metadata
 
 
@@ -124,7 +128,7 @@ def check_pixels(images: NDArray[np.uint8], axes: str) -> None:
         raise ImageError(f"expected pixels as uint8 ({axes}), found {images.dtype} {images.shape}")
 
 
-def _check_tensor(kind: str, actual: Sequence[ort.NodeArg], expected: Output) -> None:
+def _check_tensor(kind: str, actual: Sequence[Tensor], expected: Output) -> None:
     if [(arg.name, arg.type, len(arg.shape)) for arg in actual] != [
         (expected.name, expected.dtype, expected.rank)
     ]:
@@ -152,22 +156,50 @@ def _read_contract(values: Mapping[str, str]) -> int:
 def _read_text(values: Mapping[str, str], key: str) -> str:
     if PREFIX + key not in values:
         raise ArtifactError(f"its metadata has no {PREFIX}{key}. {REMEDY}")
-    return values[PREFIX + key]
+    return _short(key, values[PREFIX + key])
+
+
+def _short(key: str, text: str) -> str:
+    """Return a text of bounded length without what could act on a terminal."""
+    if len(text) > MAX_TEXT:
+        _fail_value(key, text, f"at most {MAX_TEXT:,} characters")
+    return printable(text)
 
 
 def _read_labels(values: Mapping[str, str]) -> tuple[str, ...]:
     labels = _read_json(values, "labels", list, "a JSON list of names")
     if not labels or not all(isinstance(label, str) for label in labels):
         _fail_value("labels", values[PREFIX + "labels"], "a JSON list of names")
-    return tuple(labels)
+    if len(labels) > MAX_LABELS:
+        _fail_value("labels", values[PREFIX + "labels"], f"at most {MAX_LABELS:,} names")
+    return tuple(_short("labels", label) for label in labels)
 
 
 def _read_object(values: Mapping[str, str], key: str) -> dict[str, object]:
-    return _read_json(values, key, dict, "a JSON object") if PREFIX + key in values else {}
+    if PREFIX + key not in values:
+        return {}
+    return cast("dict[str, object]", _checked(key, _read_json(values, key, dict, "a JSON object")))
+
+
+def _checked(key: str, value: object, depth: int = 1) -> object:
+    """Return a JSON value of bounded depth, with short texts and numbers that are finite and not huge."""
+    if depth > MAX_DEPTH:
+        _fail_value(key, str(value), f"objects nested at most {MAX_DEPTH} deep")
+    if isinstance(value, str):
+        return _short(key, value)
+    if isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:  # NaN compares with nothing
+        _fail_value(key, str(value), "finite numbers below 2**63")
+    if isinstance(value, list):
+        return [_checked(key, one, depth + 1) for one in value]
+    if isinstance(value, dict):
+        return {_short(key, name): _checked(key, one, depth + 1) for name, one in value.items()}
+    return value
 
 
 def _read_json(values: Mapping[str, str], key: str, kind: type[T], expected: str) -> T:
-    text = _read_text(values, key)
+    if PREFIX + key not in values:
+        raise ArtifactError(f"its metadata has no {PREFIX}{key}. {REMEDY}")
+    text = values[PREFIX + key]
     try:
         value = json.loads(text)
     except json.JSONDecodeError:

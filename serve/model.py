@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,9 +24,13 @@ from serve.artifact import (
     check_pixels,
     find_artifact,
 )
+from serve.graph_file import NotOnnxError, read_graph_file
 from serve.tasks import Task, find_task
 
 PROVIDERS = ("CPUExecutionProvider",)
+LOAD_S, TRIAL_S, RUN_S = 120.0, 30.0, 120.0
+"""How long loading a file, a first small image, and each batch may take."""
+TRIAL_SHAPE = (1, 37, 53, CHANNELS)
 MAX_BATCH = 32
 MAX_BATCH_PIXELS = 2**22
 """A batch holds at most so many pixels, unless one image alone has more; they take about 60 bytes each."""
@@ -43,37 +49,55 @@ class Model:
         self, path: str | Path, threads: int | None = None, providers: Sequence[str] = PROVIDERS
     ) -> None:
         self.path = find_artifact(path)
-        self._session, self.metadata = _open_file(self.path, session_options(threads), providers)
+        self.metadata = read_metadata(self.path)
         self.task: Task = find_task(self.metadata.task)
+        self._session = _open_file(self.path, session_options(threads), providers)
+        try:
+            self._run(np.zeros(TRIAL_SHAPE, np.uint8), TRIAL_S)
+        except ImageError as error:
+            raise ArtifactError(f"{self.path}: {error.reason}. {REMEDY}") from error
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the output for a batch: of a classification model float32 (batch, classes), each row summing
         to 1; of a segmentation model uint8 (batch, height, width), numbers that index the labels.
 
         In: uint8 (batch, height, width, 3), RGB.
-        Raises: ImageError for an array of another shape or type, or one too large for the memory.
+        Raises: ImageError for an array of another shape or type, or one too large for the memory; also where
+        the model does not answer as it should.
         """
         check_pixels(images, "batch, height, width, 3")
+        return self._run(images, RUN_S)
+
+    def _run(self, images: NDArray[np.uint8], limit_s: float) -> NDArray[Any]:
+        options = ort.RunOptions()
         try:
-            output = self._session.run(None, {INPUT.name: np.ascontiguousarray(images)})[0]
+            with _after(limit_s, lambda: setattr(options, "terminate", True)):
+                output = self._session.run(None, {INPUT.name: np.ascontiguousarray(images)}, options)[0]
         except Exception as error:  # onnxruntime raises a different class for each kind of failure
             count, height, width = images.shape[:3]
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            late = f"took over {limit_s:g} s" if options.terminate else "failed"
+            reason = "" if options.terminate else f", perhaps out of memory ({_first_line(error)})"
             raise ImageError(
-                f"the model failed on {count} image(s) of {width}x{height} pixels, perhaps out of memory "
-                f"({reason})"
+                f"the model {late} on {count} image(s) of {width}x{height} pixels{reason}"
             ) from error
+        if fault := self.task.check_output(output, images.shape, len(self.metadata.labels)):
+            raise ImageError(f"the model is damaged: {fault}")
         return cast(NDArray[Any], output)
 
 
 def read_metadata(path: str | Path) -> Metadata:
-    """Return what a model file says about itself, without preparing it for inference.
+    """Return what a model file says about itself, without loading it.
 
     Raises: ArtifactError if the file is missing, damaged or not written by Graft.
     """
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return _open_file(find_artifact(path), options, PROVIDERS)[1]
+    found = find_artifact(path)
+    try:
+        return check_contract(read_graph_file(found))
+    except (NotOnnxError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ArtifactError(f"{found}: not a readable ONNX file ({reason}). {REMEDY}") from error
+    except ArtifactError as error:
+        raise ArtifactError(f"{found}: {error}") from error.__cause__
 
 
 def open_session(model: str | bytes, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
@@ -81,20 +105,31 @@ def open_session(model: str | bytes, options: ort.SessionOptions | None = None) 
     return ort.InferenceSession(model, options or session_options(), providers=list(PROVIDERS))
 
 
-def _open_file(
-    path: Path, options: ort.SessionOptions, providers: Sequence[str]
-) -> tuple[ort.InferenceSession, Metadata]:
+def _open_file(path: Path, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
     options.log_severity_level = 4  # errors are raised; onnxruntime would print them as well
     try:
-        session = ort.InferenceSession(str(path), options, providers=list(providers))
+        with _after(LOAD_S, lambda: options.set_load_cancellation_flag(True)):
+            return ort.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # onnxruntime raises a different class for each kind of damage
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        reason = first_line.split(" : ")[-1].rpartition(" failed:")[2].rstrip(".")
+        reason = _first_line(error).split(" : ")[-1].rpartition(" failed:")[2].rstrip(".")
         raise ArtifactError(f"{path}: not a readable ONNX file ({reason}). {REMEDY}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _after(seconds: float, stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` from another thread if the block takes longer."""
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
     try:
-        return session, check_contract(session)
-    except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from error.__cause__
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def session_options(threads: int | None = None) -> ort.SessionOptions:

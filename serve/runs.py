@@ -12,6 +12,7 @@ from serve.artifact import FILE_NAME, ArtifactError, Metadata
 from serve.model import read_metadata
 from serve.predictor import Predictor
 from serve.tasks import find_task
+from serve.trial import try_model
 
 MODELS_IN_MEMORY = 4
 
@@ -52,7 +53,7 @@ def find_runs(runs: str | Path) -> FoundRuns:
 
 
 def open_run(run: ExportedRun) -> Predictor:
-    """Return the run's Predictor; the last few stay in memory."""
+    """Return the run's Predictor; the last few stay in memory. Raises: ArtifactError if it is refused."""
     return _open(run.path, run.path.stat().st_mtime_ns)
 
 
@@ -70,4 +71,5 @@ def _read_run(path: Path, name: str, changed_ns: int) -> ExportedRun:
 
 @lru_cache(maxsize=MODELS_IN_MEMORY)
 def _open(path: Path, _changed_ns: int) -> Predictor:
+    try_model(path)
     return Predictor(path)

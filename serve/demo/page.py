@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # Gradio reads it when it is imported
 
 import gradio as gr
+from fastapi import FastAPI
+from gradio.networking import setup_tunnel
+from gradio.utils import NamedString
 
-from pixels import ImageError
+from pixels import ImageError, usable_cores
+from pixels.errors import BusyError
+from pixels.pool import Decoder
 from serve.artifact import ArtifactError
-from serve.codec import read_image
 from serve.demo import cards
+from serve.http.admission import BUSY, Admission
+from serve.http.server import make_server, run_server
+from serve.limits import ServerLimits
 from serve.predictor import Predictor
 from serve.runs import ExportedRun, find_runs, open_run
 
 TOP = 5
-MAX_UPLOAD = "64mb"
+LIMITS = ServerLimits(upload_mb=64, drain_s=3, last_bytes_s=1)
 KEPT_S = 3600
 """Uploaded images are deleted after this many seconds; how often they are looked for."""
 CSS = Path(__file__).with_name("style.css")
@@ -30,7 +40,7 @@ THEME = gr.themes.Base(
 ).set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
 
 
-def build_page(runs: Path) -> gr.Blocks:
+def build_page(runs: Path, decoder: Decoder) -> gr.Blocks:
     """Return the page for the models in `runs`, which are looked up again whenever it is loaded."""
     with gr.Blocks(title="Graft", analytics_enabled=False, delete_cache=(KEPT_S, KEPT_S)) as page:
         gr.HTML(cards.HEAD, padding=False)
@@ -42,6 +52,8 @@ def build_page(runs: Path) -> gr.Blocks:
                 )
                 facts = gr.HTML(container=True)
                 files = gr.File(label="Images", file_count="multiple", height=190)
+                # Gradio's own would write an empty file for each upload. (A subclass would write page.pyi.)
+                files._process_single_file = lambda file: NamedString(file.path)
             with gr.Column(scale=3, min_width=360):
                 answers = gr.HTML(cards.HINT, padding=False)
         note = gr.HTML(padding=False)
@@ -63,55 +75,82 @@ def build_page(runs: Path) -> gr.Blocks:
         def answer(selected: str | None, paths: list[str] | None) -> str:
             if not selected or not paths:
                 return cards.HINT
-            predictor = open_run(_find(runs, selected))
-            return cards.stack_cards([answer_file(predictor, Path(path)) for path in paths])
+            try:
+                predictor = open_run(_find(runs, selected))
+            except (ArtifactError, OSError) as error:
+                return cards.unreadable_note([str(error)])
+            return cards.stack_cards([answer_file(predictor, decoder, Path(path)) for path in paths])
 
         page.load(refresh, model, [model, content, empty, note], show_progress="hidden")
         model.change(describe, model, facts, show_progress="hidden")
-        gr.on([model.change, files.change], answer, [model, files], answers)
-    return page
+        # One more than the cores: a large image does not delay the small ones.
+        places = usable_cores() + 1
+        gr.on([model.change, files.change], answer, [model, files], answers, concurrency_limit=places)
+    return page.queue(max_size=LIMITS.queue)
 
 
-def answer_file(predictor: Predictor, path: Path) -> str:
+def answer_file(predictor: Predictor, decoder: Decoder, path: Path) -> str:
     """Return the card for one uploaded file: its best classes, or why it could not be read."""
     try:
-        picture = read_image(path)
-        output = predictor.output(picture)
+        with decoder.decoded(path.read_bytes()) as picture:
+            output = predictor.output(picture)
     except ImageError as error:
         return cards.error_card(path.name, error.reason)
+    except BusyError:
+        return cards.error_card(path.name, BUSY)
     task, labels = predictor.task, predictor.labels
     answer = task.answer(output, labels)[:TOP]
     return cards.answer_card(path.name, task.draw(picture, output), answer, task.colours(labels))
 
 
-def launch_demo(runs: Path, host: str, port: int | None, share: bool) -> None:
-    """Serve the page until interrupted, on the first free port from 7860 if none is given.
+def create_demo(runs: Path, decoder: Decoder) -> FastAPI:
+    """Return the web application of the page."""
 
-    Raises: ArtifactError if there is no free port.
+    @contextlib.asynccontextmanager
+    async def decoding(_app: FastAPI) -> AsyncIterator[None]:
+        decoder.start()
+        yield
+        decoder.close()
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=decoding)
+    app.add_middleware(Admission, limits=LIMITS)
+    gr.mount_gradio_app(
+        app,
+        build_page(runs, decoder),
+        path="/",
+        theme=THEME,
+        css_paths=CSS,
+        footer_links=[],
+        max_file_size=f"{LIMITS.upload_mb}mb",
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+    )
+    return app
+
+
+def launch_demo(runs: Path, host: str, port: int, share: bool) -> None:
+    """Serve the page until SIGTERM or Ctrl-C.
+
+    Raises: ArtifactError if there is no public link.
     """
-    _bypass_proxy(host)
+    decoder = Decoder()
+    give_up = decoder.close
+    app = create_demo(runs, decoder)
+    server = make_server(app, LIMITS, host=host, port=port, give_up=give_up, log_level="warning")
+    print(f"The demo is at http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    if share:
+        print(f"Public link, for everybody who knows it: {open_public_link(host, port)}", flush=True)
+    run_server(server)
+
+
+def open_public_link(host: str, port: int) -> str:
+    """Return an address at gradio.live that leads to this server. Raises: ArtifactError."""
     try:
-        build_page(runs).launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            theme=THEME,
-            css_paths=CSS,
-            footer_links=[],
-            max_file_size=MAX_UPLOAD,
-            ssr_mode=False,
-            enable_monitoring=False,
-        )
-    except OSError as error:
-        if error.filename is not None:
-            raise ArtifactError(f"{error.filename}: {error.strerror}") from error
-        raise ArtifactError(f"cannot listen on {host}: {error}. Try another --port") from error
-
-
-def _bypass_proxy(host: str) -> None:
-    """Gradio requests its own page to see that it is up; a proxy for other hosts must not answer that."""
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "localhost", "127.0.0.1", host)))
+        return str(setup_tunnel(host, port, secrets.token_urlsafe(32), None, None))
+    except Exception as error:  # Gradio wraps few of the errors of the network and of its download
+        raise ArtifactError(f"no public link: {error}. Without --share, the page works offline") from error
 
 
 def _find(runs: Path, name: str | None) -> ExportedRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import itertools
 import logging
 import os
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 import finetune.tasks.base
-from serve.artifact import INPUT, Metadata, check_contract
+from pixels.processes import is_running
+from serve.artifact import INPUT, Metadata
 from serve.export.graphs import EXAMPLE_SHAPE, ExportError, ExportGraph, check_graph, evaluation_mode
 from serve.export.parity import NamedImage, describe_failure, measure_parity
-from serve.model import open_session
+from serve.model import Model, open_session
 from serve.tasks import find_task, task_names
 from serve.tasks.comparison import Parity
 
@@ -122,13 +124,22 @@ def write_model(model: onnx.ModelProto, metadata: Metadata, path: Path) -> None:
     model.producer_name, model.producer_version = "graft", metadata.graft_version
     onnx.helper.set_model_props(model, metadata.to_map())
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(model.SerializeToString())
-        check_contract(open_session(str(temporary)))
+        Model(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of exports that were killed."""
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        number = file.suffix.removeprefix(".")
+        if number.isdecimal() and not is_running(int(number)):
+            file.unlink(missing_ok=True)
 
 
 def _strip_notes(model: onnx.ModelProto) -> None:

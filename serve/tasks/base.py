@@ -55,6 +55,10 @@ class Task(ABC):
         """Return what is wrong with the output's shape for these labels; empty if nothing is."""
         return ""
 
+    @abstractmethod
+    def check_output(self, output: NDArray[Any], images: Sequence[int], classes: int) -> str:
+        """Return what is wrong with the output for a batch of `images`, their shape; empty if nothing is."""
+
     def answer(self, output: NDArray[Any], labels: Sequence[str]) -> Answer:
         """Return every label with its value, best first; equal values keep the order of the labels."""
         values = self.values(output, len(labels))

@@ -25,9 +25,13 @@ class Classification(Task):
         return output
 
     def check_shape(self, shape: Sequence[int | str | None], labels: Sequence[str]) -> str:
-        columns = shape[-1]
-        fits = not isinstance(columns, int) or columns == len(labels)
-        return "" if fits else f"{len(labels)} labels for {columns} classes"
+        return "" if shape[-1] == len(labels) else f"{len(labels)} labels for {shape[-1]} classes"
+
+    def check_output(self, output: NDArray[Any], images: Sequence[int], classes: int) -> str:
+        """Every row is one finite number per class."""
+        if output.shape != (images[0], classes):
+            return f"it answers {output.shape} for {images[0]} image(s) of {classes} classes"
+        return "" if np.isfinite(output).all() else "it answers numbers that are not finite"
 
     def compare(self, pair: Pair, labels: Sequence[str]) -> Difference:
         """Compare every probability, and the best class where it is clear."""

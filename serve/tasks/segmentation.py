@@ -30,6 +30,12 @@ class Segmentation(Task):
         """Return each class's share of the pixels."""
         return np.bincount(output.ravel(), minlength=classes) / np.float64(output.size)
 
+    def check_output(self, output: NDArray[Any], images: Sequence[int], classes: int) -> str:
+        """Every pixel has the number of a class."""
+        if output.shape != tuple(images[:3]):
+            return f"it answers {output.shape} for images of {tuple(images)}"
+        return "" if output.max() < classes else f"it answers class {output.max()} of {classes} classes"
+
     def compare(self, pair: Pair, _labels: Sequence[str]) -> Difference:
         """Compare the class of every pixel where it is clear."""
         clear = pair.margin > CLEAR_MARGIN

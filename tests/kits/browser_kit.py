@@ -77,6 +77,8 @@ def serve_demo(runs: Path, log: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+    left = [path.name for path in temporary.iterdir()]
+    assert left == ["gradio"], f"the demo left files behind: {left}"
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:

@@ -18,10 +18,10 @@ from PIL import Image
 
 from bench.bombs import large_jpeg, wide_png
 from pixels import ImageError, decode_rgb
+from pixels.decode_process import DecodeProcess, OverLimitError
 from pixels.errors import BusyError, TooManyPixelsError
 from pixels.limits import DecodeLimits
 from pixels.pool import Decoder
-from pixels.process import DecodeProcess, OverLimitError
 
 LARGE = large_jpeg(4800, 4800)
 GOOD = encode(Image.fromarray(gradient()), "PNG")

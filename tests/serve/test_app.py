@@ -34,7 +34,7 @@ def upload(image: NDArray[np.uint8] | bytes, name: str = "digit.png", field: str
 
 @pytest.fixture(scope="module")
 def client(digits_model: DigitsModel, mask_model: MaskModel) -> Iterator[TestClient]:
-    models = load_models([digits_model.folder, mask_model.path, digits_model.path])
+    models, _ = load_models([digits_model.folder, mask_model.path, digits_model.path])
     with TestClient(create_app(models, ServerLimits(upload_mb=1))) as client:
         yield client
 
@@ -181,7 +181,7 @@ def test_what_the_server_itself_does_wrong_is_a_json_error(
         raise KeyError("a mistake of ours")
 
     monkeypatch.setattr(Predictor, "__call__", fail)
-    with TestClient(create_app(load_models([digits_model.path])), raise_server_exceptions=False) as client:
+    with TestClient(create_app(load_models([digits_model.path])[0]), raise_server_exceptions=False) as client:
         response = client.post("/predict", files=[upload(digits[0][0])])
     assert (response.status_code, response.json()) == (500, {"error": "the server failed: KeyError"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from digits_kit import DigitsModel, MaskModel, save_png, smooth_images
 from numpy.typing import NDArray
 
+from bench.bombs import wide_png
+from pixels.pool import Decoder
 from serve.artifact import Metadata
 from serve.demo.cards import (
     answer_card,
@@ -24,6 +27,13 @@ from serve.predictor import Predictor
 from serve.runs import find_runs, format_score, open_run
 
 ABOUT = Metadata("classification", ("<cat>", "dog"), "cats", "ab" * 32, metrics={"accuracy": 0.915})
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(processes=1)
+    yield decoder
+    decoder.close()
 
 
 @pytest.fixture
@@ -108,12 +118,15 @@ def test_facts_of_a_model() -> None:
 
 
 def test_uploads_become_cards(
-    tmp_path: Path, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
+    tmp_path: Path,
+    digits_model: DigitsModel,
+    digits: tuple[NDArray[np.uint8], object],
+    decoder: Decoder,
 ) -> None:
     from serve.demo.page import answer_file
 
     predictor = Predictor(digits_model.path)
-    card = answer_file(predictor, save_png(tmp_path / "a&b.png", digits[0][0]))
+    card = answer_file(predictor, decoder, save_png(tmp_path / "a&b.png", digits[0][0]))
     best, value = predictor(digits[0][0])[0]
     assert f"<div class='graft-best'>{best}</div>" in card
     assert f"{value:.1%}" in card
@@ -121,15 +134,17 @@ def test_uploads_become_cards(
     assert card.count("graft-row") == 5
     notes = tmp_path / "notes.png"
     notes.write_text("milk, eggs")
-    assert "This file could not be read as an image." in answer_file(predictor, notes)
+    assert "This file could not be read as an image." in answer_file(predictor, decoder, notes)
+    notes.write_bytes(wide_png(100_000, 3))
+    assert "a side may have at most 32,768" in answer_file(predictor, decoder, notes)
     assert stack_cards([card, card]).count("graft-card'") == 2
     assert "Answers appear here." in stack_cards([])
 
 
-def test_segmentation_card_shows_the_mask(tmp_path: Path, mask_model: MaskModel) -> None:
+def test_segmentation_card_shows_the_mask(tmp_path: Path, mask_model: MaskModel, decoder: Decoder) -> None:
     from serve.demo.page import answer_file
 
     predictor = Predictor(mask_model.path)
-    card = answer_file(predictor, save_png(tmp_path / "view.png", smooth_images((20, 30))[0]))
+    card = answer_file(predictor, decoder, save_png(tmp_path / "view.png", smooth_images((20, 30))[0]))
     colours = predictor.task.colours(predictor.labels).values()
     assert all(f"background:{colour}" in card for colour in colours)

@@ -14,6 +14,7 @@ from digits_kit import DigitsModel, save_png
 from numpy.typing import NDArray
 from playwright.sync_api import BrowserContext, expect
 
+from bench.bombs import wide_png
 from serve import Predictor
 
 pytestmark = pytest.mark.browser
@@ -69,9 +70,11 @@ def test_page_from_first_visit_to_answers(
     files = [save_png(tmp_path / f"digit {i}.png", images[i]) for i in right]
     notes = tmp_path / "notes & <i>more.jpg"
     notes.write_text("milk, eggs")
-    page.set_input_files("input[type=file]", [*files, notes])
+    wide = tmp_path / "wide.png"
+    wide.write_bytes(wide_png(300_000, 16))
+    page.set_input_files("input[type=file]", [*files, notes, wide])
     cards = page.locator(".graft-card")
-    expect(cards).to_have_count(3)
+    expect(cards).to_have_count(4)
     for place, i in enumerate(right):
         expect(cards.nth(place).locator(".graft-best")).to_have_text(str(targets[i]))
         rows = cards.nth(place).locator(".graft-row").all_inner_texts()
@@ -79,6 +82,10 @@ def test_page_from_first_visit_to_answers(
         assert [re.sub(r"\s+", "\n", row.strip()) for row in rows] == expected
     expect(cards.nth(2)).to_contain_text("This file could not be read as an image.")
     expect(cards.nth(2)).to_contain_text("not a JPEG, PNG")
+    expect(cards.nth(3)).to_contain_text("a side may have at most 32,768")
+    uploads = [file for file in log.with_name("temporary").rglob("*.*") if file.is_file()]
+    assert len(uploads) == 4
+    assert all(file.stat().st_size for file in uploads)  # Gradio writes an empty file beside each
 
     assert strangers == []
     assert errors == []

@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import select
 import signal
 import subprocess
-import sys
 import threading
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -19,13 +16,12 @@ from numpy.typing import NDArray
 
 from pixels.errors import BusyError, ImageError, TooManyPixelsError
 from pixels.limits import MAX_SIDE, DecodeLimits
+from pixels.processes import command, environment
 from pixels.worker import ERROR, HEAD, LENGTH, NO_MEMORY, PIXELS, TOO_MANY
 
 PROGRAM = "from pixels.worker import main; main()"
 PIPE_BYTES = 2**20
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, on Linux
-CALM = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""numpy would reserve memory for a thread on each core, and none is needed to decode."""
 
 
 class OverLimitError(ImageError):
@@ -94,12 +90,12 @@ class DecodeProcess:
 
     def _open(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", PROGRAM, json.dumps(dataclasses.asdict(self._limits))],
+            command(PROGRAM, json.dumps(dataclasses.asdict(self._limits))),
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries complain there of damaged files, without end
-            env=_environment(),
+            env=environment(),
         )
         _widen(process)
         return process
@@ -146,13 +142,6 @@ class DecodeProcess:
 
 def _name(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which the process finds this package."""
-    here = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, **CALM, "PYTHONPATH": path}
 
 
 def _widen(process: subprocess.Popen[bytes]) -> None:
