@@ -19,7 +19,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -121,6 +121,9 @@ bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its froze
 
 bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one bare pass and fastai, into docs/strategy-measurements.md (DATA=folder; else drawn)
 	$(BIN)/python -m bench.probe $(FASTAI)/bin/python $(data)
+
+load: $(READY) ## hostile and good clients on a server of MODEL for 10 minutes; what they got and how long it took
+	@$(BIN)/python -m bench.load "$(MODEL)"
 
 picture: $(READY) ## draw what `make finetune` prints, for the README (needs a browser)
 	$(BIN)/python -m bench.picture "$(SPEC)" $(if $(DATA),"$(DATA)")

@@ -80,11 +80,11 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise ImageError(f"empty image: {width}x{height} pixels")
     if max(width, height) > MAX_SIDE:
         raise ImageError(f"too large: {width}x{height} pixels; a side may have at most {MAX_SIDE:,}")
-    if width * height > max_pixels:
-        raise TooManyPixelsError(f"too large: {width}x{height} pixels; at most {max_pixels:,} are decoded")
     scans = _count_scans(image)
     if scans > MAX_SCANS:
         raise ImageError(f"a JPEG file of {scans:,} scans; at most {MAX_SCANS} are decoded")
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"too large: {width}x{height} pixels; at most {max_pixels:,} are decoded")
 
 
 def _count_scans(image: Image.Image) -> int:

@@ -14,14 +14,16 @@ MAX_SIDE = 32_768
 MAX_SCANS = 100
 """Passes over a JPEG file, each of which takes time for every pixel. Progressive photos have about 10."""
 
-QUICK_PIXELS = 16_000_000
-"""Larger images of strangers wait in a queue of their own: they take a second or more."""
-QUICK_CPU_S = 1.5
+SMALL_PIXELS = 4_000_000
+"""Larger images of strangers wait in a queue of their own: photos of a phone, and what takes seconds."""
+SMALL_CPU_S = 1.0
 """Processor time after which an image of a stranger counts as a large one."""
-SLOW_WAITING = 4
+LARGE_PROCESSES = 4
+"""Most processes for large images; each takes up to 2 GB, with the model that answers."""
+LARGE_WAITING = 16
 """Large images that may wait for their turn."""
-SLOW_NICENESS = 5
-"""How much lower the priority of the process for large images is."""
+LARGE_NICENESS = 5
+"""How much lower the priority of the processes for large images is."""
 WAIT_S = 10.0
 """How long an image may wait for its turn."""
 

@@ -15,54 +15,62 @@ from numpy.typing import NDArray
 from pixels.cores import usable_cores
 from pixels.decode_process import DecodeProcess, OverLimitError
 from pixels.errors import BusyError, TooManyPixelsError
-from pixels.limits import QUICK_CPU_S, QUICK_PIXELS, SLOW_NICENESS, SLOW_WAITING, WAIT_S, DecodeLimits
+from pixels.limits import (
+    LARGE_NICENESS,
+    LARGE_PROCESSES,
+    LARGE_WAITING,
+    SMALL_CPU_S,
+    SMALL_PIXELS,
+    WAIT_S,
+    DecodeLimits,
+)
 
 
 class Decoder:
-    """A pool of processes that decode. Safe to use from several threads.
+    """A pool of processes that decode, as many as there are cores. Safe to use from several threads.
 
-    Images of up to QUICK_PIXELS go to the quick processes, of which there are `processes`, by default one
-    less than the cores. What has more pixels, or takes longer there, is decoded again by one slow process of
-    low priority. So a few large or hostile images do not delay the others. A process starts when it is first
-    needed, or by `start`.
+    Half of them take images of up to SMALL_PIXELS. What has more, or takes longer there, is decoded by the
+    others, which have a lower priority. So large or hostile images do not delay small ones. A process starts
+    when it is first needed, or by `start`.
     """
 
-    def __init__(self, limits: DecodeLimits | None = None, processes: int | None = None) -> None:
+    def __init__(self, limits: DecodeLimits | None = None) -> None:
         limits = limits or DecodeLimits()
-        cores = usable_cores()
-        quick = dataclasses.replace(
+        small = dataclasses.replace(
             limits,
-            max_pixels=min(limits.max_pixels, QUICK_PIXELS),
-            cpu_s=min(limits.cpu_s, QUICK_CPU_S),
+            max_pixels=min(limits.max_pixels, SMALL_PIXELS),
+            cpu_s=min(limits.cpu_s, SMALL_CPU_S),
         )
-        slow = dataclasses.replace(limits, niceness=SLOW_NICENESS)
-        self._quick = _Lane(quick, processes or max(1, cores - 1), places=cores, waiting=None)
-        self._slow = _Lane(slow, processes=1, places=1, waiting=SLOW_WAITING)
+        cores = usable_cores()
+        others = min(LARGE_PROCESSES, max(1, cores // 2))
+        large = dataclasses.replace(limits, niceness=LARGE_NICENESS)
+        self._small = _Lane(small, processes=max(1, cores - others), places=cores, waiting=None)
+        self._large = _Lane(large, processes=others, places=others, waiting=LARGE_WAITING)
 
     def start(self) -> None:
         """Start the processes without waiting until they are ready."""
-        self._quick.start()
-        self._slow.start()
+        self._small.start()
+        self._large.start()
 
     @contextlib.contextmanager
     def decoded(self, content: bytes) -> Iterator[NDArray[np.uint8]]:
         """Give the pixels of an encoded image, uint8 (height, width, 3), as `decode_rgb` does.
 
-        As many images are worked on at a time as there are cores, and one that is large: what is done with
-        the pixels in the `with` block counts.
+        As many small images are worked on at a time as there are cores, and half as many large ones: what is
+        done with the pixels in the `with` block counts.
         Raises: ImageError if it is no image or reaches a limit, BusyError if no process is free in time.
         """
         with contextlib.ExitStack() as stack:
             try:
-                pixels = stack.enter_context(self._quick.decoded(content))
+                pixels = stack.enter_context(self._small.decoded(content))
             except (TooManyPixelsError, OverLimitError):
-                pixels = stack.enter_context(self._slow.decoded(content))
+                pixels = stack.enter_context(self._large.decoded(content))
             yield pixels
 
     def close(self) -> None:
         """End the processes. Those who wait get BusyError."""
-        self._quick.close()
-        self._slow.close()
+        self._small.close()
+        self._large.close()
 
 
 class _Lane:

@@ -83,8 +83,7 @@ def build_page(runs: Path, decoder: Decoder) -> gr.Blocks:
 
         page.load(refresh, model, [model, content, empty, note], show_progress="hidden")
         model.change(describe, model, facts, show_progress="hidden")
-        # One more than the cores: a large image does not delay the small ones.
-        places = usable_cores() + 1
+        places = 2 * usable_cores()  # images wait for the decoder, where large ones do not delay small ones
         gr.on([model.change, files.change], answer, [model, files], answers, concurrency_limit=places)
     return page.queue(max_size=LIMITS.queue)
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from starlette.types import ASGIApp
 from serve.http.protocol import make_protocol
 from serve.limits import ServerLimits
 
-BACKLOG = 128
+BACKLOG, SYSTEM_QUEUE = 128, 2048
+"""Connections that are accepted in one turn of the loop, and those that wait for that."""
 LAST_ANSWERS_S = 1.0
 """Time to send the last answers, after work that is not done was given up."""
 QUIET_S = 60.0
@@ -38,6 +40,12 @@ class BoundedServer(uvicorn.Server):
         """Start; the lack of file descriptors is told once a minute, not at each try."""
         asyncio.get_running_loop().set_exception_handler(_QuietHandler())
         await super().startup(sockets)
+        for server in self.servers if self.started else ():
+            for (
+                each
+            ) in server.sockets:  # the system's queue costs no descriptors, and may be longer than a turn
+                with socket.fromfd(each.fileno(), each.family, each.type) as same:
+                    same.listen(SYSTEM_QUEUE)
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Answer what was accepted, and give up at the deadline. Should even that hang, the process ends."""
@@ -90,7 +98,7 @@ def make_server(
         port=port,
         # Accepting must never fail: these leave enough for the connections of one turn, and for the work.
         http=make_protocol(replace(limits, connections=min(limits.connections, files // 2))),
-        backlog=min(BACKLOG, files // 8),  # also how many are accepted in one turn of the loop
+        backlog=min(BACKLOG, files // 8),
         ws="none",
         timeout_keep_alive=limits.keep_alive_s,
         timeout_graceful_shutdown=limits.drain_s,

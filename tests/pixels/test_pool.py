@@ -38,7 +38,7 @@ def process_with(**limits: float) -> Iterator[DecodeProcess]:
 
 @pytest.fixture
 def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(processes=1)
+    decoder = Decoder()
     yield decoder
     decoder.close()
 
@@ -87,20 +87,20 @@ def test_a_decoder_that_crashes_is_replaced() -> None:
         assert process.decode(GOOD).shape == (12, 20, 3)
 
 
-def test_too_many_pixels_go_to_the_slow_process(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_pixels_go_to_the_large_images(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     with process_with(max_pixels=239) as process, pytest.raises(TooManyPixelsError, match="at most 239"):
         process.decode(GOOD)
-    monkeypatch.setattr("pixels.pool.QUICK_PIXELS", 239)
-    slow = Decoder(processes=1)
-    with slow.decoded(GOOD) as pixels:
+    monkeypatch.setattr("pixels.pool.SMALL_PIXELS", 239)
+    large = Decoder()
+    with large.decoded(GOOD) as pixels:
         assert pixels.shape == (12, 20, 3)
-    slow.close()
+    large.close()
 
 
 def test_a_full_queue_of_large_images_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixels.pool.QUICK_PIXELS", 1)
-    monkeypatch.setattr("pixels.pool.SLOW_WAITING", 0)
-    decoder = Decoder(processes=1)
+    monkeypatch.setattr("pixels.pool.SMALL_PIXELS", 1)
+    monkeypatch.setattr("pixels.pool.LARGE_WAITING", 0)
+    decoder = Decoder()
     with decoder.decoded(GOOD):
         start = time.monotonic()
         with pytest.raises(BusyError), decoder.decoded(GOOD):

@@ -31,7 +31,7 @@ ABOUT = Metadata("classification", ("<cat>", "dog"), "cats", "ab" * 32, metrics=
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(processes=1)
+    decoder = Decoder()
     yield decoder
     decoder.close()
 
