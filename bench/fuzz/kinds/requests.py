@@ -75,7 +75,8 @@ def _open(folder: Path) -> Case:
     limits = ServerLimits(patience_s=0.3, keep_alive_s=1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    application = create_app(load_models([folder / "model.onnx"], threads=1), limits)
+    models, _ = load_models([folder / "model.onnx"], threads=1)
+    application = create_app(models, limits)
     server = make_server(application, limits, host="127.0.0.1", port=port, log_level="critical")
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
