@@ -9,10 +9,13 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.builder.network import build_network
+from zoo.pretrained.load import rules_for
+from zoo.pretrained.match import copy_tensors, match_tensors
 
 NAMES = (
     *("alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "resnet18", "resnet34", "resnet50", "resnet101"),
     *("resnet152", "densenet121", "densenet161", "densenet169", "densenet201"),
+    *("mobilenet_v3_small", "mobilenet_v3_large"),
 )
 PAIRS = [(name, {}, name) for name in NAMES]
 PAIRS += [(f"vgg{n}", {"choices.norm": "batch_norm"}, f"vgg{n}_bn") for n in (11, 13, 16, 19)]
@@ -24,6 +27,7 @@ ONE_OF_EACH = {
     "resnet18",
     "resnet50",
     "densenet121",
+    "mobilenet_v3_small",
 }  # for each kind of block
 
 
@@ -89,6 +93,21 @@ def test_classifier_equals_torchvision(name: str, choices: dict[str, object], th
         out, expected = ours(images), other(images)
     assert expected.isfinite().all()
     assert torch.equal(out, expected)
+
+
+def test_convnext_equals_torchvision() -> None:
+    """Its permuted linear layers are 1x1 convolutions here, so two kinds of weights have another shape."""
+    spec = zoo.read_spec("convnext_tiny")
+    ours, other = zoo.build(spec).eval(), torchvision.models.convnext_tiny().eval()
+    other.load_state_dict(filled(other.state_dict()))
+    match = match_tensors(other.state_dict(), ours, rules_for(spec, ours, "imagenet1k_v1", 1000))
+    assert match.fits
+    copy_tensors(ours, match.copies)
+    images = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        out, expected = ours(images), other(images)
+    assert expected.isfinite().all() and expected.std() > 0
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (57, 83)])

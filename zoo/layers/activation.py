@@ -47,6 +47,18 @@ def silu(x: Shape) -> Layer:
 
 
 @activation
+def hardswish(x: Shape) -> Layer:
+    """X · min(max(x + 3, 0), 6) / 6. Source: Howard et al. 2019, arXiv:1905.02244."""
+    return Layer(x, lambda m: m.nn.Hardswish())
+
+
+@activation
+def hardsigmoid(x: Shape) -> Layer:
+    """min(max(x + 3, 0), 6) / 6. Source: Howard et al. 2019, arXiv:1905.02244."""
+    return Layer(x, lambda m: m.nn.Hardsigmoid())
+
+
+@activation
 def sigmoid(x: Shape) -> Layer:
     """1 / (1 + e^-x)."""
     return Layer(x, lambda m: m.nn.Sigmoid())

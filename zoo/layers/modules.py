@@ -36,6 +36,24 @@ class SameConv2d(nn.Conv2d):
         return super().forward(F.pad(x, (*margins[1], *margins[0])))
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of each pixel: (N, C, H, W) to (N, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class LayerScale(nn.Module):
+    """A learned factor for each channel: (N, C, H, W) to (N, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * x
+
+
 class Maxout(Configured):
     """Maximum of each `pieces` neighbouring channels."""
 

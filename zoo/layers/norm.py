@@ -51,6 +51,13 @@ def layer_norm(x: Shape, *, eps: Epsilon = 1e-5, affine: bool = True) -> Layer:
 
 
 @norm
+def channel_norm(x: Shape, *, eps: Epsilon = 1e-6, affine: bool = True) -> Layer:
+    """Normalise each pixel over its channels. Source: Liu et al. 2022, ConvNeXt, arXiv:2201.03545."""
+    channels = channels_of(x)
+    return Layer(x, lambda m: m.ChannelNorm(channels, eps, affine), 2 * x[0] * affine)
+
+
+@norm
 def instance_norm(x: Shape, *, eps: Epsilon = 1e-5, affine: bool = True) -> Layer:
     """Normalise each channel of each image. Source: Ulyanov et al. 2016, arXiv:1607.08022."""
     channels = channels_of(x)

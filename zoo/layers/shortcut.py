@@ -42,3 +42,10 @@ def pad_shortcut(
     before = more // 2 if sides == "both" else 0
     output = (out, *(-(-side // stride) for side in x[1:]))
     return Layer(output, lambda m: m.Subsample(stride, before, more - before))
+
+
+@layer
+def layer_scale(x: Shape) -> Layer:
+    """Multiply each channel by a learned factor. Source: Touvron et al. 2021, CaiT, arXiv:2103.17239."""
+    channels = channels_of(x)
+    return Layer(x, lambda m: m.LayerScale(channels), channels)
