@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +22,8 @@ from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
 from finetune.records.run_folder import RunFolder, write_json
 from finetune.runtime.console import details
+
+FILE = "checks.json"
 
 # From the network's inputs to what it learns: the first check to fail often makes later ones fail.
 CHECKS: dict[str, Check] = {
@@ -45,6 +49,13 @@ def run_checks(subject: Subject, *, brief: bool = False) -> Iterator[Result]:
     return (each.run(subject) for each in CHECKS.values() if each.brief or not brief)
 
 
+def read_failed(folder: Path) -> tuple[str, ...]:
+    """Return the names of the checks that failed before a run, from its folder; none if none were made."""
+    path = folder / FILE
+    checks = json.loads(path.read_text(encoding="utf-8"))["checks"] if path.exists() else []
+    return tuple(check["name"] for check in checks if check["status"] == "failed")
+
+
 class StartChecks(Callback):
     """Makes the checks that the spec asks for before a run. Failures are printed, and training continues."""
 
@@ -52,12 +63,12 @@ class StartChecks(Callback):
         self.subject, self.folder, self.console = subject, folder, console
 
     def on_train_start(self, state: TrainState, *, resumed: bool) -> None:
-        """Make the checks unless the run resumes, and write `checks.json`."""
+        """Make the checks unless the run resumes, and write their results."""
         choice, start_s = self.subject.setup.settings.checks, time.monotonic()
         if choice == "none" or resumed:
             return
         results = list(run_checks(self.subject, brief=choice == "brief"))
-        write_json(self.folder.path / "checks.json", {"checks": [asdict(result) for result in results]})
+        write_json(self.folder.path / FILE, {"checks": [asdict(result) for result in results]})
         failed = [result for result in results if result.failed]
         for number, result in enumerate(failed):  # the first often causes the others
             (details(self.console) if number else self.console).print(

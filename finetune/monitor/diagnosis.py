@@ -10,6 +10,7 @@ from statistics import median
 from rich.console import Console
 
 from finetune.checks.check import shorten
+from finetune.checks.run import read_failed
 from finetune.engine.callbacks import Callback
 from finetune.experiment.setup import Setup
 from finetune.records.metrics_log import EpochRecord, Measurements, read_records
@@ -42,9 +43,20 @@ class Diagnosis(Callback):
 
 
 def diagnose_run(setup: Setup, log: Path) -> tuple[str, ...]:
-    """Return the `diagnose` of a run's metrics.jsonl."""
+    """Return the `diagnose` of a run's metrics.jsonl, which agrees with the checks before the run."""
     records, classes = read_records(log), len(setup.classes)
-    return diagnose(records, setup.task, classes=classes, val_images=len(setup.val))
+    findings = diagnose(records, setup.task, classes=classes, val_images=len(setup.val))
+    return weigh_checks(findings, read_failed(log.parent))
+
+
+def weigh_checks(findings: tuple[str, ...], failed: Sequence[str]) -> tuple[str, ...]:
+    """Return the findings; the first one says what a check that failed before training means now."""
+    if not findings or not failed:
+        return findings
+    fit, check = findings[0], f"the check {failed[0]}, which failed before training"
+    if fit.endswith(GOOD_FIT):
+        return f"{fit}, so {check}, needs no change", *findings[1:]
+    return f"{fit}. First follow the advice of {check}", *findings[1:]
 
 
 def diagnose(records: Sequence[EpochRecord], task: Task, *, classes: int, val_images: int) -> tuple[str, ...]:

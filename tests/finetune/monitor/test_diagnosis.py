@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from finetune.monitor.diagnosis import diagnose, flag_dead, flag_updates
+from finetune.checks.run import read_failed
+from finetune.monitor.diagnosis import GOOD_FIT, diagnose, flag_dead, flag_updates, weigh_checks
 from finetune.records.metrics_log import EpochRecord, Measurements
 from finetune.tasks import find_task
 
@@ -100,3 +102,20 @@ def test_dead_units_are_reported() -> None:
 
 def test_a_run_without_measurements_has_no_diagnosis() -> None:
     assert read(EpochRecord(1, 1, 1.0, 0.1, 1.0, 0.5, 0.5, best=True)) == ()
+
+
+def test_the_diagnosis_agrees_with_the_checks_before_training(tmp_path: Path) -> None:
+    assert read_failed(tmp_path) == ()
+    (tmp_path / "checks.json").write_text(
+        '{"checks": [{"name": "inputs", "status": "passed"}, {"name": "initial_loss", "status": "failed"}]}'
+    )
+    failed = read_failed(tmp_path)
+    assert weigh_checks((GOOD_FIT, "more"), failed) == (
+        "a good fit, so the check initial_loss, which failed before training, needs no change",
+        "more",
+    )
+    assert weigh_checks(("no gap",), failed)[0].startswith(
+        "no gap. First follow the advice of the check initial"
+    )
+    assert weigh_checks(("no gap",), ()) == ("no gap",)
+    assert weigh_checks((), failed) == ()
