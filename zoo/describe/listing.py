@@ -66,11 +66,14 @@ class Listing:
 
 
 def list_specs(folder: Path = SPECS) -> Listing:
-    """Describe every spec in a folder and the folders in it. Raises GraftError if there is none."""
+    """Describe every spec in a folder and the folders in it, except hidden ones.
+
+    Raises: GraftError if there is none.
+    """
     files = [
         path
         for path in sorted(folder.rglob("*" + SUFFIX))
-        if not set(RECIPES) & set(path.relative_to(folder).parts)
+        if not any(part in RECIPES or part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not files:
         raise GraftError(f"{folder}: no specs (*{SUFFIX}) in this folder")
@@ -136,7 +139,8 @@ def _print_table(listing: Listing, console: Console) -> None:
     for (year, source), same_source in groupby(listing.specs, key=lambda spec: (spec.year, spec.source)):
         specs = list(same_source)
         title = source or "no source given"
-        console.print(Text(f"\n{year}  {title.replace(f' {year}', '', 1)}" if year else f"\n{title}", "bold"))
+        rest = title.replace(f" {year}", "", 1).rstrip(",")
+        console.print(Text(f"\n{year}  {rest}" if year else f"\n{title}", "bold"))
         styles = ["red" if spec.violated_facts else "" for spec in specs]
         console.print(_table([_cells(spec) for spec in specs], widths, styles))
     if any(spec.unavailable_weights for spec in listing.specs):

@@ -147,6 +147,9 @@ def test_a_broken_spec_is_reported_and_the_others_are_listed(
 ) -> None:
     folder = folder_of(tmp_path, 386)
     (tmp_path / "broken.yaml").write_text("classes: 2\nlayers: {fc: {linear: {aut: 2}}}\n")
+    hidden = tmp_path / ".venv"
+    hidden.mkdir()
+    (hidden / "other.yaml").write_text("not a spec")
     status, printed = run(capsys, monkeypatch, folder)
     assert status == 2
     assert "net0" in printed
