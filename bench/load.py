@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ QUIET_SHARE = 0.15
 """Of the minutes, for good requests alone."""
 PAUSE_S = 0.1
 CLIENT_S = 60.0
+SAMPLES = 11
 SETTLE_S = 10.0
 """For what the server still works on when the clients are gone."""
 
@@ -49,6 +51,7 @@ class Tally:
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"quiet": [], "loaded": []})
     health: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
 
 
 class Load:
@@ -120,6 +123,12 @@ class Load:
                         self.tally.answers["held connection", "opened"] += 1
                 await asyncio.sleep(5)
 
+    async def watch_memory(self, pid: int, every_s: float) -> None:
+        """Note the memory of the server and its processes."""
+        while True:
+            await asyncio.sleep(every_s)
+            self.tally.memory.append(sum(memory_mb(pid)))
+
     async def post(self, path: str, picture: bytes) -> str:
         """Send a picture. Out: the status."""
         return await self.exchange(_request(path, picture))
@@ -146,13 +155,14 @@ class Load:
         return line.split()[1].decode() if line else "closed"
 
 
-async def measure(load: Load, minutes: float, files: int) -> None:
+async def measure(load: Load, minutes: float, files: int, pid: int) -> None:
     """Good requests alone, then beside all others, which have a process of their own."""
     await _run_for(minutes * 60 * QUIET_SHARE, lambda: load.send_good("quiet"), load.ask_health)
     seconds = minutes * 60 * (1 - QUIET_SHARE)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         others = pool.submit(disturb, load.port, load.seed, seconds, files)
-        await _run_for(seconds, lambda: load.send_good("loaded"), load.ask_health)
+        watch = partial(load.watch_memory, pid, seconds / SAMPLES)
+        await _run_for(seconds, lambda: load.send_good("loaded"), load.ask_health, watch)
         load.tally.answers.update(await asyncio.to_thread(others.result))
 
 
@@ -248,11 +258,12 @@ def main() -> None:
             load = Load(port, given.seed)
             asyncio.run(_warm_up(load))
             before = memory_mb(server.pid)
-            asyncio.run(measure(load, given.minutes, given.files))
+            asyncio.run(measure(load, given.minutes, given.files, server.pid))
             time.sleep(SETTLE_S)
             after = memory_mb(server.pid)
             seconds, answers = asyncio.run(end(load, server))
         _report(load.tally, log)
+    print("memory meanwhile, in MB:", *(f"{each:.0f}" for each in load.tally.memory))
     for when, memory in (("start", before), ("end", after)):
         processes = " + ".join(f"{each:.0f}" for each in memory)
         print(f"memory at the {when}: {processes} = {sum(memory):.0f} MB")

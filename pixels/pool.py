@@ -24,6 +24,7 @@ from pixels.limits import (
     WAIT_S,
     DecodeLimits,
 )
+from pixels.processes import release_memory
 
 
 class Decoder:
@@ -64,6 +65,7 @@ class Decoder:
             try:
                 pixels = stack.enter_context(self._small.decoded(content))
             except (TooManyPixelsError, OverLimitError):
+                stack.callback(release_memory)
                 pixels = stack.enter_context(self._large.decoded(content))
             yield pixels
 

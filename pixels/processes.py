@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,12 @@ def environment() -> dict[str, str]:
     here = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     return {**os.environ, **CALM, "PYTHONPATH": path}
+
+
+def release_memory() -> None:
+    """Give free memory, which the C library may keep, back to the system. Only with glibc."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def limit_memory(more_bytes: int) -> None:

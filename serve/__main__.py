@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -230,12 +230,12 @@ def require_free(host: str, port: int) -> None:
         fail(f"cannot listen on {host}{f':{port}' if port else ''}: {reason}. Try another {option}")
 
 
-def find_free_port(host: str) -> int:
-    """Return the first free port from 7860."""
-    for port in DEMO_PORTS:
+def find_free_port(host: str, ports: Sequence[int] = DEMO_PORTS) -> int:
+    """Return the first port that is free, or the first of all."""
+    for port in ports:
         with contextlib.suppress(OSError), socket.create_server((host, port)):
             return port
-    return DEMO_PORTS[0]  # of which `require_free` says what is wrong
+    return ports[0]  # of which `require_free` says what is wrong
 
 
 @contextlib.contextmanager

@@ -124,7 +124,7 @@ def write_model(model: onnx.ModelProto, metadata: Metadata, path: Path) -> None:
     model.producer_name, model.producer_version = "graft", metadata.graft_version
     onnx.helper.set_model_props(model, metadata.to_map())
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
+    remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(model.SerializeToString())
@@ -134,7 +134,7 @@ def write_model(model: onnx.ModelProto, metadata: Metadata, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of exports that were killed."""
     for file in path.parent.glob(f".{glob.escape(path.name)}.*"):
         number = file.suffix.removeprefix(".")

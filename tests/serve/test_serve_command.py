@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from graft.__main__ import main as graft
 from serve import Predictor
+from serve.__main__ import find_free_port, uploads_folder
 
 
 @pytest.fixture
@@ -153,6 +156,24 @@ def test_a_host_that_is_not_this_machines(call: Call, command: list[str], host: 
 
 def test_the_demo_listens_on_ipv4_only(call: Call) -> None:
     assert call("demo", "--host", "::1")[2].startswith("the demo listens on IPv4 only, and ::1 is")
+
+
+def test_uploads_of_killed_demos_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed, running = tmp_path / "graft-demo-2147483647-abc", tmp_path / f"graft-demo-{os.getpid()}-abc"
+    for folder in (killed, running, tmp_path / "graft-demo-notes-1"):
+        folder.mkdir()
+        (folder / "photo.jpg").touch()
+    with uploads_folder() as uploads:
+        assert Path(uploads).parent == tmp_path
+        assert not killed.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([running.name, "graft-demo-notes-1"])
+
+
+def test_the_first_free_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert find_free_port("127.0.0.1", range(port, port + 50)) > port
 
 
 def children_of(pid: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from finetune.transforms.preprocess import Preprocess
 from serve import Predictor
 from serve.export import ExportError, export_onnx, onnx_file
 from serve.export.graphs import ExportGraph, check_graph, evaluation_mode
-from serve.export.onnx_file import check_parity
+from serve.export.onnx_file import check_parity, remove_leftovers
 from serve.export.run import spread
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -245,3 +246,19 @@ def test_images_for_the_check_are_spread_over_the_split() -> None:
     assert spread(tuple(range(10)), 4) == [0, 3, 6, 9]
     assert spread(tuple(range(3)), 200) == [0, 1, 2]
     assert spread((), 200) == []
+
+
+def test_what_killed_exports_left_is_removed(tmp_path: Path) -> None:
+    for name in (
+        ".model.onnx.2147483647",
+        f".model.onnx.{os.getpid()}",
+        ".model.onnx.notes",
+        ".other.2147483647",
+    ):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "model.onnx")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f".model.onnx.{os.getpid()}",
+        ".model.onnx.notes",
+        ".other.2147483647",
+    }
