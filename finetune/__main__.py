@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -166,11 +168,15 @@ def run_app(command: typer.Typer) -> None:
 
 
 def _end_interrupted(error: KeyboardInterrupt) -> NoReturn:
-    """Print the command that continues, and exit."""
+    """Print the command that continues, and exit at once: to release memory in order takes seconds."""
     folder: Path | None = getattr(error, "folder", None)
     again = "continue with" if folder is not None or "search" in sys.argv[:2] else "start again with"
     print(f"\ninterrupted; {again}\n  {_command_again(folder)}", file=sys.stderr)
-    sys.exit(130)
+    for process in active_children():  # those that load images
+        process.terminate()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(130)
 
 
 def _command_again(folder: Path | None) -> str:
