@@ -27,7 +27,8 @@ from finetune.planning.evidence import count_images
 from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
-from finetune.runtime.precision import Precision, fastest_precision
+from finetune.runtime.fastest import fastest_precision
+from finetune.runtime.precision import Precision
 from finetune.strategies import find_strategy
 
 IMAGES, VALIDATED, BATCH, EPOCHS = 384, 96, 32, 16

@@ -26,12 +26,14 @@ from finetune.features.extract import module_digest
 from finetune.features.frozen_pass import FrozenPass
 from finetune.fit.execute import execute_plan
 from finetune.planning.choose import choose_plan
-from finetune.probes.network import network_features
+from finetune.probes.arithmetic import settle_arithmetic
 from finetune.probes.probe import fit_probe
 from finetune.probes.similarity import measure_similarity
 from finetune.probes.stage_select import measure_stages
-from finetune.records.run_folder import RunFolder, write_weights
-from finetune.runtime.precision import Precision, fastest_precision
+from finetune.records.files import write_weights
+from finetune.records.run_folder import RunFolder
+from finetune.runtime.fastest import fastest_precision
+from finetune.runtime.precision import Precision
 from finetune.tasks.evaluate import evaluate_artifact
 
 GIVEN: dict[str, object] = {
@@ -115,14 +117,12 @@ def run_floor(setup: Setup, precision: Precision) -> Floor:
 def run_probe(spec: Path, folder: str) -> Probe:
     """What a run does until the head is trained and written, with nothing in the caches."""
     watch = Stopwatch()
-    with TemporaryDirectory() as scratch:
-        with watch.running(PARTS):
-            setup = set_up(spec, folder, Path(scratch))
-            plan = choose_plan(setup)
-            trained = execute_plan(setup, plan, RunFolder(Path(scratch)), Console(quiet=True))
-        precision = network_features(setup).precision
+    with TemporaryDirectory() as scratch, watch.running(PARTS):
+        setup = settle_arithmetic(set_up(spec, folder, Path(scratch)))
+        plan = choose_plan(setup)
+        trained = execute_plan(setup, plan, RunFolder(Path(scratch)), Console(quiet=True))
     found = evaluate_artifact(trained.net, setup.preprocess, setup.val, setup.task, setup.classes)
-    return Probe(watch.total, watch.seconds, found.score, precision)
+    return Probe(watch.total, watch.seconds, found.score, setup.features_precision)
 
 
 def run_fastai(python: Path, images: Path, weights: Path, workers: int | None) -> Fastai:

@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 import zoo
-from finetune.config import DataSettings, get_section
+from finetune.config import DataSettings, FinetuneSettings, get_section
+from finetune.config.finetune import PrecisionSettings
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
@@ -24,7 +26,9 @@ from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.planning.choose import choose_plan
 from finetune.planning.load import load_plan, read_given_plan
+from finetune.probes.arithmetic import settle_arithmetic, state_arithmetic
 from finetune.records.disk import WriteError, require_space, require_writable
+from finetune.records.files import keep_other, read_record, write_record, write_text
 from finetune.records.plan import Plan, read_plan
 from finetune.records.report import write_report
 from finetune.records.run_folder import (
@@ -33,15 +37,12 @@ from finetune.records.run_folder import (
     RunFolder,
     describe_changes,
     find_unfinished,
-    keep_other,
     lock_folder,
     new_folder,
-    read_record,
     safe_name,
-    write_record,
-    write_text,
 )
 from finetune.records.training import TRAINING
+from finetune.records.verify import claim_folder
 from finetune.report.report import make_report
 from finetune.report.show import show_plan, show_report, show_setup
 from finetune.runtime.console import Terminal, show_progress
@@ -80,6 +81,8 @@ def run(
     recipe = read_recipe(spec, data, set)
     folder = _find_folder(recipe, run, resume, root)
     with _resumable(folder), lock_folder(folder):
+        for message in claim_folder(folder):
+            console.print(f"[yellow]note[/yellow]: {escape(message)}")
         _check_recipe(recipe, folder)
         if folder.report.exists():
             console.print(f"This run is finished: {show_path(folder.path)}", markup=False)
@@ -97,6 +100,7 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
     show_setup(setup, console)
     _require_space(setup, folder, COPIES_OF_PROBES)
     with show_progress(console):
+        setup = _settle_arithmetic(setup, folder)
         plan = _get_plan(setup, folder, console)
     show_plan(plan, console)
     if not find_strategy(plan.strategy).probe and not folder.checkpoint.exists():
@@ -143,6 +147,7 @@ def make_plan(
         console.print(f"{given} is used unchanged; nothing was measured", markup=False)
         return plan
     with show_progress(console):
+        setup = settle_arithmetic(setup)
         chosen = choose_plan(setup, compare=True, console=console)
     show_plan(chosen, console)
     renamed = keep_other(path, chosen.to_json())
@@ -207,6 +212,18 @@ def _require_space(setup: Setup, folder: RunFolder, copies: int) -> None:
     """Raises: WriteError when the disk cannot hold so many copies of the weights."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in setup.net.state_dict().values())
     require_space(folder.path, copies * size, f"a run of {setup.spec.name}")
+
+
+def _settle_arithmetic(setup: Setup, folder: RunFolder) -> Setup:
+    """Return the setup with the arithmetic that the folder's spec states, or settle it and write the spec."""
+    if folder.spec.exists():
+        stated = get_section(zoo.read_spec(folder.spec), FinetuneSettings).precision
+        if not isinstance(stated, PrecisionSettings):
+            raise GraftError(f"{folder.spec}: finetune.precision is {stated}; expected what the run wrote")
+        return state_arithmetic(setup, stated)
+    setup = settle_arithmetic(setup)
+    write_text(folder.spec, setup.spec.to_yaml())
+    return setup
 
 
 def _get_plan(setup: Setup, folder: RunFolder, console: Console) -> Plan:

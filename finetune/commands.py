@@ -28,6 +28,7 @@ from finetune.finished import load_run
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
 from finetune.planning.load import load_plan
+from finetune.probes.arithmetic import settle_arithmetic
 from finetune.probes.network import start_head
 from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
@@ -58,7 +59,7 @@ def check_recipe(
     Raises: GraftError for a spec or data that the user has to correct first.
     """
     console, recipe = Terminal(), read_recipe(spec, data, set)
-    setup = prepare(recipe, load_data(recipe))
+    setup = settle_arithmetic(prepare(recipe, load_data(recipe)))
     show_setup(setup, console)
     plan = load_plan(setup, console)
     show_plan(plan, console)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,12 @@ from finetune.experiment.recipe import load_data, restore_spec
 from finetune.experiment.setup import Setup, prepare
 from finetune.fit.execute import Trained, rebuild
 from finetune.models.tta import apply_test_time_augmentation
+from finetune.records.files import read_record, write_json
 from finetune.records.plan import Plan, read_plan
 from finetune.records.report import Export, Report, WeightsOrigin, read_report
-from finetune.records.run_folder import RUNS, RunFolder, read_record, write_json
+from finetune.records.run_folder import RUNS, RunFolder
 from finetune.records.training import TRAINING
+from finetune.records.verify import open_run
 from finetune.report.show import show_plan, show_report
 from finetune.runtime.console import Terminal, details
 from finetune.runtime.console_text import format_command, show_path
@@ -76,10 +78,9 @@ class RunReport:
 
 def show_run(run: str | Path, *, why: bool = False, console: Console | None = None) -> RunReport:
     """Show the result of a finished run again. Raises: GraftError when the folder has no report."""
-    folder, console = RunFolder(expand_home(run)), console or Terminal(why=why)
+    folder, console = open_run(run), console or Terminal(why=why)
     if not folder.report.exists():
-        what = "the run is not finished" if folder.recipe.exists() else "no run here"
-        raise GraftError(f"{folder.path}: {what}\n  expected: the folder of a finished run, runs/NAME/ID")
+        raise GraftError(f"{folder.path}: the run is not finished\n  expected: the folder of a finished run")
     result, recipe = RunReport(folder.path), zoo.read_spec(folder.spec)
     if folder.plan.exists():
         show_plan(result.plan, details(console))
@@ -100,12 +101,12 @@ def next_commands(recipe: zoo.Spec, folder: RunFolder, spec: str | Path) -> tupl
     return format_command("predict", show_path(folder.path), show_path(image)), demo
 
 
-def load_run(path: str | Path) -> FinishedRun:
-    """Load a finished run, with its trained network, from its folder.
+def load_run(path: str | Path, *, but: Collection[str] = ()) -> FinishedRun:
+    """Load a finished run, with its trained network, from its folder. Files named in `but` may be damaged.
 
-    Raises: GraftError when the folder holds no trained network.
+    Raises: GraftError when the folder holds no trained network, or a damaged file.
     """
-    folder = RunFolder(expand_home(path))
+    folder = open_run(path, but=but)
     setup, trained = load_trained(folder)
     trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))
     return finish(setup, trained, folder, read_report(folder))
@@ -139,14 +140,21 @@ def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Report) ->
 
 def export(finished: FinishedRun) -> dict[str, Export]:
     """Call every installed exporter. Out: its result by its name."""
-    return {name: load()(finished) for name, load in find_plugins(EXPORTERS)}
+    folder, written = RunFolder(finished.folder), {}
+    for name, load in find_plugins(EXPORTERS):
+        written[name] = load()(finished)
+        folder.manifest.enter(folder.path / written[name].file)
+    return written
 
 
 def get_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
     """Return the splits that the folder records, or split the images and record it."""
     if folder.splits.exists():
-        record = json.loads(folder.splits.read_text(encoding="utf-8"))
-        return find_task(spec.task).read_splits(record, get_section(spec, DataSettings))
+        try:
+            record = json.loads(folder.splits.read_text(encoding="utf-8"))
+            return find_task(spec.task).read_splits(record, get_section(spec, DataSettings))
+        except ValueError as error:  # no JSON, or no splits
+            raise GraftError(f"{folder.splits}: not the splits of a run: {error}") from error
     splits = load_data(spec)
     write_json(folder.splits, splits.to_record())
     return splits

@@ -19,9 +19,11 @@ from finetune.features.extract import extract_features
 from finetune.finished import load_trained
 from finetune.probes.folds import stratified_sample
 from finetune.records.disk import require_writable
+from finetune.records.files import write_weights
 from finetune.records.plan import Plan, read_plan
-from finetune.records.run_folder import RUNS, RunFolder, write_weights
+from finetune.records.run_folder import RUNS, RunFolder
 from finetune.records.training import EnsembleTraining, StageProbeTraining
+from finetune.records.verify import open_run
 from finetune.runtime.console import Terminal
 from finetune.tasks.evaluate import artifact_logits
 from zoo.errors import GraftError
@@ -60,7 +62,7 @@ def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
 
     Raises: GraftError for a run whose network is not the one that its spec declares, or no classifier.
     """
-    setup, trained = load_trained(RunFolder(folder))
+    setup, trained = load_trained(open_run(folder))
     changed = isinstance(trained.training, StageProbeTraining | EnsembleTraining)
     if changed or not setup.task.probes:
         raise GraftError(f"{folder}: expected a classifier whose network is the one that its spec declares")

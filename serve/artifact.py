@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from files import DamagedFileError, Manifest
 from pixels import ImageError
 from pixels.text import printable
 from serve.graph_file import GraphFile, Tensor
@@ -95,9 +96,20 @@ def find_artifact(path: str | Path) -> Path:
     path = Path(path)
     found = path / FILE_NAME if path.is_dir() else path
     if found.is_file():
+        _check_written(found)
         return found
     missing = f"no {FILE_NAME} in this folder" if path.is_dir() else "no such file"
     raise ArtifactError(f"{path}: {missing}. {REMEDY}")
+
+
+def _check_written(path: Path) -> None:
+    """Raises: ArtifactError if the file is in the folder of a run, and not as the run wrote it."""
+    manifest = Manifest(path.parent)
+    try:
+        if path.name == FILE_NAME and manifest.path.exists():  # not one that is being exported
+            manifest.check(path)
+    except DamagedFileError as error:
+        raise ArtifactError(f"{error}. {REMEDY}") from error
 
 
 def check_contract(file: GraphFile) -> Metadata:

@@ -10,9 +10,9 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("pixels", "zoo", "finetune", "serve", "graft")
+PACKAGES = ("files", "pixels", "zoo", "finetune", "serve", "graft")
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
-PATHS = re.findall(r"`((?:pixels|zoo|finetune|serve|graft|specs|bench|tests|docs)/[\w./-]*)`", DOCUMENT)
+PATHS = re.findall(r"`((?:files|pixels|zoo|finetune|serve|graft|specs|bench|tests|docs)/[\w./-]*)`", DOCUMENT)
 LOOSE = 8
 """Most files at the top of a package that are in no sub-package."""
 

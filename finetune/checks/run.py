@@ -20,7 +20,8 @@ from finetune.checks.start import activations, initial_loss, initial_weights, re
 from finetune.checks.subject import Subject
 from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
-from finetune.records.run_folder import RunFolder, write_json
+from finetune.records.files import write_json
+from finetune.records.run_folder import RunFolder
 from finetune.runtime.console import details
 
 FILE = "checks.json"

@@ -47,6 +47,20 @@ class PartialSettings(Settings):
     the epochs use in turn; auto: up to 4, each used in 4 epochs or more; none: computed in every epoch."""
 
 
+Arithmetic = Literal[
+    "float32 channels_first", "float32 channels_last", "bfloat16 channels_first", "bfloat16 channels_last"
+]
+
+
+class PrecisionSettings(Settings):
+    """The arithmetic as the spec.yaml of a run states it: type of matrix products, and layout in memory."""
+
+    features: Arithmetic
+    """Of the pass through the frozen network."""
+    training: Arithmetic
+    """Of training by gradient."""
+
+
 class Distill(Settings):
     """Learning from the predictions of a network that was trained before (arXiv:1503.02531)."""
 
@@ -90,8 +104,9 @@ class FinetuneSettings(OptimSettings):
     """Most epochs; auto: as many as give about 300 steps, or 400 from scratch, from 8 to 60."""
     batch_size: Count | Auto = "auto"
     """Images per batch; auto: up to 64, fewer with few images."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Type of matrix products; auto: bfloat16 where it is clearly faster on this device."""
+    precision: Literal["auto", "float32", "bfloat16"] | PrecisionSettings = "auto"
+    """Type of matrix products; auto: bfloat16 where it is clearly faster on this device. What is left open is
+    measured when a run starts, and stands in its spec.yaml."""
     patience: Count | Literal["none"] = 10
     """Epochs without a better validation score after which training stops."""
     partial: PartialSettings = PartialSettings()

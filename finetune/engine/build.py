@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
 from accelerate import Accelerator
 from rich.console import Console
 from torch import nn
@@ -50,8 +49,6 @@ def build_trainer(setup: Setup, plan: Plan, folder: RunFolder, console: Console)
         batches_per_epoch=count_batches(len(data.train), plan.batch_size),
         plateau=build_plateau(setup.settings.schedule),
     )
-    averages = [data.step.ema] if data.step.ema is not None else []
-    accelerator.register_for_checkpointing(state, data.step.gauge, *averages)
     return Trainer(
         setup=setup,
         plan=plan,
@@ -141,5 +138,4 @@ def prepare_net(net: nn.Module, setup: Setup, plan: Plan) -> None:
     freeze(net, plan.trains)
     if setup.settings.gradient_checkpointing:
         enable_checkpointing(net, setup.anatomy.stages)
-    if plan.precision.channels_last:
-        net.to(memory_format=torch.channels_last)
+    plan.precision.arrange_weights(net)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Any
 
 from finetune.engine.state import TrainState
 from finetune.records.metrics_log import EpochRecord
@@ -41,6 +42,13 @@ class Callback:
 
     def on_train_end(self) -> None:
         """Called after the last epoch, while the network still has its last weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the callback has to know again in a resumed run: mappings, lists, tensors, numbers."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned. Called before `on_train_start`."""
 
     def close(self) -> None:
         """Called last of all, also when training fails: release what was opened."""
@@ -86,3 +94,12 @@ class DivergenceGuard(Callback):
         reason = self.divergence.observe(loss)
         if reason is not None:
             raise DivergedError(reason)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the losses that later ones are compared with."""
+        return {"start": self.divergence.start, "recent": list(self.divergence.recent)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore these losses."""
+        self.divergence.start = state["start"]
+        self.divergence.recent.extend(state["recent"])

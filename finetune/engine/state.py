@@ -35,7 +35,7 @@ class TrainState:
         return 1.0 if self.plateau is None else self.plateau.multiplier
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the fields, for accelerate."""
+        """Return the fields, for a checkpoint."""
         return asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

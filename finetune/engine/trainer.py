@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -17,14 +15,15 @@ from torch.utils.data import DataLoader
 
 from finetune.data.dataset import EpochDataset, ImageDataset, loader
 from finetune.engine.callbacks import Callback
+from finetune.engine.checkpoint import Checkpoint, Stateful
 from finetune.engine.state import TrainState
 from finetune.engine.step import BatchPosition, Step
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import set_training
-from finetune.records.disk import WriteError, explain_write_errors
+from finetune.records.files import read_weights, write_weights
 from finetune.records.metrics_log import EpochRecord, append_record, cut_log
 from finetune.records.plan import Plan
-from finetune.records.run_folder import RunFolder, read_weights, write_text, write_weights
+from finetune.records.run_folder import RunFolder
 from finetune.runtime.console import details
 from finetune.tasks.evaluate import evaluate
 
@@ -57,7 +56,7 @@ class Trainer:
 
         Afterwards the setup's network has the best weights of the run, unless the run is a trial.
         """
-        resumed = self.saves and load_checkpoint(self.accelerator, self.folder.checkpoint)
+        resumed = self.saves and self.checkpoint.load()
         cut_log(self.folder.log, self.state.epoch)
         if resumed and not self.finished():
             self.console.print(f"Training continues in epoch {self.state.epoch + 1}")
@@ -74,6 +73,20 @@ class Trainer:
         if self.saves:
             read_weights(self.folder.weights, self.setup.net)
         return self.state
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The states that this training saves, and continues from."""
+        step = self.step
+        remembering = [callback for callback in self.callbacks if callback.state_dict()]
+        parts: dict[str, Stateful] = {
+            "net": self.accelerator.unwrap_model(step.net),
+            "optimizer": step.optimizer,
+        }
+        parts |= {"progress": self.state, "gauge": step.gauge}
+        parts |= {} if step.ema is None else {"average": step.ema}
+        parts |= {f"callback {number}": callback for number, callback in enumerate(remembering)}
+        return Checkpoint(self.folder.checkpoint, parts)
 
     def finished(self) -> bool:
         """Return whether all epochs are done, or validation has stalled for `patience` epochs."""
@@ -127,7 +140,13 @@ class Trainer:
             callback.on_epoch_end(record)
         self.state.next_epoch()
         if self.saves:
-            save_checkpoint(self.accelerator, self.folder.checkpoint, f"epoch-{self.state.epoch:04d}")
+            self.save(f"epoch-{self.state.epoch:04d}")
+
+    def save(self, name: str) -> None:
+        """Save the state of the training under that name; one process does."""
+        if self.accelerator.is_main_process:
+            self.checkpoint.save(name)
+        self.accelerator.wait_for_everyone()
 
     def _train_epoch(self) -> None:
         state, start_s = self.state, time.monotonic()
@@ -136,7 +155,7 @@ class Trainer:
         for images, targets in self._batches():
             updated = self._train_batch(images, targets)
             if self.saves and updated and time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
-                save_checkpoint(self.accelerator, self.folder.checkpoint, f"step-{state.step:06d}")
+                self.save(f"step-{state.step:06d}")
                 saved_s = time.monotonic()
             if state.step >= self.max_steps:
                 break
@@ -178,31 +197,3 @@ class Trainer:
         last = state.batch + 1 == state.batches_per_epoch
         group_size = min(accumulate, state.batches_per_epoch - first)
         return BatchPosition(state.epoch, state.batch, state.step, last, group_size)
-
-
-def save_checkpoint(accelerator: Accelerator, folder: Path, name: str) -> None:
-    """Save all that `accelerator` knows of: weights, optimiser, random states, registered objects.
-
-    The file `latest` is changed only once the new state is complete; older states are deleted after that.
-    """
-    try:
-        with explain_write_errors(folder / name):
-            accelerator.save_state(str(folder / name))
-    except WriteError:  # the state before it stays
-        shutil.rmtree(folder / name, ignore_errors=True)
-        raise
-    if accelerator.is_main_process:
-        write_text(folder / "latest", name)
-        for path in folder.iterdir():
-            if path.is_dir() and path.name != name:
-                shutil.rmtree(path)
-    accelerator.wait_for_everyone()
-
-
-def load_checkpoint(accelerator: Accelerator, folder: Path) -> bool:
-    """Restore the latest complete state. Return False when there is none."""
-    latest = folder / "latest"
-    if not latest.exists():
-        return False
-    accelerator.load_state(str(folder / latest.read_text()))
-    return True

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 import zoo
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get_section
+from finetune.config.finetune import PrecisionSettings
 from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
 from finetune.data.shared_memory import shared_memory_warning
 from finetune.experiment.recipe import choose_weights, load_network
+from finetune.runtime.precision import EXACT, Precision
 from finetune.runtime.threads import limit_threads
 from finetune.tasks import Task, find_task
 from finetune.transforms.augment import LazyAugment, needs_statistics
@@ -60,6 +62,23 @@ class Setup:
     def settings(self) -> FinetuneSettings:
         """The spec's `finetune` section."""
         return get_section(self.spec, FinetuneSettings)
+
+    @property
+    def features_precision(self) -> Precision:
+        """The arithmetic of the frozen pass, as the spec states it."""
+        return self._precision("features")
+
+    @property
+    def training_precision(self) -> Precision:
+        """The arithmetic of training, as the spec states it."""
+        return self._precision("training")
+
+    def _precision(self, name: str) -> Precision:
+        stated = self.settings.precision
+        if stated == "float32":
+            return EXACT
+        assert isinstance(stated, PrecisionSettings), "the arithmetic is settled before anything is computed"
+        return Precision.named(getattr(stated, name))
 
     @property
     def data(self) -> DataSettings:

@@ -8,7 +8,6 @@ never changed, and removed when they cannot be read: losing one costs only time.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import uuid
@@ -16,7 +15,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,11 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune.records.disk import WriteError
-from finetune.records.run_folder import write_text
-from finetune.runtime.precision import Precision
+from finetune.records.files import write_text
 from pixels.paths import expand_home
 
-FORMAT = "1"
+FORMAT = "2"
 """Increased when a column changes its meaning, so that older files are not found."""
 LIMIT_MB = 2048
 STALE_S = 24 * 3600
@@ -70,19 +68,19 @@ class FeatureCache:
         """The folder of this network."""
         return self.folder / f"{self.key[:32]}-{FORMAT}"
 
-    def read(self, digests: Sequence[str], names: Iterable[str], dtype: str) -> Found:
-        """Look up columns of the images with these digests, computed in this dtype."""
+    def read(self, digests: Sequence[str], names: Iterable[str], arithmetic: str) -> Found:
+        """Look up columns of the images with these digests, computed in this arithmetic."""
         requested, names = np.array(digests, dtype="S"), list(names)
         known = np.zeros(len(digests), dtype=bool)
         columns: dict[str, NDArray[np.float32]] = {}
-        for path in sorted(self.home.glob(f"{dtype}-*.npz")):
+        for path in sorted(self.home.glob(f"{arithmetic}-*.npz")):
             if known.all():
                 break
             with _remove_damaged(path):
                 _fill(path, requested, names, known, columns)
         return Found(known, columns)
 
-    def write(self, digests: Sequence[str], columns: Columns, dtype: str) -> None:
+    def write(self, digests: Sequence[str], columns: Columns, arithmetic: str) -> None:
         """Add the columns of these images; warn when the folder cannot be written."""
         temporary = self.home / f".{uuid.uuid4().hex}.tmp"
         try:
@@ -90,20 +88,12 @@ class FeatureCache:
             with temporary.open("wb") as file:
                 arrays: dict[str, NDArray[np.generic]] = {DIGESTS: np.array(digests, dtype="S"), **columns}
                 np.savez(file, allow_pickle=False, **arrays)  # zip with a checksum for each array
-            temporary.replace(self.home / f"{dtype}-{uuid.uuid4().hex}.npz")
+            temporary.replace(self.home / f"{arithmetic}-{uuid.uuid4().hex}.npz")
             prune(self.folder, self.limit_mb)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             warnings.warn(f"features cannot be cached in {self.folder}: {error}", stacklevel=2)
-
-    def load_precision(self, device: str) -> Precision | None:
-        """Return the precision that was measured as the fastest on this type of device."""
-        return self.load_note(f"precision-{device}", lambda text: Precision(**json.loads(text)))
-
-    def save_precision(self, precision: Precision, device: str) -> None:
-        """Save the measured precision: features in another one would have to be computed again."""
-        self.save_note(f"precision-{device}", json.dumps(asdict(precision)))
 
     def load_note(self, name: str, read: Callable[[str], Note]) -> Note | None:
         """Read the text saved under that name with `read`; one that it cannot read is removed."""

@@ -15,7 +15,8 @@ from torch import nn
 from finetune.features.cache import FeatureCache
 from finetune.features.frozen_pass import NORM, Array, FrozenPass, Images, Rows
 from finetune.features.taps import HEAD
-from finetune.runtime.precision import Precision
+from finetune.runtime.device import describe_device
+from finetune.runtime.precision import EXACT, Precision
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 
@@ -70,15 +71,14 @@ def extract_features(
     *,
     head: str,
     stages: Sequence[str] = (),
-    precision: Precision | None = None,
+    precision: Precision = EXACT,
     cache: FeatureCache | None = None,
     digests: Sequence[str] | None = None,
 ) -> Features:
     """Run the network, on its own device, over the images that are not in the cache.
 
-    Without a `precision`, the fastest on this device is measured once for each network and kept in the cache.
-    The cache needs `digests`, the hash of each image's content. The network keeps its
-    weights, modes and layout.
+    The cache needs `digests`, the hash of each image's content. What it holds changes no number.
+    The network keeps its weights, modes and layout.
     Raises: GraftError when there are no images, or when the features are not finite.
     """
     start = time.perf_counter()
@@ -87,11 +87,9 @@ def extract_features(
     frozen = FrozenPass(net, images, preprocess, head, tuple(stages))
     if cache is None or digests is None:
         rows = np.arange(len(images))
-        precision = precision or frozen.choose_precision(rows)
         columns: Mapping[str, Array] = frozen.run(rows, precision)
         computed = len(rows)
     else:
-        precision = precision or _choose_precision(frozen, cache)
         columns, computed = _use_cache(frozen, cache, digests, precision)
     return Features(
         stages={stage: columns[stage] for stage in stages},
@@ -101,17 +99,6 @@ def extract_features(
         computed=computed,
         seconds=time.perf_counter() - start,
     )
-
-
-def _choose_precision(frozen: FrozenPass, cache: FeatureCache) -> Precision:
-    """Return the precision of the cached features, else the fastest, which is then saved."""
-    known = cache.load_precision(frozen.device.type)
-    if known is not None:
-        return known
-    precision = frozen.choose_precision(np.arange(len(frozen.images)))
-    if precision.images_per_s:
-        cache.save_precision(precision, frozen.device.type)
-    return precision
 
 
 def _use_cache(
@@ -124,11 +111,12 @@ def _use_cache(
     assert len(digests) == len(frozen.images), f"{len(digests)} digests for {len(frozen.images)} images"
     first, inverse = _unique(digests)
     unique = [digests[i] for i in first]
-    found = cache.read(unique, frozen.names, precision.dtype)
+    arithmetic = f"{precision.name.replace(' ', '-')}-{describe_device(frozen.device)}"
+    found = cache.read(unique, frozen.names, arithmetic)
     missing = np.flatnonzero(~found.known)
 
     def save(rows: slice, columns: Mapping[str, Array]) -> None:
-        cache.write([unique[i] for i in missing[rows]], columns, precision.dtype)
+        cache.write([unique[i] for i in missing[rows]], columns, arithmetic)
 
     computed = frozen.run(first[missing], precision, save)
     if not found.known.any():

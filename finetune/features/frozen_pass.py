@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from finetune.features.taps import HEAD, stage_norms, tap, tap_norms
 from finetune.runtime.console import report_progress
-from finetune.runtime.precision import EXACT, Precision, arranged, evaluating, fastest_precision
+from finetune.runtime.precision import Precision, arranged, evaluating
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 
@@ -27,9 +27,6 @@ NORM = "norm:"
 """Prefix of the columns that hold the inputs of the stages' batch norms."""
 CPU_BATCH, ACCELERATOR_BATCH = 32, 256
 SAVE_EVERY_S = 20.0
-MEASURED_IMAGES = 4
-FEW_IMAGES = 32
-"""Below this number of images, measuring the precision costs more than it saves."""
 
 
 class Images(Protocol):
@@ -55,15 +52,14 @@ class FrozenPass:
         return next((value.device for value in self.net.parameters()), torch.device("cpu"))
 
     @property
+    def batch_size(self) -> int:
+        """The images of every batch on this device."""
+        return CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH
+
+    @property
     def names(self) -> list[str]:
         """The columns of a pass: the head's input, the stages, and the norms of stages that have one."""
         return [HEAD, *self.stages, *(NORM + stage for stage in stage_norms(self.net, self.stages))]
-
-    def choose_precision(self, rows: Rows) -> Precision:
-        """Return the fastest precision on this device, measured on the first of these images."""
-        if len(rows) < FEW_IMAGES:
-            return EXACT
-        return fastest_precision(self.net, self._input(self._read(rows[:MEASURED_IMAGES])))
 
     def run(self, rows: Rows, precision: Precision, save: Save | None = None) -> dict[str, Array]:
         """Return the columns of these images, in this order.
@@ -89,10 +85,8 @@ class FrozenPass:
 
         On a CPU both would compete for the cores, and a network waits for the slowest of its threads.
         """
-        on_cpu = self.device.type == "cpu"
-        size = CPU_BATCH if on_cpu else ACCELERATOR_BATCH
-        batches = [rows[i : i + size] for i in range(0, len(rows), size)]
-        if on_cpu:
+        batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        if self.device.type == "cpu":
             yield from (self._read(batch) for batch in batches)
             return
         with ThreadPoolExecutor(1) as reader:
@@ -105,12 +99,19 @@ class FrozenPass:
 
     @torch.inference_mode()
     def _columns(self, pixels: Tensor, precision: Precision) -> dict[str, Array]:
+        """Return the columns of a batch.
+
+        A batch that is not full is filled up: kernels round differently with the size of a batch, and which
+        images come together depends on the cache.
+        """
+        count, missing = len(pixels), self.batch_size - len(pixels)
+        pixels = torch.cat([pixels, pixels[:1].expand(missing, *pixels.shape[1:])])
         inputs = precision.arrange(self._input(pixels))
         norms = stage_norms(self.net, self.stages)
         with tap(self.net, self.head, self.stages, inputs.shape[2:]) as caught, tap_norms(norms) as moments:
             self.net(inputs)
         caught |= {NORM + stage: moment for stage, moment in moments.items()}
-        columns = {name: caught[name].cpu().numpy() for name in self.names}
+        columns = {name: caught[name][:count].cpu().numpy() for name in self.names}
         broken = [name for name, values in columns.items() if not np.isfinite(values).all()]
         if broken:
             raise GraftError(

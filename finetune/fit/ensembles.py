@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Literal
 
 from accelerate import Accelerator
 from rich.console import Console
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import zoo
@@ -22,9 +20,10 @@ from finetune.experiment.setup import Setup
 from finetune.fit.callbacks import train
 from finetune.fit.keepers import BestKeeper, SnapshotKeeper
 from finetune.models.ensemble import State, build_ensemble, draw_bootstrap, make_soup
+from finetune.records.files import read_record, read_tensors, remove, write_record
 from finetune.records.metrics_log import read_records, write_records
 from finetune.records.plan import Plan
-from finetune.records.run_folder import DraftFolder, RunFolder, read_record, write_record
+from finetune.records.run_folder import DraftFolder, RunFolder
 from finetune.records.training import GRADIENT, EnsembleTraining, GradientTraining, Member, SoupTraining
 from finetune.runtime.console import details
 from finetune.runtime.seeds import derive_seed
@@ -56,6 +55,7 @@ class EnsembleRun:
         """Return the network's validation score, in the precision of training."""
         setup, precision, device = self.setup, self.plan.precision, Accelerator().device
         net, preprocess = net.to(device).eval(), setup.preprocess.to(device)
+        precision.arrange_weights(net)
 
         def forward(images: Tensor) -> Tensor:
             with precision.context(device):
@@ -76,7 +76,7 @@ class EnsembleRun:
 
         In: the members' weights, the trainings they come from, and for each member its epoch or step.
         """
-        net = build_ensemble(self.start, [load_file(path) for path in paths])
+        net = build_ensemble(self.start, [read_tensors(path) for path in paths])
         scores = [self.score(member) for member in net.members]
         val_score = self.score(net)
         details(self.console).print(
@@ -135,7 +135,7 @@ def train_soup(run: EnsembleRun) -> Result:
         run.start.load_state_dict(state)
         return run.score(run.start)
 
-    soup = make_soup([load_file(keeper.path(one.epoch)) for one in best], score)
+    soup = make_soup([read_tensors(keeper.path(one.epoch)) for one in best], score)
     run.start.load_state_dict(soup.state)
     epochs = tuple(best[index].epoch + 1 for index in soup.kept)
     details(run.console).print(
@@ -158,7 +158,7 @@ def train_bagging(run: EnsembleRun) -> Result:
             setup = bagging_setup(replace(run.setup, net=run.start), number)
             training = train(build_trainer(setup, run.plan, folder, run.console)).summary()
             write_record(folder.trained, GRADIENT, training)
-        shutil.rmtree(folder.checkpoint, ignore_errors=True)
+        remove(folder.checkpoint)
     logs = [[replace(record, member=n) for record in read_records(f.log)] for n, f in enumerate(folders, 1)]
     write_records(run.folder.log, [record for log in logs for record in log])
     trainings = [read_record(folder.trained, GRADIENT) for folder in folders]

@@ -17,8 +17,9 @@ from finetune.models.rebuild import rebuild_net
 from finetune.models.stage_probe import build_stage_probe
 from finetune.probes.network import fit_head, network_features, start_head
 from finetune.probes.stage_select import fit_stage_probe
+from finetune.records.files import write_weights
 from finetune.records.plan import Plan
-from finetune.records.run_folder import RunFolder, write_weights
+from finetune.records.run_folder import RunFolder
 from finetune.records.training import ProbeTraining, StageProbeTraining, TrainingRecord
 from finetune.strategies import find_strategy
 from zoo.errors import GraftError

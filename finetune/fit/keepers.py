@@ -13,8 +13,8 @@ from finetune.engine.callbacks import Callback
 from finetune.engine.state import TrainState
 from finetune.engine.step import Step
 from finetune.models.ensemble import Candidate, keep_best
+from finetune.records.files import remove, write_weights
 from finetune.records.metrics_log import EpochRecord, read_records
-from finetune.records.run_folder import write_weights
 
 
 class SnapshotKeeper(Callback):
@@ -63,7 +63,7 @@ class BestKeeper(Callback):
         needed = {self.path(each) for each in best | before}
         for path in self.folder.glob("epoch-*.safetensors"):
             if path not in needed:
-                path.unlink()
+                remove(path)
 
 
 def best_epochs(records: Iterable[EpochRecord], count: int) -> tuple[Candidate, ...]:

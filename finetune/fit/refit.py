@@ -22,9 +22,10 @@ from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
 from finetune.fit.callbacks import train
 from finetune.optim.schedules import SCHEDULES, Schedule, build_plateau
+from finetune.records.files import read_weights, write_weights
 from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.plan import Plan
-from finetune.records.run_folder import DraftFolder, RunFolder, read_weights, write_weights
+from finetune.records.run_folder import DraftFolder, RunFolder
 from finetune.records.training import RefitTraining
 from finetune.regularization.resizing import Resizing
 from finetune.runtime.console import details

@@ -8,7 +8,7 @@ from torch import nn
 
 from finetune.models.ensemble import build_ensemble
 from finetune.models.stage_probe import StageProbe
-from finetune.records.run_folder import read_weights
+from finetune.records.files import read_weights
 from finetune.records.training import EnsembleTraining, StageProbeTraining, TrainingRecord
 
 

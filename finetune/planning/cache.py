@@ -23,7 +23,7 @@ from finetune.probes.similarity import RULES
 from finetune.records.plan import PLAN, Plan
 from finetune.strategies import STRATEGIES
 
-VERSION = 5
+VERSION = 6
 """Increased when plans are chosen or timed in another way, so that older ones are not used."""
 
 

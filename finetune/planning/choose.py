@@ -22,7 +22,6 @@ from finetune.planning.table import TABLE, WITHOUT_FEATURES, WITHOUT_WEIGHTS, fi
 from finetune.records.evidence import Forecast
 from finetune.records.plan import Cell, Plan
 from finetune.runtime.console import QUIET, details
-from finetune.runtime.precision import Precision
 from finetune.strategies import STRATEGIES, find_strategy
 from zoo.errors import GraftError
 
@@ -151,33 +150,22 @@ def _plan_by_race(setup: Setup, measured: Measurements, cell: Cell, console: Con
 def _add_forecasts(setup: Setup, plan: Plan, *, compare: bool) -> Plan:
     """Forecast the plan, and with `compare` every other strategy that trains by gradient."""
     forecasts = dict(plan.evidence.forecasts)
-    precision = None if find_strategy(plan.strategy).probe else plan.precision
-    others = _gradient_plans(setup, plan.cell, precision=precision).values() if compare else ()
+    others = _gradient_plans(setup, plan.cell).values() if compare else ()
     for other in (plan, *others):
         if other.strategy not in forecasts and not find_strategy(other.strategy).probe:
             forecasts[other.strategy] = forecast_plan(setup, other)
     return replace(plan, evidence=replace(plan.evidence, forecasts=forecasts))
 
 
-def _gradient_plans(
-    setup: Setup, cell: Cell | None, *, precision: Precision | None = None, depth: int | None = None
-) -> dict[str, Plan]:
-    """Return the plan of every possible strategy that trains by gradient, all in one precision."""
+def _gradient_plans(setup: Setup, cell: Cell | None, *, depth: int | None = None) -> dict[str, Plan]:
+    """Return the plan of every possible strategy that trains by gradient."""
     plans: dict[str, Plan] = {}
     rates = _rate_scale(setup)
     for strategy in STRATEGIES.values():
         if not strategy.probe and is_possible(setup, strategy):
-            plan = resolve_defaults(
-                setup,
-                strategy,
-                cell,
-                (),
-                count_images(setup),
-                precision=precision,
-                depth=depth,
-                rate_scale=rates,
+            plans[strategy.name] = resolve_defaults(
+                setup, strategy, cell, (), count_images(setup), depth=depth, rate_scale=rates
             )
-            precision, plans[strategy.name] = plan.precision, plan
     return plans
 
 

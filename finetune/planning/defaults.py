@@ -1,4 +1,4 @@
-"""Default values for what a spec leaves to `auto`: epochs, batch size, learning rate, precision."""
+"""Default values for what a spec leaves to `auto`: epochs, batch size, learning rate."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ import math
 from dataclasses import replace
 from typing import Literal
 
-import torch
-from accelerate import PartialState
 from torch import nn
 
 import zoo
 from finetune.experiment.setup import Setup
 from finetune.records.evidence import Evidence
 from finetune.records.plan import Cell, Plan
-from finetune.runtime.precision import EXACT, Precision, fastest_precision
+from finetune.runtime.precision import EXACT
 from finetune.strategies import Strategy
 from zoo.errors import GraftError
 
 MIN_EPOCHS, MAX_EPOCHS = 8, 60
 """Bounds on the epochs that follow from a strategy's number of steps."""
 MAX_BATCH = 64
-TIMED_IMAGES, TIMED_ON_ACCELERATOR = 8, 256
-"""Images that the speed of each precision is measured on; an accelerator needs more to be busy."""
 
 
 def resolve_defaults(
@@ -32,14 +28,13 @@ def resolve_defaults(
     reasons: tuple[str, ...],
     evidence: Evidence,
     *,
-    precision: Precision | None = None,
     depth: int | None = None,
     rate_scale: float = 1.0,
 ) -> Plan:
     """Return the plan of a strategy, every `auto` replaced by a value.
 
-    In: `precision` None to take the spec's, or to measure the fastest; `depth`, the number of stages to train
-    where the spec leaves it open, None for half of them; `rate_scale`, a factor on the default learning rate.
+    In: `depth`, the number of stages to train where the spec leaves it open, None for half of them;
+    `rate_scale`, a factor on the default learning rate.
     Raises: GraftError when the spec asks for more stages than the network has.
     """
     settings, images = setup.settings, len(setup.splits.train.targets)
@@ -63,24 +58,11 @@ def resolve_defaults(
         epochs=epochs,
         batch_size=batch,
         learning_rate=rate,
-        precision=precision or choose_precision(setup, strategy),
+        precision=EXACT if strategy.probe else setup.training_precision,
         cell=cell,
         reasons=reasons,
         evidence=evidence,
     )
-
-
-def choose_precision(setup: Setup, strategy: Strategy) -> Precision:
-    """Return the precision that the spec asks for, else the fastest on this device, measured."""
-    requested = setup.settings.precision
-    if strategy.probe or requested == "float32":
-        return EXACT
-    device = PartialState().device
-    images = TIMED_IMAGES if device.type == "cpu" else TIMED_ON_ACCELERATOR
-    example = torch.zeros(images, 3, setup.spec.input.height, setup.spec.input.width, dtype=torch.uint8)
-    inputs = setup.preprocess.to(device).normalise(example.to(device))
-    autocast = True if requested == "bfloat16" else None
-    return fastest_precision(setup.net.to(device), inputs, backward=True, autocast=autocast)
 
 
 def is_possible(setup: Setup, strategy: Strategy) -> bool:

@@ -42,6 +42,7 @@ def network_features(setup: Setup, rows: Rows | None = None) -> Features:
         setup.preprocess,
         head=setup.anatomy.head,
         stages=setup.anatomy.stages,
+        precision=setup.features_precision,
         cache=feature_cache(setup),
         digests=[image.digest() for image in train.split.images],
     )

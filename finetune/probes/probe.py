@@ -65,12 +65,12 @@ class MeasuredProbe:
             final = fit_logistic(
                 basis, self.targets, self.classes, cv.strength, start=cv.linears[0], exact=exact
             )
-        weight = basis.directions @ final.weight
-        return Probe(
-            weight=np.ascontiguousarray(weight.T, dtype=np.float32),
-            bias=(final.bias - basis.mean @ weight).astype(np.float32),
-            cv=cv,
-        )
+            weight = basis.directions @ final.weight
+            return Probe(
+                weight=np.ascontiguousarray(weight.T, dtype=np.float32),
+                bias=(final.bias - basis.mean @ weight).astype(np.float32),
+                cv=cv,
+            )
 
 
 def fit_probe(

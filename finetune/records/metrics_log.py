@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from finetune.records.disk import explain_write_errors
-from finetune.records.run_folder import write_text
+from finetune.records.files import write_text
+from zoo.errors import GraftError
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ RECORD = TypeAdapter(EpochRecord)
 
 def append_record(path: Path, record: EpochRecord) -> None:
     """Add one line to the log."""
-    with explain_write_errors(path), path.open("a", encoding="utf-8") as log:
-        log.write(_to_line(record))
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(path, before + _to_line(record))
 
 
 def write_records(path: Path, records: Iterable[EpochRecord]) -> None:
@@ -75,14 +75,12 @@ def write_records(path: Path, records: Iterable[EpochRecord]) -> None:
 
 
 def read_records(path: Path) -> list[EpochRecord]:
-    """Return the records so far, without a line that was cut short when the process was killed."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            records.append(RECORD.validate_json(line))
-        except ValueError:
-            continue
-    return records
+    """Return the records so far. Raises: GraftError for a line that is not one."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    try:
+        return [RECORD.validate_json(line) for line in lines]
+    except ValidationError as error:
+        raise GraftError(f"{path}: not a log of epochs: {error.errors()[0]['msg']}") from error
 
 
 def cut_log(path: Path, epochs: int) -> None:

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, TypeAdapter
 
 from finetune.records.estimate import Estimate
-from finetune.records.run_folder import RunFolder, read_record, write_record
+from finetune.records.files import read_record, write_record
+from finetune.records.run_folder import RunFolder
 from finetune.records.training import TrainingRecord
 
 
@@ -129,6 +130,7 @@ def read_report(folder: RunFolder) -> Report:
 
 
 def add_export(folder: RunFolder, name: str, export: Export) -> None:
-    """Put the result of an exporter into the report of a finished run."""
+    """Put the result of an exporter into the report and the manifest of a finished run."""
+    folder.manifest.enter(folder.path / export.file)
     report = read_report(folder)
     write_report(folder, replace(report, exports={**report.exports, name: export}))

@@ -6,28 +6,26 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
+from files import Manifest
 from finetune.records.disk import explain_write_errors
 from zoo.errors import GraftError
 
-Record = TypeVar("Record")
 RUNS = Path("runs")
 """Where run folders are made."""
 MAX_NAME = 40
 SHOWN_LINES = 3
 """Changed lines that a message shows."""
+LATEST = "latest"
+"""The file in a checkpoint that names its newest state."""
 
 
 class InterruptedRun(KeyboardInterrupt):
@@ -43,6 +41,11 @@ class RunFolder:
     """The paths of one run, in `runs/<spec name>/<data set>-<date>-<time>/`."""
 
     path: Path
+
+    @property
+    def manifest(self) -> Manifest:
+        """The hash of every file that the run wrote."""
+        return Manifest(self.path)
 
     @property
     def recipe(self) -> Path:
@@ -166,7 +169,7 @@ def lock_folder(folder: RunFolder) -> Iterator[None]:
             "  expected: wait until it has ended, or another --run"
         ) from error
     try:
-        write_text(holder, f"process {os.getpid()} on {socket.gethostname()}")
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -193,64 +196,3 @@ def describe_changes(old: str, new: str) -> str:
 def _first_lines(lines: Sequence[str]) -> str:
     more = f" and {len(lines) - SHOWN_LINES} lines more" if len(lines) > SHOWN_LINES else ""
     return "; ".join(lines[:SHOWN_LINES]) + more
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader finds either the old text or the new one, complete."""
-    with _replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; its file then takes the place of `path`. Raises: WriteError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def keep_other(path: Path, text: str) -> Path | None:
-    """Rename a file that holds another text: it may have been edited. Out: its new path, if renamed."""
-    if not path.exists() or path.read_bytes() == text.encode():
-        return None
-    stem = f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    names = (path.with_stem(f"{stem}-{number}" if number > 1 else stem) for number in count(1))
-    return path.rename(next(name for name in names if not name.exists()))
-
-
-def write_json(path: Path, values: Mapping[str, object]) -> None:
-    """Write indented JSON, as `write_text`."""
-    write_text(path, json.dumps(values, indent=2) + "\n")
-
-
-def write_record(path: Path, schema: TypeAdapter[Record], record: Record) -> None:
-    """Write a record as JSON, as `write_text`."""
-    write_text(path, schema.dump_json(record, indent=2).decode() + "\n")
-
-
-def read_record(path: Path, schema: TypeAdapter[Record]) -> Record:
-    """Read what `write_record` wrote. Raises: GraftError when the file is missing or damaged."""
-    try:
-        return schema.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
-        raise GraftError(
-            f"{path}: missing or damaged: {reason}\n  expected: the file as the run wrote it"
-        ) from error
-
-
-def write_weights(path: Path, net: nn.Module) -> None:
-    """Write the network's state dict as safetensors, completely or not at all."""
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}
-    with _replacing(path) as temporary:
-        save_file(state, temporary)
-
-
-def read_weights(path: Path, net: nn.Module) -> None:
-    """Load what `write_weights` wrote into a network of the same structure."""
-    net.load_state_dict(load_file(path))

@@ -17,8 +17,10 @@ from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import Distill
 from finetune.models.rebuild import rebuild_net
 from finetune.models.tta import apply_test_time_augmentation
-from finetune.records.run_folder import RunFolder, read_labels, read_record
+from finetune.records.files import read_record
+from finetune.records.run_folder import RunFolder, read_labels
 from finetune.records.training import TRAINING
+from finetune.records.verify import open_run
 from finetune.transforms.preprocess import Preprocess
 from pixels.paths import expand_home
 from zoo.errors import GraftError
@@ -79,6 +81,7 @@ def load_teacher(
     where = f"finetune.distill.run: {folder.path}"
     if not folder.trained.exists():
         raise GraftError(f"{where} has no trained network; expected the folder of a finished run")
+    open_run(folder.path)
     labels, spec = read_labels(folder), zoo.read_spec(folder.spec)
     if labels != classes or spec.input.channels != student.channels:
         raise GraftError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import zoo
-from finetune.records.run_folder import write_text
+from finetune.records.files import write_text
 from finetune.search.check import without_search
 from finetune.search.record import Trial
 from finetune.search.space import label, override_values

@@ -17,9 +17,11 @@ from finetune.config import SearchSettings, get_section
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.planning.load import load_plan
+from finetune.probes.arithmetic import settle_arithmetic
 from finetune.records.disk import require_writable
+from finetune.records.files import write_json
 from finetune.records.plan import Plan
-from finetune.records.run_folder import RUNS, write_json
+from finetune.records.run_folder import RUNS
 from finetune.report.show import show_setup
 from finetune.runtime.console import Terminal
 from finetune.runtime.norms import explain_norms
@@ -109,6 +111,7 @@ def prepare_trials(recipe: zoo.Spec, console: Console) -> Shared:
     settings = get_section(recipe, SearchSettings)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
+    setup = settle_arithmetic(setup)
     plan = load_plan(setup, console)
     if find_strategy(plan.strategy).probe and "finetune.strategy" not in settings.space:
         raise GraftError(

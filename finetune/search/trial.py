@@ -87,7 +87,8 @@ def trial_setup(shared: Shared, values: Values) -> Setup:
         return replace(shared.setup, spec=spec, net=copy.deepcopy(shared.setup.net))
     rescaled = any(key == "finetune.weights" or key.startswith("input") for key in values)
     spec = override_values(shared.recipe if rescaled else shared.setup.spec, overrides)
-    setup = prepare(spec, shared.setup.splits)
+    settled = {"finetune.precision": shared.setup.settings.model_dump(mode="json")["precision"]}
+    setup = prepare(zoo.override(spec, settled), shared.setup.splits)
     if _pixel_format(setup) != _pixel_format(shared.setup):
         return setup
     val = replace(setup.val, pixels=shared.setup.val.pixels)
@@ -103,10 +104,9 @@ def trial_plan(shared: Shared, setup: Setup) -> Plan:
     strategy = find_strategy(shared.plan.strategy if name == "auto" else name)
     if strategy.pretrained and setup.origin is None:
         raise GraftError(f"{strategy.name} needs pretrained weights, and there are none: {setup.no_weights}")
-    exact = replace(setup, spec=zoo.override(setup.spec, {"finetune.precision": "float32"}))
     evidence = shared.plan.evidence
     plan = resolve_defaults(
-        exact,
+        setup,
         strategy,
         shared.plan.cell,
         shared.plan.reasons,

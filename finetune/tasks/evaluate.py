@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.data.dataset import ImageDataset, loader
+from finetune.runtime.precision import EXACT
 from finetune.tasks.base import Task
 from finetune.transforms.preprocess import Preprocess
 
@@ -89,6 +90,7 @@ def artifact_logits(
 def _artifact(net: nn.Module, preprocess: Preprocess) -> Callable[[Tensor], Tensor]:
     """Return the network in float32 on the CPU, as a function from uint8 (N, 3, h, w) to logits."""
     net, preprocess = net.float().cpu().eval(), preprocess.cpu()
+    EXACT.arrange_weights(net)
 
     @torch.inference_mode()
     def forward(images: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def export_folder(folder: str | Path, opset: int | None = None) -> Export:
     from finetune.records.run_folder import RunFolder
 
     try:
-        run = load_run(folder)
+        run = load_run(folder, but=(FILE_NAME,))
         if opset is not None:
             run = replace(run, spec=zoo.override(run.spec, {"export.opset": opset}))
         written = export_run(run)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from small_kit import broken_off
 
-import finetune.engine.trainer
 from finetune.api import run
-from finetune.finished import RunReport, load_run
+from finetune.finished import RunReport, load_run, show_run
 from finetune.records.metrics_log import EpochRecord, read_records
 from zoo.errors import GraftError
 
@@ -84,28 +86,10 @@ def test_killed_in_the_second_epoch_and_resumed(unbroken: RunReport, tmp_path: P
     assert resumed.metrics == unbroken.metrics
 
 
-def test_broken_off_in_the_middle_of_an_epoch_and_resumed(
-    unbroken: RunReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class StopError(Exception):
-        pass
-
-    saved: list[str] = []
-    save = finetune.engine.trainer.save_checkpoint
-
-    def save_then_stop(accelerator: object, folder: Path, name: str) -> None:
-        save(accelerator, folder, name)  # type: ignore[arg-type]
-        saved.append(name)
-        if name == "step-000015":  # 11 steps an epoch: the middle of the second
-            raise StopError
-
-    monkeypatch.setattr(finetune.engine.trainer, "CHECKPOINT_EVERY_S", 0.0)
-    monkeypatch.setattr(finetune.engine.trainer, "save_checkpoint", save_then_stop)
-    with pytest.raises(StopError):
+def test_broken_off_in_the_middle_of_an_epoch_and_resumed(unbroken: RunReport, tmp_path: Path) -> None:
+    with broken_off(lambda _, name: name == "step-000015"):  # 11 steps an epoch: the middle of the second
         run(SPEC, set=QUICK, run=tmp_path / "run", console=Console(quiet=True))
-    monkeypatch.undo()
     resumed = run(SPEC, set=QUICK, run=tmp_path / "run", console=Console(quiet=True))
-    assert "step-000015" in saved
     assert numbers(resumed) == numbers(unbroken)
     assert resumed.metrics == unbroken.metrics
 
@@ -136,8 +120,29 @@ def test_a_finished_run_can_be_exported_again(unbroken: RunReport) -> None:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GraftError, match="no trained network here"):
+    with pytest.raises(GraftError, match="no run here"):
         load_run(tmp_path)
+
+
+def test_each_file_of_a_run_is_missed_when_it_is_damaged(unbroken: RunReport, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken.folder, folder)
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines() if line]
+    paths = {folder / line["path"] for line in lines}
+    whole = {path: path.read_bytes() for path in paths if path.exists()}
+    assert {path.name for path in whole} >= {"spec.yaml", "splits.json", "latest", "state.json", "model.onnx"}
+    for path, content in whole.items():
+        middle = len(content) // 2
+        for damaged in (
+            content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+            content[:-1],
+        ):
+            path.write_bytes(damaged)
+            for read in (show_run, load_run):
+                with pytest.raises(GraftError, match=re.escape(f"{path}: ")):
+                    read(folder)
+            path.write_bytes(content)
+    show_run(folder, console=Console(quiet=True))
 
 
 def test_metrics_are_json(unbroken: RunReport) -> None:

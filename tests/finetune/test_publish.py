@@ -97,7 +97,7 @@ def test_a_damaged_file_is_found_by_its_hash(published: Path, tmp_path: Path) ->
 
 
 def test_only_the_network_of_a_spec_is_published(tmp_path: Path) -> None:
-    with pytest.raises(zoo.GraftError, match="no trained network here"):
+    with pytest.raises(zoo.GraftError, match="no run here"):
         publish(tmp_path / "nothing", tmp_path, "", QUIET)
     several = QUICK | {"finetune.epochs": 2, "finetune.ensemble": {"average": 2}, "data.val": 0.8}
     with pytest.raises(zoo.GraftError, match="expected a classifier whose network"):

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from accelerate import Accelerator
 from rich.console import Console
 from torch import nn
 
-from finetune.engine.trainer import save_checkpoint
+from finetune.engine.checkpoint import Checkpoint
 
 QUIET = Console(quiet=True)
 SPEC = """
@@ -55,13 +54,15 @@ def broken_off(wanted: Callable[[Path, str], bool]) -> Iterator[None]:
     class StopError(Exception):
         pass
 
-    def save_then_stop(accelerator: Accelerator, folder: Path, name: str) -> None:
-        save_checkpoint(accelerator, folder, name)
-        if wanted(folder, name):
+    save = Checkpoint.save
+
+    def save_then_stop(checkpoint: Checkpoint, name: str) -> None:
+        save(checkpoint, name)
+        if wanted(checkpoint.folder, name):
             raise StopError
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("finetune.engine.trainer.CHECKPOINT_EVERY_S", 0.0)
-        patch.setattr("finetune.engine.trainer.save_checkpoint", save_then_stop)
+        patch.setattr(Checkpoint, "save", save_then_stop)
         with pytest.raises(StopError):
             yield

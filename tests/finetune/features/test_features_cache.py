@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from finetune.features.cache import FeatureCache, default_folder, prune
-from finetune.runtime.precision import Precision
 
 NAMES = ("head", "low")
 
@@ -128,19 +127,18 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path: Path) -> None
     with pytest.warns(UserWarning, match="features cannot be cached"):
         cache.write(digests(1), columns(1), "float32")
     assert not cache.read(digests(1), NAMES, "float32").known.any()
-    cache.save_precision(Precision(), "cpu")
-    assert cache.load_precision("cpu") is None
+    cache.save_note("note", "{}")
+    assert cache.load_note("note", json.loads) is None
 
 
-def test_remembers_the_precision_of_each_device(tmp_path: Path) -> None:
+def test_keeps_notes_and_removes_damaged_ones(tmp_path: Path) -> None:
     cache = FeatureCache("k" * 64, tmp_path)
-    assert cache.load_precision("cpu") is None
-    cache.save_precision(Precision(True, True, {"bfloat16, channels last": 90.0}), "cpu")
-    assert cache.load_precision("cpu") == Precision(True, True)
-    assert cache.load_precision("cuda") is None
-    (cache.home / "precision-cpu.json").write_text('{"autocast"')
+    assert cache.load_note("one", json.loads) is None
+    cache.save_note("one", '{"a": 1}')
+    assert cache.load_note("one", json.loads) == {"a": 1}
+    (cache.home / "one.json").write_text('{"a"')
     with pytest.warns(UserWarning, match="damaged"):
-        assert cache.load_precision("cpu") is None
+        assert cache.load_note("one", json.loads) is None
 
 
 def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

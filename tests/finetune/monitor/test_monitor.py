@@ -14,8 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from finetune.data.subset import read_rows, spread_rows
 from finetune.engine.state import TrainState
 from finetune.engine.trackers import Trackers, flatten
+from finetune.records.files import read_weights
 from finetune.records.metrics_log import EpochRecord
-from finetune.records.run_folder import read_weights
 from zoo.errors import GraftError
 
 pytestmark = pytest.mark.usefixtures("seeded")

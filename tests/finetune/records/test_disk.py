@@ -19,7 +19,7 @@ from finetune.records.disk import (
     require_space,
     require_writable,
 )
-from finetune.records.run_folder import write_text, write_weights
+from finetune.records.files import write_text, write_weights
 
 
 class Usage(NamedTuple):

@@ -10,17 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from finetune.records.files import read_weights, write_json, write_text, write_weights
 from finetune.records.metrics_log import EpochRecord, append_record, cut_log, read_records
-from finetune.records.run_folder import (
-    RunFolder,
-    find_unfinished,
-    lock_folder,
-    new_folder,
-    read_weights,
-    write_json,
-    write_text,
-    write_weights,
-)
+from finetune.records.run_folder import RunFolder, find_unfinished, lock_folder, new_folder
 from zoo.errors import GraftError
 
 
@@ -53,14 +45,16 @@ def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
-def test_the_log_drops_epochs_that_run_again_and_a_line_cut_short(tmp_path: Path) -> None:
+def test_the_log_drops_epochs_that_run_again_and_refuses_what_is_no_record(tmp_path: Path) -> None:
     log = tmp_path / "metrics.jsonl"
     records = [EpochRecord(epoch, 9 * epoch, math.inf, 0.1, 50.0, val_score=1 / 3) for epoch in (1, 2, 3)]
     for record in records:
         append_record(log, record)
-    log.write_text(log.read_text() + '{"epoch": 4, "tra')
     cut_log(log, 2)
     assert read_records(log) == records[:2]
+    log.write_text(log.read_text() + "5\n")
+    with pytest.raises(GraftError, match="not a log of epochs"):
+        read_records(log)
 
 
 def test_a_folder_that_another_process_holds_is_refused_and_a_killed_one_leaves_no_lock(

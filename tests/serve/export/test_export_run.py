@@ -75,10 +75,10 @@ def write_over(name: str, text: str) -> Callable[[Path], object]:
     [
         (spoil_image, "the export is checked on the run's validation images, and"),
         (lambda run: (run.parent / "images").rename(run.parent / "moved"), "the images where the run found"),
-        (lambda run: (run / "report.json").unlink(), "report.json: missing or damaged"),
-        (write_over("report.json", "{"), "report.json: missing or damaged"),
-        (write_over("trained.json", "{"), "trained.json: missing or damaged"),
-        (write_over("model.safetensors", "cut"), "missing, damaged or cannot be written"),
+        (lambda run: (run / "report.json").unlink(), "report.json: missing"),
+        (write_over("report.json", "{"), "report.json: has 1 bytes"),
+        (write_over("trained.json", "{"), "trained.json: has 1 bytes"),
+        (write_over("model.safetensors", "cut"), "model.safetensors: has 3 bytes"),
     ],
 )
 def test_a_run_that_was_moved_or_damaged_is_told(

@@ -1,0 +1,75 @@
+"""The arithmetic of a run: what its spec leaves open is measured before anything is computed.
+
+Numbers depend on it. So it is settled once, stands in the run's spec.yaml, and is obeyed from there on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import torch
+from accelerate import PartialState
+
+import zoo
+from finetune.config.finetune import PrecisionSettings
+from finetune.experiment.setup import Setup
+from finetune.probes.network import feature_cache
+from finetune.records.plan import read_plan
+from finetune.runtime.device import describe_device
+from finetune.runtime.fastest import fastest_precision
+from finetune.runtime.precision import EXACT, Precision
+from finetune.strategies import find_strategy
+from pixels.paths import expand_home
+
+TIMED_IMAGES, TIMED_ON_ACCELERATOR = 8, 256
+"""Images that the speed of each precision is measured on; an accelerator needs more to be busy."""
+FEW_IMAGES = 32
+"""Below this number of images, measuring costs more than it saves."""
+
+
+def settle_arithmetic(setup: Setup) -> Setup:
+    """Return the setup with a spec that states the arithmetic of the frozen pass and of training.
+
+    What the spec leaves open is measured on the network, and kept in the cache of features: features in
+    another arithmetic would have to be computed again. A plan that the spec names is followed.
+    """
+    asked = setup.settings.precision
+    if isinstance(asked, PrecisionSettings):
+        return setup
+    strategy, given = setup.settings.strategy, setup.settings.plan
+    features = training = EXACT
+    has_features = setup.origin is not None and setup.task.probes and len(setup.train) >= FEW_IMAGES
+    if asked != "float32" and has_features:
+        features = _measure(setup, backward=False)
+    if given is not None:
+        training = read_plan(expand_home(given)).precision
+    elif asked != "float32" and (strategy == "auto" or not find_strategy(strategy).probe):
+        training = _measure(setup, backward=True)
+    stated = {"features": features.name, "training": training.name}
+    return state_arithmetic(setup, PrecisionSettings.model_validate(stated))
+
+
+def state_arithmetic(setup: Setup, arithmetic: PrecisionSettings) -> Setup:
+    """Return the setup with this arithmetic in its spec."""
+    return replace(setup, spec=zoo.override(setup.spec, {"finetune.precision": arithmetic.model_dump()}))
+
+
+def _measure(setup: Setup, *, backward: bool) -> Precision:
+    """Return the fastest precision, from the cache if it was measured before."""
+    asked, device = setup.settings.precision, PartialState().device
+    name = f"fastest-{'training' if backward else 'features'}-{asked}-{describe_device(device)}"
+    cache = feature_cache(setup) if setup.origin is not None else None
+    if cache is not None:
+        known = cache.load_note(name, lambda text: Precision(**json.loads(text)))
+        if known is not None:
+            return known
+    size = (setup.preprocess.height, setup.preprocess.width)
+    images = TIMED_IMAGES if device.type == "cpu" else TIMED_ON_ACCELERATOR
+    example = torch.zeros(images, 3, *size, dtype=torch.uint8, device=device)
+    inputs = setup.preprocess.to(device).normalise(example)
+    autocast = True if asked == "bfloat16" else None
+    fastest = fastest_precision(setup.net.to(device), inputs, backward=backward, autocast=autocast)
+    if cache is not None:
+        cache.save_note(name, json.dumps(asdict(fastest)))
+    return fastest

@@ -1,0 +1,115 @@
+"""The fastest arithmetic for a network on a device, measured on the network itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from finetune.runtime.precision import Precision, arranged, evaluating
+
+WARM_UP, TIMED = 1, 3
+CLEARLY_SLOWER = 1.5
+"""A candidate that takes this many times as long as the fastest one is not run again."""
+SHORT_S = 0.05
+"""A first run shorter than this many seconds is not compared: it is too short, and running again is cheap."""
+GAIN = 1.2
+"""bfloat16 must be this many times as fast as float32 to be chosen, since it has fewer digits."""
+LAYOUT_GAIN = 1.1
+"""Channels last must be this many times as fast as channels first, so that noise does not decide."""
+
+
+def fastest_precision(
+    net: nn.Module, example: Tensor, *, backward: bool = False, autocast: bool | None = None
+) -> Precision:
+    """Run the network on the example in each precision, and return the fastest.
+
+    In: `example`, float32 (N, C, H, W), on the network's device; a few images are enough. `backward` includes
+    the gradient; `autocast` restricts the choice to bfloat16 (True) or float32 (False). The network keeps its
+    weights, their layout, modes and gradients. A precision that fails on this device, or gives outputs that
+    are not finite, is not chosen. On a processor the time of one core is measured, so that other work on the
+    machine hardly affects the choice.
+    """
+    trial = _Trial(net, example, backward)
+    with evaluating(net), _one_thread(example.device):
+        if autocast is None:
+            trial.run(Precision(True, True), Precision(False, True))
+            autocast = trial.prefers(Precision(True, True), Precision(False, True), GAIN)
+        last, first = Precision(autocast, True), Precision(autocast, False)
+        trial.run(last, first)
+    return last if trial.prefers(last, first, LAYOUT_GAIN) else first
+
+
+@dataclass
+class _Trial:
+    """The speed, in images per second, of each precision that works on this device."""
+
+    net: nn.Module
+    example: Tensor
+    backward: bool
+    speeds: dict[Precision, float] = field(default_factory=dict)
+
+    def run(self, *candidates: Precision) -> None:
+        """Time these precisions in turns; leave out a clearly slower one."""
+        running, first = list(candidates), dict[Precision, float]()
+        for number in range(WARM_UP + TIMED):
+            for precision in tuple(running):
+                seconds = self._time(precision)
+                if seconds is None:
+                    running.remove(precision)
+                    self.speeds.pop(precision, None)
+                    continue
+                speed = len(self.example) / max(seconds, 1e-9)
+                found = first if number < WARM_UP else self.speeds
+                found[precision] = max(speed, found.get(precision, 0.0))
+                too_short = number < WARM_UP and seconds < SHORT_S
+                fastest = max(found.get(each, 0.0) for each in candidates)
+                if not too_short and speed * CLEARLY_SLOWER < fastest:
+                    running.remove(precision)
+
+    def prefers(self, one: Precision, other: Precision, gain: float) -> bool:
+        """Return whether `one` works, and is `gain` times as fast as the other if that works."""
+        return one in self.speeds and self.speeds[one] >= gain * self.speeds.get(other, 0.0)
+
+    def _time(self, precision: Precision) -> float | None:
+        """Return the seconds of a pass; None where it fails."""
+        images = precision.arrange(self.example)
+        with arranged(self.net, precision), torch.inference_mode(not self.backward):
+            start = _clock(images.device)
+            try:
+                finite = _step(self.net, images, precision, self.backward)
+            except (RuntimeError, NotImplementedError):  # the device lacks the type, or an operator for it
+                return None
+            return _clock(images.device) - start if finite else None
+
+
+def _clock(device: torch.device) -> float:
+    """Return the seconds of this thread on a processor, else those of the clock: results are awaited."""
+    return time.thread_time() if device.type == "cpu" else time.perf_counter()
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Keep torch to the calling thread, whose time is measured: threads that wait for others count too."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _step(net: nn.Module, images: Tensor, precision: Precision, backward: bool) -> bool:
+    """Run one pass to its end on the device; return whether all outputs are finite."""
+    with precision.context(images.device):
+        out = net(images).float()
+    if backward:
+        weights = [weight for weight in net.parameters() if weight.requires_grad]
+        if weights:
+            torch.autograd.grad(out.square().mean(), weights, allow_unused=True)
+    return bool(out.isfinite().all())
