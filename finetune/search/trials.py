@@ -12,8 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from finetune.config import SearchSettings
+from finetune.config.search import LOCAL
 from finetune.data import DataError
 from finetune.engine.callbacks import DivergedError
+from finetune.search.processes import count_before, end_killed_trials, take_part
 from finetune.search.record import LOSS, OUTCOME, PHASE, REASON, Outcome, Trial, best_trials, read_trial
 from finetune.search.show import show_trial
 from finetune.search.space import Space, draw, narrow_space
@@ -44,9 +46,12 @@ class Search:
 
     def run(self) -> None:
         """Run trials until as many were started as the spec asks for."""
-        optuna.storages.fail_stale_trials(self.study)
-        if not self._is_complete():
-            self.study.optimize(self._run_trial, callbacks=[self._after_trial])
+        with take_part(self.folder) as alone:
+            if alone and self.settings.storage == LOCAL:  # else processes may take part from other folders
+                end_killed_trials(self.study, self.settings.space)
+            optuna.storages.fail_stale_trials(self.study)
+            if not self._is_complete():
+                self.study.optimize(self._run_trial, callbacks=[self._after_trial])
 
     def _is_complete(self) -> bool:
         return sum(trial.counts for trial in self.trials()) >= self.settings.trials
@@ -69,7 +74,8 @@ class Search:
         else:
             phase, space = choose_ranges(self.settings, self.trials())
             trial.set_user_attr(PHASE, phase)
-        self.study.sampler = make_sampler(self.settings, trial.number, space, full_space)
+        number = count_before(self.study, trial)  # so that interruptions change no draw
+        self.study.sampler = make_sampler(self.settings, number, space, full_space)
         values = draw(trial, space, full_space)
         best: tuple[float, float] | None = None
 
