@@ -19,7 +19,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-kills bench-busy load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -89,7 +89,7 @@ export: $(READY) ## write RUN's ONNX file again, with the parity check
 	@$(BIN)/python -m graft export "$(RUN)"
 
 test: $(DEV) ## run the tests, with coverage
-	$(BIN)/python -m slipcover --source pixels,zoo,finetune,serve,graft --skip-covered --fail-under 90 \
+	$(BIN)/python -m slipcover --source files,pixels,zoo,finetune,serve,graft --skip-covered --fail-under 90 \
 	  -m pytest -n 2 --dist loadfile
 
 check: $(DEV) ## lint, format, types, levels of imports
@@ -124,6 +124,12 @@ bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one ba
 
 load: $(READY) ## hostile and good clients on a server of MODEL for 10 minutes; what they got and how long it took
 	@$(BIN)/python -m bench.load "$(MODEL)"
+
+bench-kills: $(READY) ## kill runs at random moments, resume them, and compare them with unbroken ones bit by bit (COUNT=200)
+	$(BIN)/python -m bench.kills --count $(or $(COUNT),200)
+
+bench-busy: $(READY) ## the same run alone and beside two busy processes, bit by bit
+	$(BIN)/python -m bench.busy
 
 picture: $(READY) ## draw what `make finetune` prints, for the README (needs a browser)
 	$(BIN)/python -m bench.picture "$(SPEC)" $(if $(DATA),"$(DATA)")
