@@ -11,7 +11,7 @@ MAX_FILES = 100
 """Files that one spec reads."""
 MAX_CHAIN = 20
 """Specs of which each extends or includes the next."""
-MAX_VALUES = 100_000
+MAX_VALUES = 50_000
 """Texts, numbers, lists and mappings in the files of one spec, or in one argument after substitution."""
 MAX_ARGUMENTS = 1_000_000
 """The same in the arguments of all layers together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from zoo.builder.graph import Graph
 from zoo.builder.wiring import Routes, routes_of
-from zoo.errors import Mark, Problem, SpecError
+from zoo.errors import GraftError, Mark, Problem, SpecError
 from zoo.layers import modules
 from zoo.layers.shape import Shape, format_shape
 from zoo.spec.choices import WEIGHT_LAYERS, Choices
@@ -21,6 +22,7 @@ from zoo.spec.shapes import ShapedLayer, follow_shapes
 from zoo.spec.spec import Spec
 from zoo.spec.tree import Group, Item, join
 
+GIGABYTE = 10**9
 SEQUENTIAL_NAMES = frozenset(dir(nn.Sequential))
 
 
@@ -53,8 +55,23 @@ def build_network(spec: Spec, classes: int | None = None, *, device: str = "meta
         built = {layer.path: BuiltLayer(*layer[:-2], _build(layer)) for layer in shapes.layers}
     net = _group(tree.root, routes_of(tree.root), built)
     if device != "meta":
+        _check_memory(spec, net)
         net.to_empty(device=device)
     return Network(net, tuple(built.values()), shapes.output)
+
+
+def _check_memory(spec: Spec, net: nn.Module) -> None:
+    """Refuse a network whose weights alone are larger than this machine's memory, before it is taken."""
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in net.state_dict().values())
+    try:
+        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return
+    if needed > present:
+        raise GraftError(
+            f"{spec.path}: the weights of {spec.name} take {needed / GIGABYTE:,.0f} GB, and this machine has "
+            f"{present / GIGABYTE:,.0f} GB of memory\n  expected: a smaller network"
+        )
 
 
 def parametrise(network: Network, choices: Choices) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from zoo import limits
 from zoo.catalog.stages import measured_stages
 from zoo.errors import GraftError, Problem, SpecError, did_you_mean, nearest
 from zoo.initializers import Draw
@@ -90,6 +91,12 @@ def build_on_meta(spec: Spec, classes: int | None = None) -> nn.Module:
     """
     library, name = _library(spec)
     net = on_meta(lambda: _build(spec, library, name, classes or spec.classes))
+    count = sum(parameter.numel() for parameter in net.parameters())
+    if count > limits.MAX_PARAMETERS:
+        raise GraftError(
+            f"{spec.path}: {name} would have {count:.3g} parameters\n"
+            f"  expected: at most {limits.MAX_PARAMETERS:,}; fewer classes, or fewer channels of the input"
+        )
     _check_output(spec, name, net, classes or spec.classes)
     return net
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from zoo import limits
 from zoo.errors import Mark, SpecError
 from zoo.spec.items import op_key
 from zoo.spec.nodes import MapNode, Node, Problems, Scalar, from_plain, is_null, plain
@@ -67,6 +68,9 @@ def _override(key: str, value: object, problems: Problems) -> MapNode:
     at_key = Mark(SHOWN, 0, 1, text, len(key))
     at_value = Mark(SHOWN, 0, len(key) + 2, text, max(1, len(text) - len(key) - 1))
     first, *parts = key.split(".")
+    if len(parts) > limits.MAX_DEPTH:
+        problems.add(at_key, "", f"a key of {len(parts) + 1} parts", f"at most {limits.MAX_DEPTH}")
+        parts = []
     if not all((first, *parts)):
         problems.add(at_key, "", f"'{key}' is not a dotted key", "a key such as finetune.epochs")
     node = _value(value, at_value, problems)

@@ -210,3 +210,11 @@ def test_a_fresh_head_is_drawn_as_that_of_a_declared_network(tmp_path: Path, mod
         logits = net.train()(torch.randn(8, 3, 64, 64))
     loss = torch.nn.functional.cross_entropy(logits, torch.arange(8) % 6)
     assert float(loss) == pytest.approx(math.log(6), abs=0.3)
+
+
+@pytest.mark.parametrize("size", ["classes: 900000000000", "classes: 2\ninput: {channels: 100000000000}"])
+def test_too_many_parameters(tmp_path: Path, size: str) -> None:
+    path = tmp_path / "wide.yaml"
+    path.write_text(f"{size}\nmodel: {{timm: resnet18}}\n")
+    with pytest.raises(zoo.GraftError, match=r"resnet18 would have .* parameters\n  expected: at most 100,0"):
+        build_on_meta(zoo.read_spec(path))

@@ -10,7 +10,7 @@ import pytest
 from nets import HEAD, TAIL, spec_of, write
 
 from zoo import limits
-from zoo.api import check_network, read_spec
+from zoo.api import build, check_network, read_spec
 from zoo.builder.network import build_network
 from zoo.errors import GraftError, SpecError
 from zoo.spec.shapes import matches_path
@@ -38,7 +38,7 @@ def test_parameters_in_parameters_multiply(tmp_path: Path) -> None:
     )
     last = "  b30: {params: {x: ''}, layers: {a: {conv: {out: $x, kernel: 1}}}}\n"
     path = write(tmp_path, f"{HEAD}blocks:\n{uses}{last}layers:\n  a: {{use: b0, with: {{x: [1, 1]}}}}\n")
-    assert "net.yaml:18:55: blocks.b14.a.with: 1.31e+05 values" in message_of(path)
+    assert "net.yaml:17:55: blocks.b13.a.with: 6.55e+04 values" in message_of(path)
 
 
 def test_parameters_in_parameters_nest(tmp_path: Path) -> None:
@@ -168,3 +168,18 @@ def test_many_rules(tmp_path: Path) -> None:
     assert "choices.init: 1,001 rules" in message_of(
         write(tmp_path, f"{HEAD}{rules}layers:\n  conv: relu\n{TAIL}")
     )
+
+
+def test_a_network_larger_than_the_memory_is_not_built(tmp_path: Path) -> None:
+    wide = spec_of(
+        tmp_path, "  conv: {conv: {out: 300000, kernel: 1}}\n  wide: {conv: {out: 300000, kernel: 1}}\n"
+    )
+    check_network(wide)
+    with pytest.raises(GraftError, match=r"the weights of net take 360 GB, and this machine has"):
+        build(wide)
+
+
+@pytest.mark.parametrize("first", ["data", "layers", "bogus"])
+def test_a_deep_override(tmp_path: Path, first: str) -> None:
+    with pytest.raises(SpecError, match="SET: a key of 3001 parts"):
+        spec_of(tmp_path, "  a: relu\n", change={first + ".a" * 3000: 1})
