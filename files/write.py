@@ -15,12 +15,16 @@ from files.manifest import find_manifest, sync
 def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write to; its file then takes the place of `path`.
 
+    Who may read it is as for all new files of this user, also where the writer makes its own, as safetensors.
     Below a folder with a manifest, the new file is entered there first. Raises: OSError.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         sync(temporary)
         manifest = find_manifest(path)
         if manifest is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,15 @@ def test_an_error_while_writing_leaves_the_old_file_and_a_kill_leaves_a_temporar
     remove_temporaries(folder)
     assert [path.name for path in (folder / "b").iterdir()] == ["c.txt"]
     assert damaged(folder) == []
+
+
+def test_all_files_have_the_same_mode(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        for name in ("note.txt", "model.safetensors"):
+            with replacing(tmp_path / name) as temporary:
+                temporary.unlink()  # as safetensors does, which then lets only the owner read
+                os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
+            assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
