@@ -12,7 +12,7 @@ from torch import nn
 
 from finetune.records.files import read_weights, write_json, write_text, write_weights
 from finetune.records.metrics_log import EpochRecord, append_record, cut_log, read_records
-from finetune.records.run_folder import RunFolder, find_unfinished, lock_folder, new_folder
+from finetune.records.run_folder import RunFolder, describe_changes, find_unfinished, lock_folder, new_folder
 from zoo.errors import GraftError
 
 
@@ -73,3 +73,15 @@ def test_a_folder_that_another_process_holds_is_refused_and_a_killed_one_leaves_
         other.kill()
     with lock_folder(RunFolder(tmp_path)):
         assert str(os.getpid()) in (tmp_path / ".holder").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "message"),
+    [
+        ("a: 1\nb: 2", "a: 1\nb: 3", "before: b: 2, now: b: 3"),
+        ("a: 1", "a: 1\nb: 3", "new is: b: 3"),
+        ("a: 1\nb: 2", "a: 1", "missing is: b: 2"),
+    ],
+)
+def test_changed_settings_are_named(before: str, now: str, message: str) -> None:
+    assert describe_changes(before, now) == message
