@@ -18,7 +18,8 @@ def summarise(plan: Plan) -> str:
 def format_plan(plan: Plan) -> str:
     """Return the plan as one sentence: what learns, for how long, and what is expected of it."""
     strategy, race = find_strategy(plan.strategy), plan.evidence.race
-    length = "" if strategy.probe else f", in at most {plan.epochs} passes over the images"
+    passes = "one pass" if plan.epochs == 1 else f"at most {plan.epochs} passes"
+    length = "" if strategy.probe else f", in {passes} over the images"
     verb = "measuring and training take" if strategy.probe else "this takes"
     time = "" if plan.minutes is None else f"; {verb} {format_minutes(plan.minutes)}"
     expected = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from finetune.planning.summary import format_plan, summarise
 from finetune.records.estimate import Estimate
@@ -80,6 +81,7 @@ def test_a_plan_is_one_sentence() -> None:
         "all layers of the pretrained network learn (full), in at most 10 passes over the images; "
         "this takes about 30 seconds. Expected: 93% of new images recognised"
     )
+    assert "(full), in one pass over the images" in format_plan(replace(plan("full", None), epochs=1))
     text = format_plan(plan("linear_probe", None, forecasts={"linear_probe": Forecast(1, 300.0, 3)}))
     assert text.endswith("(linear_probe); measuring and training take about 3 minutes")
     text = format_plan(plan("linear_probe", None, race_won_by("linear_probe", at_chance=True)))
