@@ -48,4 +48,5 @@ def test_a_console_prints_its_own_styles_only() -> None:
     assert "\x1b[1m" in printed
     for command in ("\x1b]0;", "\x1b[31m", "\x1b[2J", "\x1b[1A", "\x07"):
         assert command not in printed
+    assert f"{MARK}]0;title{MARK}" in printed
     assert f"{MARK}[31mred" in printed and f"{MARK}[2J" in printed

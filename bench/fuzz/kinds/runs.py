@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import tempfile
 from pathlib import Path
 from unittest import mock
 
@@ -64,7 +65,10 @@ def _open(folder: Path) -> Case:
     def check(draw: random.Random, empty: Path) -> str:
         which = BROKEN if draw.random() < SHARE_OF_BROKEN else FINISHED
         run = shutil.copytree(folder / which, empty / which)
-        what = _spoil(run, draw)
+        return judge(run, _spoil(run, draw))
+
+    def judge(run: Path, what: str) -> str:
+        which = run.name
         try:
             with mock.patch("finetune.api.export", lambda _run: {}):  # it takes most of the time
                 finetune.run(spec, run=run, console=QUIET)
@@ -78,6 +82,9 @@ def _open(folder: Path) -> Case:
                 raise WrongError(f"{name} differs after {what}")
         return f"{which} the same"
 
+    with tempfile.TemporaryDirectory(prefix="graft-fuzz-") as empty:  # also imports what all cases need
+        whole = judge(shutil.copytree(folder / BROKEN, Path(empty) / BROKEN), "nothing")
+    assert whole == f"{BROKEN} the same", whole
     return check
 
 
