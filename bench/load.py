@@ -40,7 +40,7 @@ QUIET_SHARE = 0.15
 PAUSE_S = 0.1
 CLIENT_S = 60.0
 SAMPLES = 11
-SETTLE_S = 10.0
+SETTLE_S = 30.0
 """For what the server still works on when the clients are gone."""
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 Resize = Literal["squash", "crop", "pad"]
 
 WHITE = 255
+STRIP_PIXELS = 2**23  # larger images are resized in strips
 GROUP = 8  # output rows that share one window of input rows, which saves multiplications
 # Rounds halves up. Averages of integers are often exactly .5, and summing in another order changes them by
 # about 1e-5. The small excess over one half keeps all of these on the same side.
@@ -84,11 +85,15 @@ class Preprocess(nn.Module):
         """In: uint8 (N, H, W, 3). Out: uint8 (N, 3, height, width)."""
         count, height, width = image.shape[:3]
         scale_y, scale_x = self._scales(height, width)
-        rows = image.reshape(count, height, width * 3)
-        rows = _resample(rows, self.height, *scale_y, pad=self.rule == "pad")
+        rows, pad = image.reshape(count, height, width * 3), self.rule == "pad"
+        if torch.compiler.is_exporting() or height * width <= STRIP_PIXELS:
+            rows = _resample(rows, self.height, *scale_y, pad=pad)
+        else:  # in strips of columns: the rows that are picked for all of a large image take gigabytes
+            strips = rows.tensor_split(-(-height * width // STRIP_PIXELS), dim=2)
+            rows = torch.cat([_resample(strip, self.height, *scale_y, pad=pad) for strip in strips], dim=2)
         rows = rows.reshape(count, self.height, width, 3).permute(0, 2, 3, 1)
         columns = rows.reshape(count, width, 3 * self.height)
-        columns = _resample(columns, self.width, *scale_x, pad=self.rule == "pad")
+        columns = _resample(columns, self.width, *scale_x, pad=pad)
         pixels = columns.reshape(count, self.width, 3, self.height).permute(0, 2, 3, 1)
         return (pixels + HALF).to(torch.uint8).contiguous()
 

@@ -278,3 +278,17 @@ def run(session: onnxruntime.InferenceSession, images: torch.Tensor) -> NDArray[
     (found,) = session.run(None, {"image": images.numpy()})
     assert isinstance(found, np.ndarray)
     return found
+
+
+@pytest.mark.parametrize("rule", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("size", [(90, 61), (5, 400), (400, 5)])
+def test_large_images_in_strips_are_the_same(
+    rule: Resize, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preprocess = Preprocess(height=24, width=20, resize=rule)
+    image = torch.randint(
+        0, 256, (2, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    whole = preprocess.resize(image)
+    monkeypatch.setattr("finetune.transforms.preprocess.STRIP_PIXELS", 700)
+    assert torch.equal(preprocess.resize(image), whole)
