@@ -92,11 +92,19 @@ class Manifest:
         return list(dict.fromkeys(file.parent for file in found if file.parent.parent == path))
 
     def compact(self) -> None:
-        """Write the manifest anew, with a line for each file that is there. No other process may write."""
-        names = self._allowed(self._read())
-        lines = [Line(name, *_measure(self.folder / name)) for name in names if (self.folder / name).exists()]
+        """Write the manifest anew with the last line of each file, as it is now if it was being replaced.
+
+        No other process may write.
+        """
+        lines = []
+        for name, allowed in self._allowed(self._read()).items():
+            path = self.folder / name
+            found = Line(name, *(_measure(path) if path.is_file() else ()))
+            lines.append(found if found in allowed else allowed[-1])
         temporary = self.path.with_name(f".{NAME}.{os.getpid()}")
-        temporary.write_text("".join(map(_format, lines)) + "\n", encoding="utf-8")
+        temporary.write_text(
+            "".join(_format(line) for line in lines if line.sha256 is not None) + "\n", encoding="utf-8"
+        )
         sync(temporary)
         temporary.replace(self.path)
 

@@ -147,6 +147,11 @@ def find_unfinished(root: Path, name: str) -> RunFolder:
     return max(unfinished, key=lambda run: (run.recipe.stat().st_mtime_ns, run.path.name))
 
 
+def is_first_process() -> bool:
+    """Whether this is the first, or only, of the processes that train a run together."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def lock_folder(folder: RunFolder) -> Iterator[None]:
     """Keep other processes from running in the folder; a killed process leaves no lock behind.
@@ -154,7 +159,7 @@ def lock_folder(folder: RunFolder) -> Iterator[None]:
     Of several processes that train one run together, the first holds the lock.
     Raises: GraftError at once when another process holds it, with its number.
     """
-    if int(os.environ.get("RANK", "0")) > 0:
+    if not is_first_process():
         yield
         return
     lock, holder = FileLock(folder.path / ".lock"), folder.path / ".holder"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from files import DamagedFileError, remove_temporaries
 from finetune.records.disk import explain_write_errors
 from finetune.records.files import write_text
-from finetune.records.run_folder import LATEST, RunFolder
+from finetune.records.run_folder import LATEST, RunFolder, is_first_process, lock_folder
 from pixels.paths import expand_home
 from zoo.errors import GraftError
 
@@ -27,6 +28,18 @@ def open_run(path: str | Path, *, but: Collection[str] = ()) -> RunFolder:
     return folder
 
 
+@contextmanager
+def change_run(path: str | Path, *, but: Collection[str] = ()) -> Iterator[RunFolder]:
+    """Verify the folder of a run as `open_run`, and keep other processes from it while it is changed.
+
+    Raises: GraftError as `open_run`, and when another process works in the folder.
+    """
+    with lock_folder(folder := open_run(path, but=but)):
+        with explain_write_errors(folder.path):
+            folder.manifest.compact()
+        yield folder
+
+
 def claim_folder(folder: RunFolder) -> list[str]:
     """Verify the folder of a run that continues, or start a manifest in a new one; its lock is held.
 
@@ -34,6 +47,8 @@ def claim_folder(folder: RunFolder) -> list[str]:
     from that; a report that was lost is made again. Out: a message about each.
     Raises: GraftError that names the first damaged file.
     """
+    if not is_first_process():  # of several that train one run together
+        return []
     with explain_write_errors(folder.path):
         if not folder.recipe.exists() and not folder.manifest.path.exists():
             folder.manifest.start()

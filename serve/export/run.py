@@ -57,14 +57,15 @@ def export_folder(folder: str | Path, opset: int | None = None) -> Export:
     """
     from finetune.finished import load_run  # imports all of training, which export_onnx does not need
     from finetune.records.report import add_export
-    from finetune.records.run_folder import RunFolder
+    from finetune.records.verify import change_run
 
     try:
-        run = load_run(folder, but=(FILE_NAME,))
-        if opset is not None:
-            run = replace(run, spec=zoo.override(run.spec, {"export.opset": opset}))
-        written = export_run(run)
-        add_export(RunFolder(run.folder), EXPORTER, written)
+        with change_run(folder, but=(FILE_NAME,)) as found:
+            run = load_run(found.path, but=(FILE_NAME,))
+            if opset is not None:
+                run = replace(run, spec=zoo.override(run.spec, {"export.opset": opset}))
+            written = export_run(run)
+            add_export(found, EXPORTER, written)
     except GraftError as error:
         raise ArtifactError(str(error)) from error
     except ImageError as error:

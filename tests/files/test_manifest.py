@@ -72,6 +72,15 @@ def test_a_kill_at_any_byte_of_the_manifest_damages_nothing_but_what_came_after(
         assert damaged(folder) == []
 
 
+def test_to_compact_makes_no_damaged_file_right(folder: Path) -> None:
+    (folder / "a.txt").write_text("thrfe")
+    (folder / "d.txt").unlink()
+    before = damaged(folder)
+    Manifest(folder).compact()
+    assert damaged(folder) == before
+    assert len(before) == 2
+
+
 def test_a_damaged_line_and_a_lost_manifest_are_told(folder: Path) -> None:
     path = folder / "manifest.jsonl"
     lines = path.read_text().split("\n\n")
