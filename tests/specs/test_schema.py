@@ -27,7 +27,7 @@ BEYOND_A_SCHEMA += ("block_missing_parameter", "block_unknown", "block_wrong_typ
 BEYOND_A_SCHEMA += ("block_names_in_a_list", "block_repeated_without_end", "name_outside_a_block")
 BEYOND_A_SCHEMA += ("header_head", "header_stage", "header_mean_of_two", "header_multiple_of")
 BEYOND_A_SCHEMA += ("init_path", "init_unfit", "init_bilinear_unfit", "layer_name_of_a_module")
-BEYOND_A_SCHEMA += ("layer_float_for_integer", "layer_long_path")
+BEYOND_A_SCHEMA += ("layer_float_for_integer", "layer_long_path", "header_model_null")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from zoo.spec.expand import expand
 from zoo.spec.header import Header
 from zoo.spec.inherit import find_spec, load_document, resolve_weight_files
 from zoo.spec.merge import NETWORK_KEYS, merge_documents, read_overrides
-from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar
+from zoo.spec.nodes import ListNode, MapNode, Node, Problems, Scalar, is_null
 from zoo.spec.sections import (
     Sections,
     default_section,
@@ -28,6 +28,7 @@ from zoo.spec.spec import Spec
 from zoo.spec.tree import Tree, items
 
 HEADER = TypeAdapter(Header)
+NOTHING = Scalar(None, Mark("", 0, 1, ""))
 
 
 def parse_spec(path: str | Path, changes: Mapping[str, object] | None = None) -> Spec:
@@ -108,7 +109,7 @@ def _header(document: MapNode, file: Path, problems: Problems) -> Header | None:
 
 def _check_network(document: MapNode, problems: Problems) -> None:
     """A network is declared once: by its layers, or by its name in another library."""
-    layers, model = "layers" in document.items, "model" in document.items
+    layers, model = "layers" in document.items, not is_null(document.items.get("model", NOTHING))
     if layers and model:
         message = "the network is declared twice: by layers and by model"
         problems.add(document.keys["model"], "model", message, "only one of them")
