@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from finetune.runtime.precision import Precision, arranged, evaluating
 
-WARM_UP, TIMED = 1, 3
+WARM_UP, TIMED, MOST_TIMED = 1, 3, 15
+ENOUGH_S = 0.4
+"""Short passes are repeated for so long: the fastest of many is the same on a busy machine."""
 CLEARLY_SLOWER = 1.5
 """A candidate that takes this many times as long as the fastest one is not run again."""
 SHORT_S = 0.05
@@ -55,8 +57,10 @@ class _Trial:
 
     def run(self, *candidates: Precision) -> None:
         """Time these precisions in turns; leave out a clearly slower one."""
-        running, first = list(candidates), dict[Precision, float]()
-        for number in range(WARM_UP + TIMED):
+        running, first, start = list(candidates), dict[Precision, float](), _clock(self.example.device)
+        for number in range(WARM_UP + MOST_TIMED):
+            if number >= WARM_UP + TIMED and _clock(self.example.device) - start > ENOUGH_S:
+                break
             for precision in tuple(running):
                 seconds = self._time(precision)
                 if seconds is None:
