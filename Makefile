@@ -89,8 +89,9 @@ export: $(READY) ## write RUN's ONNX file again, with the parity check
 	@$(BIN)/python -m graft export "$(RUN)"
 
 test: $(DEV) ## run the tests, with coverage
-	$(BIN)/python -m slipcover --source files,pixels,zoo,finetune,serve,graft --skip-covered --fail-under 90 \
+	$(BIN)/python -m slipcover --source files,pixels,zoo,finetune,serve,graft --json --out coverage.json \
 	  -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m slipcover --merge coverage.json --out coverage.json --skip-covered --fail-under 90
 
 check: $(DEV) ## lint, format, types, levels of imports
 	$(BIN)/ruff check .
@@ -147,5 +148,5 @@ lock: $(DEV) ## resolve the two lock files from pyproject.toml again
 	$(COMPILE) --extra dev --constraints requirements.lock -o requirements-dev.lock
 
 clean: ## remove what was made here, runs excepted
-	rm -rf $(VENV) $(FASTAI) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FASTAI) build dist *.egg-info coverage.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -116,6 +118,22 @@ def read_trials(folder: Path) -> list[FrozenTrial]:
         return storage.get_all_trials(studies[0]._study_id) if studies else []
     except StorageInternalError:  # the tables are being created
         return []
+
+
+def kill_in_a_trial(process: BaseProcess, folder: Path) -> None:
+    """Kill the process while a trial that has both its values is running."""
+    assert process.pid is not None
+    running = False
+    while not running:
+        wait_for_trials(process, folder, TrialState.RUNNING, 1)
+        os.kill(process.pid, signal.SIGSTOP)  # a trial takes less than a second
+        running = any(
+            trial.state == TrialState.RUNNING and len(trial.params) == KEYS for trial in read_trials(folder)
+        )
+        if not running:
+            os.kill(process.pid, signal.SIGCONT)
+    process.kill()
+    process.join()
 
 
 def wait_for_trials(process: BaseProcess, folder: Path, state: TrialState, count: int) -> None:

@@ -40,9 +40,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             start = file.read(LENGTH_BYTES + 1)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    if start.startswith((ZIP, PICKLE)):
+    if start[LENGTH_BYTES:] == b"{":  # first, since a length may begin with the byte of a pickle
+        content = _load_safetensors(path)
+    elif start.startswith((ZIP, PICKLE)):
         content = _state_dict(_load_pickle(path, zipped=start.startswith(ZIP)))
-    elif path.suffix == ".safetensors" or start[LENGTH_BYTES:] == b"{":
+    elif path.suffix == ".safetensors":
         content = _load_safetensors(path)
     elif not start:
         raise WeightsError(f"{path}: truncated: the file is empty")

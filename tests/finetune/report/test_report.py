@@ -91,6 +91,7 @@ def test_the_epochs_of_a_plan_do_not_matter_to_a_probe() -> None:
 def test_a_report_is_read_as_it_was_written(report: Report, tmp_path: Path) -> None:
     write_report(RunFolder(tmp_path), report)
     assert str(read_report(RunFolder(tmp_path))) == str(report)  # as text, since nan differs from itself
+    (tmp_path / "model.bin").write_bytes(b"a model")
     add_export(RunFolder(tmp_path), "other", Export("model.bin", "unchecked"))
     assert list(read_report(RunFolder(tmp_path)).exports) == ["onnx", "other"]
 

@@ -17,6 +17,7 @@ from search_kit import (
     EPOCHS,
     SILENT,
     SPEC,
+    kill_in_a_trial,
     prepare_shared,
     prepare_spec,
     read_trials,
@@ -68,9 +69,7 @@ def resumed(
     folder, output = tmp_path_factory.mktemp("killed") / "search", io.StringIO()
     process = start_search(spec, folder)
     wait_for_trials(process, folder, TrialState.COMPLETE, 2)
-    wait_for_trials(process, folder, TrialState.RUNNING, 1)
-    process.kill()
-    process.join()
+    kill_in_a_trial(process, folder)
     before = {trial.number: trial.values[0] for trial in read_trials(folder) if trial.values}
     report = search(spec, run=folder, console=Console(file=output, width=200))
     return before, report, output.getvalue()

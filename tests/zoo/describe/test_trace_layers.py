@@ -88,8 +88,8 @@ def test_parameters_are_those_of_the_network_built(norm: str) -> None:
 
 
 def test_huge_networks_take_no_memory() -> None:
-    spec = zoo.read_spec("lenet5", {"layers.fc1.linear.out": 10**12})
-    assert describe(spec).below("fc1")[0].params == 401 * 10**12
+    spec = zoo.read_spec("lenet5", {"layers.fc1.linear.out": 10**8})
+    assert describe(spec).below("fc1")[0].params == 401 * 10**8
 
 
 def test_vgg16_is_described_in_two_seconds() -> None:

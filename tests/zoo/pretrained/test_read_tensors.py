@@ -42,6 +42,16 @@ def fault_of(folder: Path, monkeypatch: pytest.MonkeyPatch, path: Path, known: s
     return str(caught.value)
 
 
+def test_a_safetensors_file_may_begin_as_a_pickle_does(tmp_path: Path) -> None:
+    """Its first byte is the lowest of the header's length: 0x80 in one of 32 files."""
+    tensors = {"fc.weight": torch.eye(3), "fc.bias": torch.zeros(3)}
+    path = tmp_path / "small.safetensors"
+    safetensors.torch.save_file(tensors, path)
+    assert path.read_bytes().startswith(b"\x80")
+    read = read_tensors(path)
+    assert all(torch.equal(read[name], value) for name, value in tensors.items())
+
+
 @pytest.mark.parametrize("name", [ZIPPED, LEGACY, SAFE])
 def test_a_wrong_hash_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = make(tmp_path, name)
