@@ -17,11 +17,10 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,9 +31,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.bombs import large_jpeg, scan_bomb, wide_png
+from bench.server_process import HOST, memory_mb, running_server
 from bench.textures import draw_texture
 
-HOST = "127.0.0.1"
 QUIET_SHARE = 0.15
 """Of the minutes, for good requests alone."""
 PAUSE_S = 0.1
@@ -208,35 +207,6 @@ async def end(load: Load, server: subprocess.Popen[bytes]) -> tuple[float, Count
     await asyncio.to_thread(server.wait)
     half[1].close()
     return time.perf_counter() - start, answers
-
-
-@contextlib.contextmanager
-def running_server(model: Path, files: int, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Start `graft serve` with so many files that it may open. Out: the process and its port."""
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
-    command = f'ulimit -n {files}; exec "$0" -m graft serve "$1" --port {port}'
-    with log.open("wb") as file:
-        arguments = ["sh", "-c", command, sys.executable, str(model)]
-        server = subprocess.Popen(arguments, stdout=file, stderr=file)
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
-                break
-            if server.poll() is not None:
-                raise SystemExit(log.read_text())
-            time.sleep(0.1)
-        yield server, port
-    finally:
-        server.kill()
-        server.wait()
-
-
-def memory_mb(pid: int) -> list[float]:
-    """Return the resident memory of a process and of each of its children. Only on Linux."""
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    found = [Path(f"/proc/{each}/status").read_text().partition("VmRSS:")[2] for each in (pid, *children)]
-    return [int(status.split()[0]) / 1024 for status in found]
 
 
 def percentile(seconds: list[float], share: float) -> float:
