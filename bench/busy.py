@@ -22,7 +22,7 @@ import zoo
 from bench.kills import FORK, KINDS, LIMIT_S, Kills, draw_images, read_result, write_spec
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
-from finetune.probes.arithmetic import settle_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic
 
 SPEC, SMALL = "specs/resnet_small.yaml", {"data.val": 0.3, "data.test": 0.6}
 """The network whose arithmetic is chosen."""
@@ -60,7 +60,7 @@ def main() -> int:
 def choose(setup: Setup, cache: Path) -> str:
     """Measure the arithmetic with an empty cache."""
     fresh = replace(setup, spec=zoo.override(setup.spec, {"finetune.cache": str(cache)}))
-    return str(settle_arithmetic(fresh).settings.precision)
+    return str(choose_arithmetic(fresh).settings.precision)
 
 
 @contextmanager

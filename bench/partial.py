@@ -92,7 +92,7 @@ def main(name: str = "resnet18") -> None:
 
 
 def set_up(name: str, views: str = "auto") -> Setup:
-    """The spec on a few of the digits, evenly from all classes; pretrained weights where they are to hand."""
+    """The spec on a few of the digits, evenly from all classes; with pretrained weights if they are here."""
     given = {"partial.views": views, "patience": "none", "label_smoothing": 0.0}
     recipe = read_recipe(name, set={f"finetune.{key}": value for key, value in given.items()})
     setup = prepare(recipe, load_data(recipe))

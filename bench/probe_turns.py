@@ -26,7 +26,7 @@ from finetune.features.extract import module_digest
 from finetune.features.frozen_pass import FrozenPass
 from finetune.fit.execute import execute_plan
 from finetune.planning.choose import choose_plan
-from finetune.probes.arithmetic import settle_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic
 from finetune.probes.probe import fit_probe
 from finetune.probes.similarity import measure_similarity
 from finetune.probes.stage_select import measure_stages
@@ -118,7 +118,7 @@ def run_probe(spec: Path, folder: str) -> Probe:
     """What a run does until the head is trained and written, with nothing in the caches."""
     watch = Stopwatch()
     with TemporaryDirectory() as scratch, watch.running(PARTS):
-        setup = settle_arithmetic(set_up(spec, folder, Path(scratch)))
+        setup = choose_arithmetic(set_up(spec, folder, Path(scratch)))
         plan = choose_plan(setup)
         trained = execute_plan(setup, plan, RunFolder(Path(scratch)), Console(quiet=True))
     found = evaluate_artifact(trained.net, setup.preprocess, setup.val, setup.task, setup.classes)

@@ -16,7 +16,7 @@ from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.planning.choose import choose_plan
-from finetune.probes.arithmetic import settle_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
 from finetune.tasks.evaluate import evaluate_artifact
@@ -43,7 +43,7 @@ def measure(recipe: zoo.Spec, splits: Splits) -> dict[str, object]:
 def measure_plan(recipe: zoo.Spec, splits: Splits) -> tuple[dict[str, object], Plan]:
     """As `measure`, with the plan that was carried out."""
     start = time.perf_counter()
-    setup = settle_arithmetic(prepare(recipe, splits))
+    setup = choose_arithmetic(prepare(recipe, splits))
     with tempfile.TemporaryDirectory() as folder:
         plan = choose_plan(setup)
         setup = prepare_start(setup, plan)

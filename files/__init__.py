@@ -10,5 +10,4 @@ __all__ = [
     "remove",
     "remove_temporaries",
     "replacing",
-    "write_text",
 ]

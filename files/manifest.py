@@ -51,13 +51,13 @@ class Manifest:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path.touch()
 
-    def enter(self, path: Path, content: Path | None = None) -> None:
+    def add(self, path: Path, content: Path | None = None) -> None:
         """Add a line for the file at `path`, which is there already, or will be: its content is elsewhere."""
         self._append(_format(Line(self._name(path), *_measure(content or path))))
         if content is None:
-            self.settle()
+            self.confirm()
 
-    def settle(self) -> None:
+    def confirm(self) -> None:
         """Note that the file of the last line has taken its place."""
         self._append("\n")
 
@@ -141,7 +141,7 @@ class Manifest:
         return lines
 
     def _allowed(self, text: bytes) -> dict[str, list[Line]]:
-        """Return for each file what it may be: its last line; for an unsettled one also the line before."""
+        """Return for each file what it may be: its last line; for an unconfirmed one also the line before."""
         lines, known = self._lines(text), dict[str, list[Line]]()
         for line in lines:
             if line.sha256 is None:
@@ -149,8 +149,8 @@ class Manifest:
                     del known[name]
             else:
                 before = known.get(line.path, [Line(line.path)])[-1:]
-                unsettled = line is lines[-1] and not text.endswith(b"\n\n")
-                known[line.path] = [*(before if unsettled else []), line]
+                unconfirmed = line is lines[-1] and not text.endswith(b"\n\n")
+                known[line.path] = [*(before if unconfirmed else []), line]
         return known
 
     def _find_damage(self, path: Path, allowed: list[Line]) -> str | None:

@@ -16,7 +16,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write to; its file then takes the place of `path`.
 
     Who may read it is as for all new files of this user, also where the writer makes its own, as safetensors.
-    Below a folder with a manifest, the new file is entered there first. Raises: OSError.
+    Below a folder with a manifest, a line for the new file is added there first. Raises: OSError.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,11 +28,11 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(temporary)
         manifest = find_manifest(path)
         if manifest is not None:
-            manifest.enter(path, temporary)
+            manifest.add(path, temporary)
         temporary.replace(path)
         sync(path.parent)
         if manifest is not None:
-            manifest.settle()
+            manifest.confirm()
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import zoo
+from files.paths import expand_home
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import PrecisionSettings
 from finetune.experiment.recipe import load_data, read_recipe
@@ -26,7 +27,7 @@ from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.planning.choose import choose_plan
 from finetune.planning.load import load_plan, read_given_plan
-from finetune.probes.arithmetic import settle_arithmetic, state_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic, state_arithmetic
 from finetune.records.disk import WriteError, require_space, require_writable
 from finetune.records.files import keep_other, read_record, write_record, write_text
 from finetune.records.plan import Plan, read_plan
@@ -49,7 +50,6 @@ from finetune.runtime.console import Terminal, show_progress
 from finetune.runtime.console_text import format_command, show_path
 from finetune.runtime.norms import explain_norms
 from finetune.strategies import find_strategy
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 COPIES_OF_PROBES, COPIES_OF_TRAINING = 2, 5
@@ -100,7 +100,7 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
     show_setup(setup, console)
     _require_space(setup, folder, COPIES_OF_PROBES)
     with show_progress(console):
-        setup = _settle_arithmetic(setup, folder)
+        setup = _read_or_choose_arithmetic(setup, folder)
         plan = _get_plan(setup, folder, console)
     show_plan(plan, console)
     if not find_strategy(plan.strategy).probe and not folder.checkpoint.exists():
@@ -147,7 +147,7 @@ def make_plan(
         console.print(f"{given} is used unchanged; nothing was measured", markup=False)
         return plan
     with show_progress(console):
-        setup = settle_arithmetic(setup)
+        setup = choose_arithmetic(setup)
         chosen = choose_plan(setup, compare=True, console=console)
     show_plan(chosen, console)
     renamed = keep_other(path, chosen.to_json())
@@ -214,14 +214,14 @@ def _require_space(setup: Setup, folder: RunFolder, copies: int) -> None:
     require_space(folder.path, copies * size, f"a run of {setup.spec.name}")
 
 
-def _settle_arithmetic(setup: Setup, folder: RunFolder) -> Setup:
-    """Return the setup with the arithmetic that the folder's spec states, or settle it and write the spec."""
+def _read_or_choose_arithmetic(setup: Setup, folder: RunFolder) -> Setup:
+    """Return the setup with the arithmetic that the folder's spec states, or choose it and write the spec."""
     if folder.spec.exists():
         stated = get_section(zoo.read_spec(folder.spec), FinetuneSettings).precision
         if not isinstance(stated, PrecisionSettings):
             raise GraftError(f"{folder.spec}: finetune.precision is {stated}; expected what the run wrote")
         return state_arithmetic(setup, stated)
-    setup = settle_arithmetic(setup)
+    setup = choose_arithmetic(setup)
     write_text(folder.spec, setup.spec.to_yaml())
     return setup
 

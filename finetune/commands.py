@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import zoo
+from files.paths import expand_home
 from finetune.checks.check import Result
 from finetune.checks.rate_finder import plot_rates
 from finetune.checks.rates import rate_curve
@@ -28,7 +29,7 @@ from finetune.finished import load_run
 from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
 from finetune.planning.load import load_plan
-from finetune.probes.arithmetic import settle_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic
 from finetune.probes.network import start_head
 from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
@@ -39,7 +40,6 @@ from finetune.tasks import find_task
 from finetune.transforms.augment import needs_statistics
 from finetune.transforms.defaults import default_augmentation, flip_warning
 from finetune.transforms.statistics import measure_statistics
-from pixels.paths import expand_home
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 FINDER_BUDGET_S = 120.0
@@ -59,7 +59,7 @@ def check_recipe(
     Raises: GraftError for a spec or data that the user has to correct first.
     """
     console, recipe = Terminal(), read_recipe(spec, data, set)
-    setup = settle_arithmetic(prepare(recipe, load_data(recipe)))
+    setup = choose_arithmetic(prepare(recipe, load_data(recipe)))
     show_setup(setup, console)
     plan = load_plan(setup, console)
     show_plan(plan, console)

@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import nn
 
 import zoo
+from files.paths import expand_home
 from finetune.config import DataSettings, get_section
 from finetune.data import Split, Splits
 from finetune.experiment.recipe import load_data, restore_spec
@@ -29,7 +30,6 @@ from finetune.runtime.console import Terminal, details
 from finetune.runtime.console_text import format_command, show_path
 from finetune.tasks import find_task
 from finetune.transforms.preprocess import Preprocess
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 from zoo.plugins import EXPORTERS, find_plugins
 
@@ -143,7 +143,7 @@ def export(finished: FinishedRun) -> dict[str, Export]:
     folder, written = RunFolder(finished.folder), {}
     for name, load in find_plugins(EXPORTERS):
         written[name] = load()(finished)
-        folder.manifest.enter(folder.path / written[name].file)
+        folder.manifest.add(folder.path / written[name].file)
     return written
 
 

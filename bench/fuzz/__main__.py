@@ -1,4 +1,4 @@
-"""`python -m bench.fuzz`: do the cases of every kind, and print what came of them."""
+"""`python -m bench.fuzz`: do the cases of every kind, and print the results."""
 
 from __future__ import annotations
 

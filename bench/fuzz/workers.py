@@ -48,7 +48,7 @@ class Job:
 
 @dataclass
 class Counts:
-    """What came of the cases of a kind."""
+    """The results of the cases of a kind."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: dict[int, str] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class _Worker:
         return True
 
     def finish(self, is_ready: bool) -> _Result | None:
-        """Return what came of the case, None while it runs."""
+        """Return the result of the case, None while it runs."""
         assert self.number is not None
         number = self.number
         if is_ready:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from files.paths import expand_home
 from finetune.config.settings import Settings
 from finetune.optim.ranges import Share
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 SOURCES = ("builtin", "folder", "parquet", "hub")

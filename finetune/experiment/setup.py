@@ -77,7 +77,7 @@ class Setup:
         stated = self.settings.precision
         if stated == "float32":
             return EXACT
-        assert isinstance(stated, PrecisionSettings), "the arithmetic is settled before anything is computed"
+        assert isinstance(stated, PrecisionSettings), "the arithmetic is chosen before anything is computed"
         return Precision.named(getattr(stated, name))
 
     @property

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import zoo
+from files.paths import expand_home
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get_section
 from finetune.losses.registry import conflicts
 from finetune.optim.freeze import covers
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
-from pixels.paths import expand_home
 from zoo.errors import Mark, Problem, SpecError, nearest
 from zoo.spec.nodes import ListNode, MapNode, Node
 from zoo.spec.tree import items

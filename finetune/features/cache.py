@@ -22,9 +22,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from files.paths import expand_home
 from finetune.records.disk import WriteError
 from finetune.records.files import write_text
-from pixels.paths import expand_home
 
 FORMAT = "2"
 """Increased when a column changes its meaning, so that older files are not found."""

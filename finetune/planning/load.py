@@ -8,12 +8,12 @@ from dataclasses import replace
 from rich.console import Console
 
 import zoo
+from files.paths import expand_home
 from finetune.experiment.setup import Setup
 from finetune.planning.choose import choose_plan
 from finetune.planning.summary import summarise
 from finetune.records.plan import Plan, read_plan
 from finetune.strategies import STRATEGIES, find_strategy
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 WHOLE = ("",)

@@ -1,6 +1,6 @@
 """The arithmetic of a run: what its spec leaves open is measured before anything is computed.
 
-Numbers depend on it. So it is settled once, stands in the run's spec.yaml, and is obeyed from there on.
+Numbers depend on it. So it is chosen once, written into the run's spec.yaml, and used from there on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 
 import zoo
+from files.paths import expand_home
 from finetune.config.finetune import PrecisionSettings
 from finetune.experiment.setup import Setup
 from finetune.probes.network import feature_cache
@@ -20,7 +21,6 @@ from finetune.runtime.device import describe_device
 from finetune.runtime.fastest import fastest_precision
 from finetune.runtime.precision import EXACT, Precision
 from finetune.strategies import find_strategy
-from pixels.paths import expand_home
 
 TIMED_IMAGES, TIMED_ON_ACCELERATOR = 8, 256
 """Images that the speed of each precision is measured on; an accelerator needs more to be busy."""
@@ -28,7 +28,7 @@ FEW_IMAGES = 32
 """Below this number of images, measuring costs more than it saves."""
 
 
-def settle_arithmetic(setup: Setup) -> Setup:
+def choose_arithmetic(setup: Setup) -> Setup:
     """Return the setup with a spec that states the arithmetic of the frozen pass and of training.
 
     What the spec leaves open is measured on the network, and kept in the cache of features: features in

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from files.paths import expand_home
 from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
 from finetune.features.cache import FeatureCache, default_folder
@@ -18,7 +19,6 @@ from finetune.probes.folds import Rows
 from finetune.probes.probe import Probe, fit_probe, write_head
 from finetune.records.plan import Plan
 from finetune.strategies import find_strategy
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 

@@ -131,6 +131,6 @@ def read_report(folder: RunFolder) -> Report:
 
 def add_export(folder: RunFolder, name: str, export: Export) -> None:
     """Put the result of an exporter into the report and the manifest of a finished run."""
-    folder.manifest.enter(folder.path / export.file)
+    folder.manifest.add(folder.path / export.file)
     report = read_report(folder)
     write_report(folder, replace(report, exports={**report.exports, name: export}))

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from files import DamagedFileError, remove_temporaries
+from files.paths import expand_home
 from finetune.records.disk import explain_write_errors
 from finetune.records.files import write_text
 from finetune.records.run_folder import LATEST, RunFolder, is_first_process, lock_folder
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
+from files.paths import expand_home
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import Distill
 from finetune.models.rebuild import rebuild_net
@@ -22,7 +23,6 @@ from finetune.records.run_folder import RunFolder, read_labels
 from finetune.records.training import TRAINING
 from finetune.records.verify import open_run
 from finetune.transforms.preprocess import Preprocess
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 

@@ -13,11 +13,12 @@ from filelock import FileLock
 from rich.console import Console
 
 import zoo
+from files.paths import expand_home
 from finetune.config import SearchSettings, get_section
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.planning.load import load_plan
-from finetune.probes.arithmetic import settle_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic
 from finetune.records.disk import require_writable
 from finetune.records.files import write_json
 from finetune.records.plan import Plan
@@ -40,7 +41,6 @@ from finetune.search.study import (
 from finetune.search.trial import Shared
 from finetune.search.trials import Search
 from finetune.strategies import find_strategy
-from pixels.paths import expand_home
 from zoo.errors import GraftError
 
 EPOCHS_SHARE, MIN_EPOCHS = 0.25, 2
@@ -111,7 +111,7 @@ def prepare_trials(recipe: zoo.Spec, console: Console) -> Shared:
     settings = get_section(recipe, SearchSettings)
     setup = prepare(recipe, load_data(recipe))
     show_setup(setup, console)
-    setup = settle_arithmetic(setup)
+    setup = choose_arithmetic(setup)
     plan = load_plan(setup, console)
     if find_strategy(plan.strategy).probe and "finetune.strategy" not in settings.space:
         raise GraftError(

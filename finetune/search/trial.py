@@ -87,8 +87,8 @@ def trial_setup(shared: Shared, values: Values) -> Setup:
         return replace(shared.setup, spec=spec, net=copy.deepcopy(shared.setup.net))
     rescaled = any(key == "finetune.weights" or key.startswith("input") for key in values)
     spec = override_values(shared.recipe if rescaled else shared.setup.spec, overrides)
-    settled = {"finetune.precision": shared.setup.settings.model_dump(mode="json")["precision"]}
-    setup = prepare(zoo.override(spec, settled), shared.setup.splits)
+    chosen = {"finetune.precision": shared.setup.settings.model_dump(mode="json")["precision"]}
+    setup = prepare(zoo.override(spec, chosen), shared.setup.splits)
     if _pixel_format(setup) != _pixel_format(shared.setup):
         return setup
     val = replace(setup.val, pixels=shared.setup.val.pixels)

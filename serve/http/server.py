@@ -41,9 +41,8 @@ class BoundedServer(uvicorn.Server):
         asyncio.get_running_loop().set_exception_handler(_QuietHandler())
         await super().startup(sockets)
         for server in self.servers if self.started else ():
-            for (
-                each
-            ) in server.sockets:  # the system's queue costs no descriptors, and may be longer than a turn
+            for each in server.sockets:
+                # The system's queue costs no descriptors, and may be longer than a turn.
                 with socket.fromfd(each.fileno(), each.family, each.type) as same:
                     same.listen(SYSTEM_QUEUE)
 

@@ -57,3 +57,8 @@ def make(name: str, *shapes: tuple[int, ...], **given: object) -> nn.Module:
     if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
         module.reset_running_stats()
     return module.eval()
+
+
+def weight_shapes(net: nn.Module) -> list[tuple[str, torch.Size]]:
+    """Return the name and shape of each tensor of a network, in order."""
+    return [(name, value.shape) for name, value in net.state_dict().items()]

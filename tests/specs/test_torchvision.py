@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
+from nets import weight_shapes
 from torch import Tensor, nn
 
 import zoo
@@ -56,14 +57,10 @@ def filled(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return values
 
 
-def shapes(net: nn.Module) -> list[tuple[str, torch.Size]]:
-    return [(name, value.shape) for name, value in net.state_dict().items()]
-
-
 def same_weights(ours: nn.Module, other: nn.Module) -> None:
     """Check names, order and shapes, then give both networks the same tensors."""
     yours = other.state_dict()
-    assert shapes(ours) == shapes(other)
+    assert weight_shapes(ours) == weight_shapes(other)
     values = filled(yours)
     ours.load_state_dict(values, assign=True)
     other.load_state_dict(values, assign=True)
@@ -77,7 +74,7 @@ def test_classifier_has_the_weights_of_torchvision(
 ) -> None:
     """Names, order and shapes."""
     ours, other = build_network(zoo.read_spec(name, choices)).net, theirs(their_name)
-    assert shapes(ours) == shapes(other)
+    assert weight_shapes(ours) == weight_shapes(other)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from pixels.paths import is_file
+from files.paths import is_file
 from zoo.spec.check import read_checked
 from zoo.spec.header import Name, PositiveInt, TrainedInput
 from zoo.spec.yaml import to_yaml

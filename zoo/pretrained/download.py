@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
 from urllib3.exceptions import HTTPError
 
+from files import replacing
 from zoo import limits
 from zoo.errors import WeightsError
 
@@ -42,22 +41,14 @@ def downloaded(url: str, path: Path) -> Iterator[Path]:
 
     Raises: DownloadError; WeightsError where the file cannot be written.
     """
-    part = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        part = Path(name)
-        with os.fdopen(number, "wb") as file:
-            _download(url, file)
-        yield part
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
+        with replacing(path) as part:
+            _remove_leftovers(path)
+            with part.open("wb") as file:
+                _download(url, file)
+            yield part
     except OSError as error:
         raise WeightsError(f"{path.parent}: cannot be written to: {error.strerror}") from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
 
 
 def _download(url: str, file: IO[bytes]) -> None:
@@ -124,15 +115,9 @@ def _progress(done: int, size: int | None) -> Progress:
 
 def _remove_leftovers(path: Path) -> None:
     for name in path.parent.iterdir():
-        is_partial = name.name.startswith(f".{path.name}.") and name.suffix == ".part"
+        is_partial = name.name.startswith(f".{path.name}.") and name.suffix[1:].isdigit()
         if is_partial and time.time() - name.stat().st_mtime > STALE_S:
             name.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _reason(error: BaseException) -> str:

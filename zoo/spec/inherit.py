@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pixels.paths import expand_home, is_file
+from files.paths import expand_home, is_file
 from zoo import limits
 from zoo.errors import GraftError, Mark, Problem, SpecError, nearest
 from zoo.spec.items import op_key

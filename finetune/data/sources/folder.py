@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from files.paths import expand_home
 from finetune.config.data import DataSettings, match_splits
 from finetune.data.images import DataError, FileImage
 from finetune.data.names import natural_key
@@ -19,7 +20,6 @@ from finetune.data.sources.walk import (
     find_files,
     list_folder,
 )
-from pixels.paths import expand_home
 
 SURROGATES = frozenset(map(chr, range(0xD800, 0xE000)))
 """What Python makes of bytes in file names that are not UTF-8."""

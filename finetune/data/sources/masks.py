@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from files.paths import expand_home
 from finetune.config.data import DataSettings
 from finetune.data.images import DataError, FileImage
 from finetune.data.names import read_names
@@ -18,7 +19,6 @@ from finetune.data.sources.mask_file import MaskFile, encode_value
 from finetune.data.sources.walk import LeftOut, check_folder, find_files, list_folder
 from finetune.transforms import IGNORED
 from pixels import ImageError, read_orientation
-from pixels.paths import expand_home
 
 IMAGES, MASKS, NAMES = "images", "masks", "classes.json"
 MASK_SUFFIX = ".png"

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from files.paths import expand_home
 from finetune.config.data import DataSettings, match_splits
 from finetune.data.images import DataError
 from finetune.data.names import read_names
@@ -18,7 +19,6 @@ from finetune.data.source import ClassSource, Pool, class_item, source
 from finetune.data.sources.labels import agreed_names, own_names, read_labels
 from finetune.data.sources.table_image import ListImage, TableImage, is_pixel_list
 from finetune.data.sources.walk import LeftOut, list_folder
-from pixels.paths import expand_home
 
 if TYPE_CHECKING:
     from datasets import Dataset

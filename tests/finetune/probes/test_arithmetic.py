@@ -13,7 +13,7 @@ from finetune.config.finetune import PrecisionSettings
 from finetune.experiment.recipe import read_recipe
 from finetune.experiment.setup import Setup, prepare
 from finetune.probes import arithmetic
-from finetune.probes.arithmetic import settle_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic
 from finetune.probes.network import network_features
 from finetune.runtime.precision import EXACT, Precision
 
@@ -39,7 +39,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 def test_float32_is_float32_in_the_frozen_pass_too(tmp_path: Path, measured: list[bool]) -> None:
     given = {"finetune.precision": "float32", "finetune.cache": str(tmp_path)}
-    setup = settle_arithmetic(set_up(SPEC, given))
+    setup = choose_arithmetic(set_up(SPEC, given))
     assert (setup.features_precision, setup.training_precision) == (EXACT, EXACT)
     assert network_features(setup).precision == EXACT
     assert not measured
@@ -47,16 +47,16 @@ def test_float32_is_float32_in_the_frozen_pass_too(tmp_path: Path, measured: lis
 
 def test_what_is_open_is_measured_once_and_stands_in_the_spec(tmp_path: Path, measured: list[bool]) -> None:
     setup = set_up(SPEC, {"finetune.cache": str(tmp_path)})
-    settled = settle_arithmetic(setup)
+    chosen = choose_arithmetic(setup)
     assert measured == [False, True]
     names = PrecisionSettings(features="float32 channels_last", training="bfloat16 channels_first")
-    assert settled.settings.precision == names
-    assert settle_arithmetic(settled).spec == settled.spec
-    assert settle_arithmetic(setup).settings.precision == names
+    assert chosen.settings.precision == names
+    assert choose_arithmetic(chosen).spec == chosen.spec
+    assert choose_arithmetic(setup).settings.precision == names
     assert measured == [False, True]
     path = tmp_path / "again.yaml"
-    path.write_text(settled.spec.to_yaml())
-    again = settle_arithmetic(set_up(path, {}))
+    path.write_text(chosen.spec.to_yaml())
+    again = choose_arithmetic(set_up(path, {}))
     assert again.training_precision == Precision(autocast=True)
     assert measured == [False, True]
 
@@ -64,9 +64,9 @@ def test_what_is_open_is_measured_once_and_stands_in_the_spec(tmp_path: Path, me
 def test_a_probe_measures_no_training_and_no_weights_measure_no_features(
     tmp_path: Path, measured: list[bool]
 ) -> None:
-    settle_arithmetic(set_up(SPEC, {"finetune.cache": str(tmp_path), "finetune.strategy": "linear_probe"}))
+    choose_arithmetic(set_up(SPEC, {"finetune.cache": str(tmp_path), "finetune.strategy": "linear_probe"}))
     assert measured == [False]
-    settle_arithmetic(set_up(write_tiny(tmp_path), {}))
+    choose_arithmetic(set_up(write_tiny(tmp_path), {}))
     assert measured == [False, True]
 
 

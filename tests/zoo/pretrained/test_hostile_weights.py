@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +19,7 @@ from zoo import limits
 from zoo.errors import WeightsError
 from zoo.pretrained.tensors import read_tensors
 
-SECONDS = 3.0
-
-
-@pytest.fixture(autouse=True)
-def _soon() -> Iterator[None]:
-    start = time.process_time()
-    yield
-    assert time.process_time() - start < SECONDS
+pytestmark = pytest.mark.usefixtures("within_3_cpu_seconds")
 
 
 def fault_of(path: Path) -> str:

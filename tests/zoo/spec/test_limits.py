@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +13,7 @@ from zoo.builder.network import build_network
 from zoo.errors import GraftError, SpecError
 from zoo.spec.shapes import matches_path
 
-SECONDS = 3.0
-
-
-@pytest.fixture(autouse=True)
-def _soon() -> Iterator[None]:
-    start = time.process_time()
-    yield
-    assert time.process_time() - start < SECONDS
+pytestmark = pytest.mark.usefixtures("within_3_cpu_seconds")
 
 
 def message_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pixels.paths import expand_home, is_file
+from files.paths import expand_home, is_file
 from zoo import limits
 from zoo.errors import WeightsError, WeightsUnavailableError
 from zoo.spec.header import TrainedInput

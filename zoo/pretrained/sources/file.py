@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixels.paths import is_file
+from files.paths import is_file
 from zoo.pretrained.card import find_card
 from zoo.pretrained.sources.base import Source, WeightsFile
 from zoo.spec.inherit import find_weight_file

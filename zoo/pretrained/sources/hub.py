@@ -9,7 +9,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import constants
 
-from pixels.paths import is_file
+from files.paths import is_file
 from zoo.errors import WeightsError
 from zoo.pretrained.sources.base import Source, WeightsFile, weights_folder
 

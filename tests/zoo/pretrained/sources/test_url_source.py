@@ -15,26 +15,11 @@ from weights_kit import (
     serving,
     sha256,
     small_spec,
-    small_state,
-    use_folder,
 )
 
 import zoo
 from zoo.errors import WeightsError
 from zoo.pretrained import download
-
-
-@pytest.fixture
-def published(tmp_path: Path) -> Path:
-    folder = tmp_path / "published"
-    folder.mkdir()
-    torch.save(small_state(), folder / "small.pth")
-    return folder / "small.pth"
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return use_folder(monkeypatch, tmp_path / "cache")
 
 
 def names(folder: Path) -> list[str]:
