@@ -10,6 +10,9 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 
   --no-header --quiet pyproject.toml
 FASTAI := .venv-fastai
 
+# With DATA and no SPEC, the network is chosen too.
+chosen = $(if $(and $(DATA),$(filter file,$(origin SPEC))),specs/auto.yaml,$(SPEC))
+
 # DATA=folder or parquet, RUN=run folder, SET="key=value key=value": passed on only when given. The shell splits
 # SET, so that values with spaces stand in quotes: SET='finetune.plan="my plans/plan.json" finetune.epochs=3'.
 data = $(if $(DATA),--data "$(DATA)")
@@ -19,7 +22,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune predict serve pull report pretrain bench-recipe bench-transfer bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-kills bench-busy load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-kills bench-busy load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -37,8 +40,8 @@ $(DEV): $(READY) requirements-dev.lock
 	@$(PYTHON) install.py $(VENV) --torch $(TORCH) --dev
 	@touch $@
 
-finetune: $(READY) ## train SPEC on DATA and write a model file (RUN= names the folder, and continues a run)
-	@$(BIN)/python -m graft finetune "$(SPEC)" $(data) $(run) $(set) $(why)
+finetune: $(READY) ## train SPEC, or a chosen network, on DATA and write a model file (RUN= names the folder, and continues a run)
+	@$(BIN)/python -m graft finetune "$(chosen)" $(data) $(run) $(set) $(why)
 
 predict: $(READY) ## name what IMAGE shows with MODEL, a run's folder or a model.onnx
 	@$(BIN)/python -m graft predict "$(MODEL)" "$(IMAGE)"
@@ -53,7 +56,10 @@ report: $(READY) ## show the result of RUN again
 	@$(BIN)/python -m graft report "$(RUN)" $(why)
 
 plan: $(READY) ## show how SPEC would be trained on DATA and how long it takes
-	@$(BIN)/python -m graft plan "$(SPEC)" $(data) $(set) $(why)
+	@$(BIN)/python -m graft plan "$(chosen)" $(data) $(set) $(why)
+
+compare: $(READY) ## which network suits DATA best (SPECS="resnet_small resnet18" names some)
+	@$(BIN)/python -m graft compare $(SPECS) $(data) $(set)
 
 pull: $(READY) ## fetch the published weights of SPEC
 	@$(BIN)/python -m graft zoo pull "$(SPEC)"
@@ -107,6 +113,9 @@ bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DAT
 
 bench-transfer: $(READY) ## what SPEC's own weights are worth on few images, into docs/pretraining.md (DATA=another folder, NEAR=Tiny ImageNet; continues)
 	$(BIN)/python -m bench.transfer "$(SPEC)" $(data) $(near)
+
+bench-networks: $(READY) ## what each network is worth on few images, into docs/zoo.md (DATA="folder folder"; continues)
+	$(BIN)/python -m bench.networks $(DATA)
 
 bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy-measurements.md (DATA="folder folder", NEAR=Tiny ImageNet; continues)
 	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)

@@ -25,6 +25,12 @@ app = typer.Typer(
 )
 
 SpecPath = Annotated[Path, typer.Argument(help="the YAML spec", metavar="SPEC")]
+OptionalSpec = Annotated[
+    Path | None,
+    typer.Argument(
+        help="the YAML spec; with --data, by default `auto`, which chooses a network", metavar="[SPEC]"
+    ),
+]
 Data = Annotated[
     str | None, typer.Option(help="folder of images or parquet files, instead of the spec's data")
 ]
@@ -40,7 +46,7 @@ Run = Annotated[Path | None, typer.Option(help="the run's folder; an interrupted
 
 @app.command()
 def run(  # noqa: PLR0917  typer calls it by name
-    spec: SpecPath,
+    spec: OptionalSpec = None,
     data: Data = None,
     set_: Set = None,
     run: Run = None,
@@ -50,7 +56,7 @@ def run(  # noqa: PLR0917  typer calls it by name
     """Train a network on your images, and write a model file that names new ones."""
     from finetune.api import run as run_spec
 
-    run_spec(spec, data=data, set=read_pairs(set_), run=run, resume=resume, why=why)
+    run_spec(_spec_for(spec, data), data=data, set=read_pairs(set_), run=run, resume=resume, why=why)
 
 
 @app.command()
@@ -68,11 +74,11 @@ def pretrain(
 
 
 @app.command()
-def plan(spec: SpecPath, data: Data = None, set_: Set = None, why: Why = False) -> None:
+def plan(spec: OptionalSpec = None, data: Data = None, set_: Set = None, why: Why = False) -> None:
     """Show how SPEC would be trained on your images and how long it takes, without training."""
     from finetune.api import make_plan
 
-    make_plan(spec, data=data, set=read_pairs(set_), why=why)
+    make_plan(_spec_for(spec, data), data=data, set=read_pairs(set_), why=why)
 
 
 @app.command()
@@ -142,6 +148,16 @@ def keys() -> None:
     from finetune.config.keys import keys_document
 
     typer.echo(keys_document())
+
+
+def _spec_for(spec: Path | None, data: str | None) -> Path:
+    """Return the spec, or without one that which chooses a network for the images."""
+    if spec is None and data is None:
+        raise GraftError(
+            "neither a spec nor images are given\n"
+            "  expected: --data FOLDER with your photos, or a spec such as specs/resnet_small.yaml"
+        )
+    return spec or Path("auto")
 
 
 def run_app(command: typer.Typer) -> None:

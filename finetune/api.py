@@ -19,17 +19,20 @@ import zoo
 from files.paths import expand_home
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import PrecisionSettings
+from finetune.data import Splits
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
 from finetune.finished import RunReport, export, finish, get_splits, next_commands
 from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.models.tta import apply_test_time_augmentation
+from finetune.networks.choose import choose_network
 from finetune.planning.choose import choose_plan
 from finetune.planning.load import load_plan, read_given_plan
 from finetune.probes.arithmetic import choose_arithmetic, state_arithmetic
 from finetune.records.disk import WriteError, require_space, require_writable
 from finetune.records.files import keep_other, read_record, write_record, write_text
+from finetune.records.network import NETWORK, NetworkChoice
 from finetune.records.plan import Plan, read_plan
 from finetune.records.report import write_report
 from finetune.records.run_folder import (
@@ -45,7 +48,7 @@ from finetune.records.run_folder import (
 from finetune.records.training import TRAINING
 from finetune.records.verify import claim_folder
 from finetune.report.report import make_report
-from finetune.report.show import show_plan, show_report, show_setup
+from finetune.report.show import show_network, show_plan, show_report, show_setup
 from finetune.runtime.console import Terminal, show_progress
 from finetune.runtime.console_text import format_command, show_path
 from finetune.runtime.norms import explain_norms
@@ -96,12 +99,15 @@ def run(
 def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float) -> None:
     """Do what is left of a run, and write its report."""
     with show_progress(console):
-        setup = prepare(recipe, get_splits(recipe, folder))
+        splits = get_splits(recipe, folder)
+        recipe, choice = _read_or_choose_network(recipe, splits, folder)
+        setup = prepare(recipe, splits)
     show_setup(setup, console)
+    show_network(choice, console)
     _require_space(setup, folder, COPIES_OF_PROBES)
     with show_progress(console):
         setup = _read_or_choose_arithmetic(setup, folder)
-        plan = _get_plan(setup, folder, console)
+        plan = _get_plan(setup, choice, folder, console)
     show_plan(plan, console)
     if not find_strategy(plan.strategy).probe and not folder.checkpoint.exists():
         _require_space(setup, folder, COPIES_OF_TRAINING)
@@ -139,8 +145,13 @@ def make_plan(
     path = root / recipe.name / f"{safe_name(name_data(get_section(recipe, DataSettings)))}.plan.json"
     require_writable(path.parent)
     with show_progress(console):
-        setup = prepare(recipe, load_data(recipe))
+        splits, choice = load_data(recipe), None
+        if recipe.is_chosen:
+            recipe, choice = choose_network(recipe, splits)
+            spec = recipe.path
+        setup = prepare(recipe, splits)
     show_setup(setup, console)
+    show_network(choice, console)
     given = setup.settings.plan
     if given is not None:
         show_plan(plan := read_given_plan(setup, given), console)
@@ -148,7 +159,7 @@ def make_plan(
         return plan
     with show_progress(console):
         setup = choose_arithmetic(setup)
-        chosen = choose_plan(setup, compare=True, console=console)
+        chosen = _add_choice(choose_plan(setup, compare=True, console=console), choice)
     show_plan(chosen, console)
     renamed = keep_other(path, chosen.to_json())
     write_text(path, chosen.to_json())
@@ -214,6 +225,25 @@ def _require_space(setup: Setup, folder: RunFolder, copies: int) -> None:
     require_space(folder.path, copies * size, f"a run of {setup.spec.name}")
 
 
+def _read_or_choose_network(
+    recipe: zoo.Spec, splits: Splits, folder: RunFolder
+) -> tuple[zoo.Spec, NetworkChoice | None]:
+    """Return the recipe of the network that the folder records, or choose one and record it."""
+    if not recipe.is_chosen:
+        return recipe, None
+    if folder.network.exists():
+        return zoo.read_spec(folder.chosen), read_record(folder.network, NETWORK)
+    chosen, choice = choose_network(recipe, splits)
+    write_text(folder.chosen, chosen.to_yaml())
+    write_record(folder.network, NETWORK, choice)
+    return chosen, choice
+
+
+def _add_choice(plan: Plan, choice: NetworkChoice | None) -> Plan:
+    """Return the plan with the reason for its network, if that was chosen."""
+    return plan if choice is None else replace(plan, reasons=(choice.reason, *plan.reasons))
+
+
 def _read_or_choose_arithmetic(setup: Setup, folder: RunFolder) -> Setup:
     """Return the setup with the arithmetic that the folder's spec states, or choose it and write the spec."""
     if folder.spec.exists():
@@ -226,11 +256,11 @@ def _read_or_choose_arithmetic(setup: Setup, folder: RunFolder) -> Setup:
     return setup
 
 
-def _get_plan(setup: Setup, folder: RunFolder, console: Console) -> Plan:
+def _get_plan(setup: Setup, choice: NetworkChoice | None, folder: RunFolder, console: Console) -> Plan:
     """Return the plan in the folder, or choose one and write it."""
     if folder.plan.exists():
         return read_plan(folder.plan)
-    plan = load_plan(setup, console)
+    plan = _add_choice(load_plan(setup, console), choice)
     write_text(folder.plan, plan.to_json())
     return plan
 

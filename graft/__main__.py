@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from typer.models import CommandInfo
 
+from finetune.__main__ import Data, Set, run_app
 from finetune.__main__ import app as finetune_app
-from finetune.__main__ import run_app
 from pixels.text import printable
 from serve.__main__ import app as serve_app
 from zoo.__main__ import Overrides, SpecArgument, read_pairs
@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "serve": "Answer for photos over HTTP.",
     "report": "Show the result of a run again.",
     "plan": "Show what finetune would do, without training.",
+    "compare": "See which network suits your photos best.",
     "info": "Show what a model file says about itself.",
     "export": "Write a run's model file again.",
     "check": "Look for mistakes in a recipe before training.",
@@ -51,6 +52,23 @@ def add_command(command: CommandInfo) -> None:
     renamed.name = NAMES.get(name, name)
     renamed.short_help = DESCRIPTIONS.get(renamed.name)
     app.registered_commands.append(renamed)
+
+
+@app.command(short_help=DESCRIPTIONS["compare"])
+def compare(
+    specs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="names or files of specs, by default those with weights at hand", metavar="[SPEC]..."
+        ),
+    ] = None,
+    data: Data = None,
+    set_: Set = None,
+) -> None:
+    """Compare networks on your images: accuracy, speed, size, and how long training would take."""
+    from graft.compare.command import compare as compare_specs
+
+    compare_specs(specs or (), data=data, set=read_pairs(set_))
 
 
 for _command in (*finetune_app.registered_commands, *serve_app.registered_commands):

@@ -89,11 +89,19 @@ def describe(
 def list_(
     folder: Annotated[Path | None, typer.Argument(help="where to look, specs/ if not given")] = None,
     form: Annotated[Form, typer.Option("--format", help="how to print it")] = "table",
+    weights: Annotated[
+        bool, typer.Option("--weights", help="list origin, hash and licence of all weights, as Markdown")
+    ] = False,
 ) -> None:
     """List every spec with its sizes and available weights, and check its facts."""
     from zoo.describe.listing import list_specs, print_listing
     from zoo.spec.inherit import SPECS
 
+    if weights:
+        from zoo.describe.weights import weights_document
+
+        typer.echo(printable(weights_document(folder or SPECS)), nl=False)
+        return
     listing = list_specs(folder or SPECS)
     print_listing(listing, form)
     if listing.mistakes:

@@ -38,7 +38,7 @@ def check_network(spec: Spec) -> None:
     """Check that the shapes of a spec's network fit, without building it. Raises GraftError."""
     if spec.model is None:
         follow_shapes(spec, spec.expand(), spec.classes)
-    else:
+    elif not spec.is_chosen:
         from zoo.catalog.networks import build_on_meta
 
         build_on_meta(spec)
@@ -91,7 +91,7 @@ def _build(spec: Spec, classes: int, seed: int) -> nn.Module:
 
 def _completed(spec: Spec) -> Spec:
     """Return a spec with what the library of its catalogue model knows."""
-    if spec.model is None:
+    if spec.model is None or spec.is_chosen:
         return spec
     from zoo.catalog.networks import complete
 

@@ -61,6 +61,8 @@ def _check_task(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]
 
 
 def _check_weights(spec: zoo.Spec, settings: FinetuneSettings) -> Iterator[Problem]:
+    if spec.is_chosen:  # among specs that have weights of their own
+        return
     if settings.weights not in (*WEIGHT_KEYWORDS, *spec.weights):
         message = f"{spec.name} has no weights '{settings.weights}'"
         expected = ", ".join((*spec.weights, *WEIGHT_KEYWORDS))

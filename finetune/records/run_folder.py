@@ -53,6 +53,16 @@ class RunFolder:
         return self.path / "recipe.yaml"
 
     @property
+    def network(self) -> Path:
+        """Which network was chosen, and why, where the spec leaves that open."""
+        return self.path / "network.json"
+
+    @property
+    def chosen(self) -> Path:
+        """The spec of the chosen network, with the settings of the spec as given."""
+        return self.path / "network.yaml"
+
+    @property
     def spec(self) -> Path:
         """The resolved spec, which repeats the run."""
         return self.path / "spec.yaml"

@@ -17,6 +17,7 @@ from finetune.planning.load import GIVEN
 from finetune.planning.summary import format_plan
 from finetune.planning.table import draw_table
 from finetune.records.estimate import wilson_interval
+from finetune.records.network import NetworkChoice
 from finetune.records.plan import Plan
 from finetune.records.report import Outcome, Report, StartingWeights
 from finetune.records.run_folder import RunFolder
@@ -67,6 +68,21 @@ def _describe_counts(classes: tuple[str, ...], counts: list[int]) -> str:
     if len(classes) <= MAX_NAMED and not any(name.isdigit() for name in classes):
         return ": " + ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))
     return f", {min(counts):,} to {max(counts):,} per class"
+
+
+def show_network(choice: NetworkChoice | None, console: Console) -> None:
+    """Print which network was chosen and why, if it was; for `--why` also how all of them did."""
+    if choice is None:
+        return
+    console.print(f"[bold]Network[/bold]: {escape(choice.reason)}")
+    console = details(console)
+    table = Table(
+        "network", "held-out accuracy", "seconds", "licence of its weights", box=box.SIMPLE, pad_edge=False
+    )
+    for score in choice.scores:
+        accuracy = score.left_out if score.accuracy is None else score.accuracy.percent
+        table.add_row(score.spec, accuracy, f"{score.seconds:g}", score.licence)
+    console.print(table)
 
 
 def show_plan(plan: Plan, console: Console) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from graft.__main__ import app
 
 COMMANDS = (
-    *("finetune", "plan", "search", "check", "augment", "pictures", "pretrain", "keys"),
+    *("finetune", "plan", "compare", "search", "check", "augment", "pictures", "pretrain", "keys"),
     *("predict", "info", "export", "demo", "serve", "zoo"),
 )
 

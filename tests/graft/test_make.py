@@ -28,6 +28,10 @@ def dry_run(*arguments: str) -> list[str]:
         (("report", "RUN=runs/a b"), ["report", "runs/a b"]),
         (("serve", "MODEL=m.onnx"), ["serve", "m.onnx"]),
         (("pull", "SPEC=s"), ["zoo", "pull", "s"]),
+        (("finetune", "DATA=my photos"), ["finetune", "specs/auto.yaml", "--data", "my photos"]),
+        (("plan", "DATA=d"), ["plan", "specs/auto.yaml", "--data", "d"]),
+        (("finetune", "DATA=d", "SPEC=s"), ["finetune", "s", "--data", "d"]),
+        (("compare", "DATA=d", "SPECS=s t"), ["compare", "s", "t", "--data", "d"]),
     ],
 )
 def test_variables_become_arguments(arguments: tuple[str, ...], words: list[str]) -> None:

@@ -181,6 +181,11 @@ def _image(size: Input) -> torch.Tensor:
 def _library(spec: Spec) -> tuple[Library, str]:
     """Return the library of a spec's model, and its name there. Importing timm takes a second."""
     assert spec.model is not None
+    if spec.model.auto is not None:
+        raise GraftError(
+            f"{spec.path}: the network is chosen on images, so there is none before that\n"
+            f"  expected: the spec of a network; or graft finetune, plan or compare, which choose"
+        )
     if spec.model.timm is not None:
         from zoo.catalog import timm_networks
 

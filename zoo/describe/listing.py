@@ -80,17 +80,28 @@ def list_specs(folder: Path = SPECS) -> Listing:
     listed, errors = [], []
     for path in files:
         try:
-            listed.append(_listed(read_spec(path)))
+            spec = read_spec(path)
+            if not spec.is_chosen:
+                listed.append(_listed(spec))
         except GraftError as error:
             errors.append(str(error))
     listed.sort(key=lambda spec: (spec.year or 9999, spec.source, spec.params, spec.name))
     return Listing(tuple(listed), tuple(errors))
 
 
-def specs_with_weights(task: str) -> tuple[str, ...]:
-    """Return the names of the zoo's specs for a task whose weights load without a network."""
+def specs_with_weights(task: str, *, or_params: int = 0) -> tuple[str, ...]:
+    """Return the names of the zoo's specs for a task whose weights load without a network.
+
+    Also of those with at most `or_params` parameters, whose weights would be downloaded.
+    """
     specs = (read_spec(path) for path in sorted(SPECS.glob("*" + SUFFIX)))
-    return tuple(spec.name for spec in specs if spec.task == task and available_weights(spec))
+
+    def is_small(spec: Spec) -> bool:
+        return bool(spec.weights) and (spec.facts.params or or_params + 1) <= or_params
+
+    return tuple(
+        spec.name for spec in specs if spec.task == task and (available_weights(spec) or is_small(spec))
+    )
 
 
 def _listed(spec: Spec) -> Listed:

@@ -108,18 +108,22 @@ class Facts(BaseModel):
     macs_of: dict[str, PositiveInt] = Field(default_factory=dict)
 
 
-class CatalogueModel(BaseModel):
-    """A whole network by its name in another library."""
+class Model(BaseModel):
+    """A whole network by its name in another library; or `auto`, the specs to choose one from.
 
-    model_config = STRICT | ConfigDict(json_schema_extra=_one_of("timm", "torchvision"))
+    The choice is measured on the user's images. `available` stands for every spec whose weights are here.
+    """
+
+    model_config = STRICT | ConfigDict(json_schema_extra=_one_of("timm", "torchvision", "auto"))
 
     timm: str | None = None
     torchvision: str | None = None
+    auto: Literal["available"] | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> CatalogueModel:
-        if (self.timm is None) == (self.torchvision is None):
-            raise ValueError("expected either timm or torchvision")
+    def _one(self) -> Model:
+        if [self.timm, self.torchvision, self.auto].count(None) != 2:  # noqa: PLR2004
+            raise ValueError("expected one of timm, torchvision and auto")
         return self
 
 
@@ -137,4 +141,4 @@ class Header(BaseModel):
     stages: Annotated[tuple[str, ...], Field(max_length=limits.MAX_RULES)] = ()
     facts: Facts = Field(default_factory=Facts)
     weights: dict[Name, WeightsEntry] = Field(default_factory=dict)
-    model: CatalogueModel | None = None
+    model: Model | None = None

@@ -115,7 +115,7 @@ def _check_network(document: MapNode, problems: Problems) -> None:
         problems.add(document.keys["model"], "model", message, "only one of them")
     if not layers and not model:
         start = Mark(document.mark.file, 1, 1, "")
-        expected = "layers, or model: {timm: NAME} or {torchvision: NAME}"
+        expected = "layers, or model: {timm: NAME}, {torchvision: NAME} or {auto: available}"
         problems.add(start, "", "the network is not declared", expected)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from zoo.spec.blocks import Block
 from zoo.spec.choices import Choices
 from zoo.spec.expand import expand
-from zoo.spec.header import CatalogueModel, Facts, Input, WeightsEntry
+from zoo.spec.header import Facts, Input, Model, WeightsEntry
 from zoo.spec.nodes import MapNode, Node, Problems, Scalar, plain
 from zoo.spec.sections import Sections, section_type
 from zoo.spec.tasks import DEFAULT_TASK, known_tasks
@@ -24,7 +24,8 @@ from zoo.spec.yaml import to_yaml
 class Spec:
     """One network and its settings; `sections` holds those of other packages by name.
 
-    `layers` is None where `model` names a network of another library; `tree` is the expanded layers.
+    `layers` is None where `model` names a network of another library, or the specs to choose one from; `tree`
+    is the expanded layers.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Spec:
     choices: Choices
     blocks: Mapping[str, Block]
     layers: Node | None
-    model: CatalogueModel | None
+    model: Model | None
     weights: Mapping[str, WeightsEntry]
     facts: Facts
     sections: Sections
@@ -49,6 +50,11 @@ class Spec:
     def dense(self) -> bool:
         """Whether the network answers for every pixel, (classes, height, width), and not with (classes,)."""
         return self.task != DEFAULT_TASK and known_tasks()[self.task].dense
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the network is chosen among other specs on the user's images."""
+        return self.model is not None and self.model.auto is not None
 
     def expand(self, classes: int | None = None) -> Tree:
         """Return the expanded network, for another number of classes if given. Raises SpecError."""

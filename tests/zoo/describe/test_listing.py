@@ -12,6 +12,7 @@ from rich.console import Console
 import zoo.__main__ as command
 from zoo.describe import Listing, list_specs
 from zoo.describe.listing import as_markdown, print_listing
+from zoo.describe.weights import weights_document
 from zoo.errors import GraftError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,6 +53,7 @@ def test_no_fact_of_the_zoo_is_violated(listing: Listing) -> None:
 
 def test_specs_are_listed_and_recipes_are_not(listing: Listing) -> None:
     files = {path for path in ROOT.glob("specs/**/*.yaml") if path.parent.name != "pretrain"}
+    files -= {ROOT / "specs/auto.yaml"}  # chooses among the others
     assert {listed.path for listed in listing.specs} == files
     assert len(files) > 20
     assert {"lenet5", "unet"} <= {listed.name for listed in listing.specs}
@@ -89,6 +91,10 @@ def test_published_sizes(name: str, params: int, year: int, listing: Listing) ->
 
 def test_the_document_has_the_table(listing: Listing) -> None:
     assert as_markdown(listing) in (ROOT / "docs" / "zoo.md").read_text()
+
+
+def test_the_document_has_the_origin_of_all_weights() -> None:
+    assert weights_document() in (ROOT / "docs" / "zoo.md").read_text()
 
 
 def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
