@@ -14,6 +14,7 @@ from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
 from finetune.data.shared_memory import shared_memory_warning
 from finetune.experiment.recipe import choose_weights, load_network
+from finetune.runtime.memory import keep_freed_memory
 from finetune.runtime.precision import EXACT, Precision
 from finetune.runtime.threads import limit_threads
 from finetune.tasks import Task, find_task
@@ -92,6 +93,7 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     Raises: GraftError for weights that cannot be downloaded or loaded.
     """
     limit_threads()
+    keep_freed_memory()
     task, weights_and_reason = find_task(spec.task), choose_weights(spec)
     weights, no_weights = weights_and_reason
     spec = resolve_input(spec, weights, len(splits.classes))
