@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import close_session, constants
 from torch import Tensor, nn
 
 from zoo.pretrained.sources.base import FOLDER_VARIABLE
@@ -131,3 +132,40 @@ class BreaksOff(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content[: len(content) // 2])
+
+
+@contextmanager
+def serving_hub(folder: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: bytes) -> Iterator[Server]:
+    """Be the Hugging Face hub with one file, such as `owner/net/resolve/main/model.safetensors`.
+
+    Its cache is in `folder`. The library reads HF_ENDPOINT only when it is imported, so its constants change.
+    """
+
+    class Hub(SimpleHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer()
+
+        def do_GET(self) -> None:
+            if self._answer():
+                self.wfile.write(content)
+
+        def _answer(self) -> bool:
+            found = self.path == f"/{file}"
+            self.send_response(200 if found else 404)
+            if found:
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+                self.send_header("X-Repo-Commit", "0123456789abcdef0123456789abcdef01234567")
+            else:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("Content-Length", str(len(content) if found else 0))
+            self.end_headers()
+            return found
+
+    with serving(folder, Hub) as server:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+        yield server
+        close_session()

@@ -4,62 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
-from huggingface_hub import close_session, constants
-from weights_kit import Server, forbid_network, serving, small_spec, small_state, use_folder
+from huggingface_hub import constants
+from weights_kit import Server, forbid_network, serving_hub, small_spec, small_state, use_folder
 
 import zoo
 from zoo.pretrained.pull import pull
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTENT = safetensors.torch.save(small_state())
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Hub(SimpleHTTPRequestHandler):
-    """A hub with one file in one repository."""
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        if self._answer():
-            self.wfile.write(CONTENT)
-
-    def _answer(self) -> bool:
-        found = self.path == "/owner/net/resolve/main/model.safetensors"
-        self.send_response(200 if found else 404)
-        if found:
-            self.send_header("ETag", f'"{SHA256}"')
-            self.send_header("X-Repo-Commit", COMMIT)
-        else:
-            self.send_header("X-Error-Code", "EntryNotFound")
-        self.send_header("Content-Length", str(len(CONTENT) if found else 0))
-        self.end_headers()
-        return found
-
-
-def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Set the hub's address; the library reads HF_ENDPOINT only when it is imported."""
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+FILE = "owner/net/resolve/main/model.safetensors"
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     use_folder(monkeypatch, tmp_path / "cache")
-    with serving(tmp_path, Hub) as server:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        use_endpoint(monkeypatch, server.url)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with serving_hub(tmp_path, monkeypatch, FILE, CONTENT) as server:
         yield server
-        close_session()
 
 
 @pytest.fixture
