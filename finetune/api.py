@@ -20,7 +20,7 @@ from files.paths import expand_home
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import PrecisionSettings
 from finetune.data import Splits
-from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.recipe import fetch_weights, load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
 from finetune.finished import RunReport, export, finish, get_splits, next_commands
@@ -99,6 +99,7 @@ def run(
 def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float) -> None:
     """Do what is left of a run, and write its report."""
     with show_progress(console):
+        fetch_weights(recipe)
         splits = get_splits(recipe, folder)
         recipe, choice = _read_or_choose_network(recipe, splits, folder)
         setup = prepare(recipe, splits)
@@ -145,6 +146,7 @@ def make_plan(
     path = root / recipe.name / f"{safe_name(name_data(get_section(recipe, DataSettings)))}.plan.json"
     require_writable(path.parent)
     with show_progress(console):
+        fetch_weights(recipe)
         splits, choice = load_data(recipe), None
         if recipe.is_chosen:
             recipe, choice = choose_network(recipe, splits)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
-
 import zoo
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.data import with_source
@@ -15,6 +13,7 @@ from finetune.experiment.spec_check import check_files, check_spec
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
 from zoo.errors import GraftError
+from zoo.pretrained import load
 
 
 def read_recipe(
@@ -63,13 +62,16 @@ def choose_weights(spec: zoo.Spec) -> tuple[str | None, str]:
     return ("default" if "default" in names else names[0]), ""
 
 
-def load_network(spec: zoo.Spec, weights: str | None) -> tuple[nn.Module, zoo.Origin | None]:
-    """Build the network and load the weights of that name; they are downloaded if they are not here.
+def fetch_weights(spec: zoo.Spec) -> None:
+    """Download the weights that a run of the spec starts from, if they are not on this machine.
 
     Raises: GraftError where they cannot be downloaded, with the specs whose weights are on this machine.
     """
+    weights, _ = choose_weights(spec)
+    if weights is None:
+        return
     try:
-        return zoo.load(spec, weights=weights, seed=get_section(spec, FinetuneSettings).seed)
+        load.fetch_weights(spec, weights)
     except zoo.WeightsUnavailableError as error:
         others = ", ".join(zoo.specs_with_weights(spec.task)) or "none"
         raise GraftError(

@@ -13,7 +13,7 @@ from finetune.config.finetune import PrecisionSettings
 from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
 from finetune.data.shared_memory import shared_memory_warning
-from finetune.experiment.recipe import choose_weights, load_network
+from finetune.experiment.recipe import choose_weights, fetch_weights
 from finetune.runtime.memory import keep_freed_memory
 from finetune.runtime.precision import EXACT, Precision
 from finetune.runtime.threads import limit_threads
@@ -94,12 +94,13 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     """
     limit_threads()
     keep_freed_memory()
+    fetch_weights(spec)
     task, weights_and_reason = find_task(spec.task), choose_weights(spec)
     weights, no_weights = weights_and_reason
     spec = resolve_input(spec, weights, len(splits.classes))
     spec = _resolve_augmentation(spec, splits.given_names)
     settings, data = get_section(spec, FinetuneSettings), get_section(spec, DataSettings)
-    net, origin = load_network(spec, weights)
+    net, origin = zoo.load(spec, weights=weights, seed=settings.seed)
     resize, dataset_type = build_preprocess(spec.input), task.dataset_type()
 
     def dataset(split: Split) -> ImageDataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,16 @@ def read_file(path: Path, shown: str) -> MapNode:
     Raises GraftError when there is no such text file, SpecError when it is not the YAML of a mapping.
     """
     try:
+        status = path.stat()
+        return _read_version(path, shown, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise GraftError(f"{shown}: cannot be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=64)
+def _read_version(path: Path, shown: str, mtime_ns: int, size: int) -> MapNode:
+    """Read a file as it was at that time: a spec that many others extend is read once."""
+    try:
         with path.open("rb") as file:
             content = file.read(limits.MAX_BYTES + 1)
         if len(content) > limits.MAX_BYTES:
@@ -46,8 +57,6 @@ def read_file(path: Path, shown: str) -> MapNode:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GraftError(f"{shown}: not a text file: a spec is YAML in UTF-8") from error
-    except OSError as error:
-        raise GraftError(f"{shown}: cannot be read: {error.strerror}") from error
     return read_text(text, shown)
 
 

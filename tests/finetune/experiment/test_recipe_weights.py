@@ -9,7 +9,7 @@ import torch
 from weights_kit import serving, sha256, small_spec, small_state, use_folder
 
 import zoo
-from finetune.experiment.recipe import choose_weights, load_network
+from finetune.experiment.recipe import choose_weights, fetch_weights
 from zoo.errors import GraftError
 
 
@@ -35,7 +35,8 @@ def test_weights_that_are_not_here_are_downloaded(tmp_path: Path, published: Pat
         spec = recipe(tmp_path, server.url, sha256(published))
         name, reason = choose_weights(spec)
         assert (name, reason) == ("mine", "")
-        net, origin = load_network(spec, name)
+        fetch_weights(spec)
+        net, origin = zoo.load(spec, weights=name)
         assert server.requests == ["GET /small.pth"]
     assert origin is not None
     assert origin.sha256 == sha256(published)
@@ -47,7 +48,7 @@ def test_without_a_network_the_message_says_every_way_out(tmp_path: Path, publis
         url = server.url
     spec = recipe(tmp_path, url, sha256(published))
     with pytest.raises(GraftError) as error:
-        load_network(spec, choose_weights(spec)[0])
+        fetch_weights(spec)
     message = str(error.value)
     for part in (url, sha256(published), str(tmp_path / "cache"), "--set finetune.weights=none"):
         assert part in message
