@@ -32,7 +32,10 @@ OptionalSpec = Annotated[
     ),
 ]
 Data = Annotated[
-    str | None, typer.Option(help="folder of images or parquet files, instead of the spec's data")
+    str | None,
+    typer.Option(
+        help="folder of images, table of labels (CSV), or parquet files, instead of the spec's data"
+    ),
 ]
 Set = Annotated[
     list[str] | None,

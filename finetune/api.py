@@ -179,8 +179,8 @@ def name_data(data: DataSettings) -> str:
     """Return a short name of the images: of their folder, file or data set."""
     if data.folder is not None:
         return expand_home(data.folder).resolve().name
-    if data.parquet is not None:
-        path = expand_home(data.parquet)
+    if data.table is not None or data.parquet is not None:
+        path = expand_home(str(data.table or data.parquet))
         return path.resolve().parent.name if "*" in path.name else path.stem
     return str(data.hub or data.builtin).rpartition("/")[2]
 

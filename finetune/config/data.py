@@ -15,8 +15,17 @@ from finetune.config.settings import Settings
 from finetune.optim.ranges import Share
 from zoo.errors import GraftError
 
-SOURCES = ("builtin", "folder", "parquet", "hub")
-KEYS_OF_SOURCE = {"parquet": ("parquet_val", "parquet_test"), "hub": ("hub_config", "hub_revision")}
+SOURCES = ("builtin", "folder", "table", "parquet", "hub")
+KEYS_OF_SOURCE = {
+    "table": ("image_folder",),
+    "parquet": ("parquet_val", "parquet_test"),
+    "hub": ("hub_config", "hub_revision"),
+}
+NAMED_SOURCES = ("table", "parquet", "hub")
+"""The sources whose labels may be numbers that `class_names` names."""
+TABLE_SUFFIXES = (".csv", ".tsv")
+PATH_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_path", "filepath")
+"""What a column of paths may be called; `data.image_column` names any other."""
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "val": ("validation", "val", "valid", "dev"),
@@ -45,6 +54,15 @@ class DataSettings(Settings):
     """Data set that needs no file: 1,797 handwritten digits."""
     folder: str | None = None
     """Folder with one folder per class, or with train/, val/ and test/ that contain such folders."""
+    table: str | None = None
+    """CSV, TSV or parquet file with a row for each image: the path of its file, and its label."""
+    image_folder: str | None = None
+    """Folder that the paths in `table` start from, by default the table's own."""
+    label_columns: Annotated[tuple[str, ...], Field(min_length=2), FromList] | None = None
+    """For `table`: one column for each class instead of `label_column`, with a 1 in the class of the row. By
+    default these are all other columns, where there is no label column and they hold 0 and 1 alone."""
+    split_column: str = "split"
+    """For `table`: column that says train, val or test; without such a column, splits are cut."""
     parquet: str | None = None
     """Glob of parquet files with an image column and a label column."""
     parquet_val: str | None = None
@@ -58,15 +76,17 @@ class DataSettings(Settings):
     hub_revision: str | None = None
     """Commit or tag of the data set on the hub."""
     image_column: str = "image"
-    """Column of the images, for parquet and hub."""
+    """Column of the images, for parquet and hub; of their paths, for table."""
     label_column: str = "label"
-    """Column of the labels, for parquet and hub."""
+    """Column of the labels, for table, parquet and hub."""
     class_names: str | None = None
-    """JSON file with the list of class names, for parquet and hub."""
+    """JSON file with the list of class names, for table, parquet and hub."""
     mask_values: MaskValues | None = None
     """For masks: the value of each class in turn, such as [0, 38, 75], or its colour, such as [[0, 0, 0],
     [128, 0, 0]]; pixels of any other value count neither in training nor in metrics. By default the values
     are the classes 0, 1, 2 …, and 255 does not count."""
+    exclude: str | None = None
+    """File that lists images to leave out: the findings of `graft health`, or one path in each line."""
     val: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the images for validation."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.15
@@ -100,8 +120,8 @@ class DataSettings(Settings):
             for key in keys:
                 if getattr(self, key) is not None and self.source != source:
                     raise ValueError(f"{key} needs the source {source}; found {self.source}")
-        if self.class_names is not None and self.source not in KEYS_OF_SOURCE:
-            raise ValueError(f"class_names needs the source parquet or hub; found {self.source}")
+        if self.class_names is not None and self.source not in NAMED_SOURCES:
+            raise ValueError(f"class_names needs the source table, parquet or hub; found {self.source}")
         if len({*map(type, self.mask_values or ())}) > 1:
             raise ValueError("mask_values holds numbers and colours; expected one kind")
         if len(set(self.mask_values or ())) < len(self.mask_values or ()):
@@ -131,17 +151,34 @@ def match_splits(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def with_source(settings: DataSettings, path: str | Path) -> DataSettings:
-    """Return the same settings with `path` as their source: a folder of images, or parquet files.
+    """Return the same settings with `path` as their source: a folder of images, a table, or parquet files.
 
-    A path ending in `.parquet` is a glob. In a folder with parquet files, the first word of a file's name
-    says its split (`train-0.parquet`), and `classes.json` contains the names of the classes.
+    A path ending in `.csv` or `.tsv` is a table of paths and labels. One ending in `.parquet` is a glob, or
+    such a table where it is a file whose images are text. In a folder with parquet files, the first word of
+    a file's name says its split (`train-0.parquet`), and `classes.json` contains the names of the classes.
     Raises: GraftError for parquet files with two names of one split.
     """
-    if str(path).endswith(".parquet"):
+    if str(path).lower().endswith(TABLE_SUFFIXES) or _holds_paths(expand_home(path)):
+        source = {"table": str(path)}
+    elif str(path).endswith(".parquet"):
         source = {"parquet": str(path)}
     else:
         source = _find_parquet(expand_home(path)) or {"folder": str(path)}
     return DataSettings.model_validate({**settings.model_dump(exclude=LOCATION_KEYS), **source})
+
+
+def _holds_paths(path: Path) -> bool:
+    """Return whether a parquet file has a column of text that is called as columns of paths are."""
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    import pyarrow as pa
+    from pyarrow.parquet import read_schema
+
+    try:
+        schema = read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False  # the source says what is wrong with it
+    return any(field.name in PATH_COLUMNS and pa.types.is_string(field.type) for field in schema)
 
 
 def _find_parquet(folder: Path) -> dict[str, str]:

@@ -1,5 +1,5 @@
 """One file per source of images; importing this package registers them."""
 
-from finetune.data.sources import builtin, folder, masks, table
+from finetune.data.sources import builtin, folder, label_table, masks, table
 
-__all__ = ["builtin", "folder", "masks", "table"]
+__all__ = ["builtin", "folder", "label_table", "masks", "table"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,12 +41,24 @@ def read_labels(
     Raises: DataError for labels that are missing, of another type, or outside the names.
     """
     own = {f"{where}, {split}": own_names(table.features[column]) for split, table in tables.items()}
-    known = names or agreed_names(own)
     values = {split: _read_column(f"{where}, {split}", table, column) for split, table in tables.items()}
     unlabelled = [split for split, labels in values.items() if split != "train" and _is_unlabelled(labels)]
-    warnings = [f"{where}: the {split} split has no labels and was left out" for split in unlabelled]
+    warnings = tuple(f"{where}: the {split} split has no labels and was left out" for split in unlabelled)
     values = {split: labels for split, labels in values.items() if split not in unlabelled}
+    found = index_labels(where, values, names or agreed_names(own))
+    return replace(found, warnings=(*warnings, *found.warnings))
+
+
+def index_labels(
+    where: str, values: Mapping[str, NDArray[np.generic]], known: tuple[str, ...] | None
+) -> Labels:
+    """Return the labels of every split, numbers or strings (rows,), under one list of classes.
+
+    `known` are the names of the labels 0, 1, 2 …; those without an image are dropped.
+    Raises: DataError for labels of several kinds, or outside the names.
+    """
     _check_kinds(where, values)
+    warnings = []
     used = sorted({label for labels in values.values() for label in labels.tolist()}, key=_sort_key)
     if known is not None:
         _check_names(where, known, used)

@@ -23,7 +23,9 @@ def test_digits_are_the_default() -> None:
             "parquet_val needs the source parquet; found folder",
         ),
         ({"folder": "photos", "hub_config": "small"}, "hub_config needs the source hub"),
-        ({"folder": "photos", "class_names": "c.json"}, "class_names needs the source parquet or hub"),
+        ({"folder": "photos", "class_names": "c.json"}, "class_names needs the source table, parquet or hub"),
+        ({"folder": "photos", "image_folder": "x"}, "image_folder needs the source table; found folder"),
+        ({"table": "t.csv", "label_columns": ["a"]}, "at least 2 items"),
         ({"val": 0.5, "test": 0.5}, "leave no training images"),
         ({"val": 0.0}, "greater than 0"),
         ({"max_broken": 1.5}, "less than or equal to 1"),
@@ -48,6 +50,7 @@ def test_a_path_replaces_any_source() -> None:
     new = with_source(old, "photos")
     assert (new.source, new.folder, new.test) == ("folder", "photos", 0.3)
     assert with_source(DataSettings(), "x/*.parquet").parquet == "x/*.parquet"
+    assert with_source(old, "labels.CSV").table == "labels.CSV"
 
 
 def test_splits_are_read_from_the_names_of_parquet_files(tmp_path: Path) -> None:
