@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from finetune.config.data import DataSettings
 from finetune.data.images import DataError, ImageSource
+from finetune.data.look import Look, look_at
 
 SPLITS = ("train", "val", "test")
 MAX_SHOWN = 5
@@ -18,16 +19,19 @@ MAX_SHOWN = 5
 class Item:
     """An image and its target: a class index, a mask, or what else the data set of a task understands.
 
-    `stratum` is the group of the image when splits are cut: each split gets its share of every group.
+    `stratum` is the group of the image when splits are cut: each split gets its share of every group. A scan
+    adds the `look`.
     """
 
     image: ImageSource
     target: Any
     stratum: int = 0
+    look: Look | None = field(default=None, compare=False, kw_only=True)
 
     def scan(self) -> Self:
-        """Read the image, and return the item with the image's digest. Raises: ImageError."""
-        return replace(self, image=self.image.scan()[0])
+        """Read the image, and return the item with the image's digest and its look. Raises: ImageError."""
+        image, pixels, _ = self.image.scan()
+        return replace(self, image=image, look=look_at(pixels))
 
 
 @dataclass(frozen=True)

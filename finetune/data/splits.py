@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from finetune.config.data import DataSettings
-from finetune.data.cut import cut_splits, find_copies
+from finetune.data.copies import find_copies
+from finetune.data.cut import cut_splits
+from finetune.data.exclude import exclude_images
 from finetune.data.images import ImageSource
+from finetune.data.leaks import mend_leaks, warn_copies
 from finetune.data.scan import Broken, scan_images, warn_shallow
-from finetune.data.source import SPLITS, Item, Source, open_source
+from finetune.data.source import SPLITS, Item, Pool, Source, open_source
 
 
 @dataclass(frozen=True)
@@ -98,28 +101,52 @@ RECORD = TypeAdapter(SplitsRecord)
 """Reads and writes Python values: pydantic's own JSON has no place for file names that are not UTF-8."""
 
 
-def load_splits(settings: DataSettings, seed: int, target: str = "class") -> Splits:
-    """Find and read all images, leave out the broken ones, and cut the splits that the source does not have.
+@dataclass(frozen=True)
+class Images:
+    """All readable images of a source in the splits that it has, before any are cut; and the broken ones."""
 
-    The same settings, seed and images give the same splits. `target` is the kind of target, as sources are
-    registered by. Raises: DataError for data that cannot be trained on.
+    where: str
+    pool: Pool
+    broken: tuple[Broken, ...]
+
+    @property
+    def items(self) -> list[Item]:
+        """The images of all splits."""
+        return [item for part in self.pool.splits.values() for item in part]
+
+
+def read_images(settings: DataSettings, target: str = "class") -> Images:
+    """Find all images, leave out those that the user excludes, and read the others once.
+
+    `target` is the kind of target, as sources are registered by. Raises: DataError for data that cannot be
+    trained on.
     """
     source = open_source(settings, target)
-    pool = source.find()
+    pool = exclude_images(source.find(), settings.exclude, source.where)
     source.check(pool)
     pool, broken = scan_images(pool, source.where, settings.max_broken)
     source.check(pool)
     pool = source.complete(pool)
+    warnings = (*pool.warnings, *warn_shallow(pool, source.where))
+    return Images(source.where, replace(pool, warnings=warnings), broken)
+
+
+def load_splits(settings: DataSettings, seed: int, target: str = "class") -> Splits:
+    """Read all images, bring copies into one split, and cut the splits that the source does not have.
+
+    The same settings, seed and images give the same splits. Raises: DataError as read_images, and where there
+    are too few images.
+    """
+    images = read_images(settings, target)
+    pool, where, copies = images.pool, images.where, find_copies(images.items)
+    parts, mended = mend_leaks(pool.splits, copies, where)
     shares = {"test": settings.test, "val": settings.val}
     wanted = {split: share for split, share in shares.items() if share and split not in pool.splits}
-    parts = cut_splits(pool, wanted, seed, source.where)
-    warnings = (
-        *pool.warnings,
-        *warn_shallow(pool, source.where),
-        *find_copies(source.where, parts, pool.classes),
-    )
+    cut, noted = cut_splits(parts["train"], copies, wanted, seed, classes=pool.classes, where=where)
+    parts |= cut
+    warnings = (*pool.warnings, *mended, *noted, *warn_copies(parts, copies, pool.classes, where))
     train, val, test = (make_split(parts.get(name, [])) for name in SPLITS)
-    return Splits(pool.classes, train, val, test, broken, warnings, pool.named)
+    return Splits(pool.classes, train, val, test, images.broken, warnings, pool.named)
 
 
 def make_split(items: Sequence[Item]) -> Split:

@@ -12,6 +12,7 @@ import numpy as np
 from files.paths import expand_home
 from finetune.config.data import DataSettings
 from finetune.data.images import DataError, FileImage
+from finetune.data.look import look_at
 from finetune.data.names import read_names
 from finetune.data.source import Item, Pool, Source, shorten_list, source
 from finetune.data.sources.folder import match_split_folders
@@ -40,7 +41,8 @@ class MaskedItem(Item):
             sizes = (f"{shape[1]}x{shape[0]}" for shape in (pixels.shape, mask.shape))
             raise ImageError("its size is {}, its mask's {}".format(*sizes), self.image.name)
         values = frozenset(np.unique(mask).tolist())
-        return replace(self, image=image, values=values, turned=read_orientation(content) != 1)
+        turned = read_orientation(content) != 1
+        return replace(self, image=image, look=look_at(pixels), values=values, turned=turned)
 
 
 @source("folder", target="mask")

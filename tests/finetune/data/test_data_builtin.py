@@ -11,7 +11,7 @@ def test_the_digits_are_scikit_learns() -> None:
 
     splits = load_splits(DataSettings(), 0)
     assert splits.classes == tuple("0123456789")
-    assert (len(splits.train), len(splits.val), len(splits.test)) == (1259, 269, 269)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (1252, 291, 254)
     values, targets = load_digits(return_X_y=True)
     names = set()
     for split in (splits.train, splits.val, splits.test):

@@ -14,9 +14,9 @@ from pixels import ImageError
 def test_a_folder_a_class_is_cut_by_class(tmp_path: Path) -> None:
     splits = load(photos(tmp_path, {"class10": 20, "class2": 40, "Class1": 7}))
     assert splits.classes == ("Class1", "class2", "class10")  # as a person counts
-    assert splits.val.counts(3) == [1, 6, 3]
-    assert splits.test.counts(3) == [1, 6, 3]
-    assert splits.train.counts(3) == [5, 28, 14]
+    for part in (splits.val, splits.test):
+        for count, size in zip(part.counts(3), (7, 40, 20), strict=True):
+            assert max(0, 0.5 * 0.15 * size - 1) < count <= 2 * 0.15 * size
     every = [key for names in keys(splits).values() for key in names]
     assert len(every) == len(set(every)) == 67
     for split in (splits.train, splits.val, splits.test):
@@ -44,8 +44,8 @@ def test_given_splits_are_kept_and_missing_ones_cut_from_train(tmp_path: Path) -
     photos(tmp_path / "Validation", {"a": 3, "b": 4})
     splits = load(tmp_path)
     assert splits.val.counts(2) == [3, 4]
-    assert splits.test.counts(2) == [3, 3]
-    assert splits.train.counts(2) == [17, 17]
+    assert all(1 <= count <= 6 for count in splits.test.counts(2))
+    assert len(splits.train) + len(splits.test) == 40
     assert all(key.startswith("train/") for key in keys(splits)["test"])
     photos(tmp_path / "test", {"a": 1, "b": 2})
     splits = load(tmp_path)
@@ -55,8 +55,8 @@ def test_given_splits_are_kept_and_missing_ones_cut_from_train(tmp_path: Path) -
 def test_without_test_images(tmp_path: Path) -> None:
     splits = load(photos(tmp_path, {"a": 10, "b": 2}), test=0)
     assert len(splits.test) == 0
-    assert splits.val.counts(2) == [2, 1]
-    assert splits.train.counts(2) == [8, 1]
+    assert splits.val.counts(2)[1] == splits.train.counts(2)[1] == 1
+    assert 1 <= splits.val.counts(2)[0] <= 3
 
 
 def test_files_are_found_however_deep_and_by_their_suffix(tmp_path: Path) -> None:
@@ -128,22 +128,26 @@ def test_copies_stay_together(tmp_path: Path) -> None:
     digests = [{image.digest() for image in part.images} for part in (splits.train, splits.val, splits.test)]
     assert digests[0] & digests[1] == digests[0] & digests[2] == digests[1] & digests[2] == set()
     assert splits.warnings == ()
-    assert splits.val.counts(2) == [8, 8]  # 15% of 48 is 7: whole groups of four
+    assert all(count in (4, 8, 12) for count in splits.val.counts(2))  # whole groups of four
 
 
-def test_copies_across_given_splits_and_classes_are_told(tmp_path: Path) -> None:
+def test_copies_across_given_splits_are_mended_and_across_classes_told(tmp_path: Path) -> None:
     photos(tmp_path / "train", {"a": 10, "b": 10})
     photos(tmp_path / "test", {"a": 2, "b": 2})
     (tmp_path / "test" / "a" / "x.png").write_bytes((tmp_path / "train" / "a" / "0.png").read_bytes())
     (tmp_path / "train" / "b" / "y.png").write_bytes((tmp_path / "train" / "b" / "0.png").read_bytes())
     (tmp_path / "test" / "a" / "z.png").write_bytes((tmp_path / "test" / "b" / "0.png").read_bytes())
-    warnings = load(tmp_path).warnings
-    assert len(warnings) == 2
-    assert "more than one split" in warnings[0]
-    assert "x.png" in warnings[0]
-    assert "more than one class: 1, such as" in warnings[1]
-    assert "z.png" in warnings[1]
-    assert warnings[1].endswith("(a, b)") or warnings[1].endswith("(b, a)")
+    splits = load(tmp_path)
+    assert "train/a/0.png" in keys(splits)["test"]
+    assert len(splits.test) == 7
+    mended, clash = splits.warnings
+    assert mended == (
+        f"{tmp_path}: train images that show the same picture as test images, and are now test images "
+        f"too: 1, such as {tmp_path}/train/a/0.png = {tmp_path}/test/a/x.png"
+    )
+    assert "more than one class: 1, such as" in clash
+    assert "z.png" in clash
+    assert clash.endswith("(a, b)") or clash.endswith("(b, a)")
 
 
 def test_what_lies_beside_is_told(tmp_path: Path) -> None:

@@ -149,7 +149,10 @@ def test_photos_of_phones_are_read(suffix: str, tmp_path: Path) -> None:
         pixels.save(root / "cat" / f"phone{i}{suffix}", format="AVIF" if suffix == ".avif" else "HEIF")
     splits = load(root)
     read = [
-        image.read() for part in (splits.train, splits.val) for image in part.images if "phone" in image.key
+        image.read()
+        for part in (splits.train, splits.val, splits.test)
+        for image in part.images
+        if "phone" in image.key
     ]
     assert splits.broken == () and splits.warnings == ()
     assert len(read) == 3 and all(pixels.shape == (16, 24, 3) for pixels in read)
