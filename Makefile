@@ -22,7 +22,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-kills bench-busy load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-kills bench-busy bench-folder load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -52,8 +52,8 @@ demo: $(READY) ## try the trained models in a browser
 serve: $(READY) ## answer for photos over HTTP with MODEL, a run's folder or a model.onnx
 	@$(BIN)/python -m graft serve "$(MODEL)"
 
-report: $(READY) ## show the result of RUN again
-	@$(BIN)/python -m graft report "$(RUN)" $(why)
+report: $(READY) ## show the result of RUN again (HTML=1 writes its report.html again)
+	@$(BIN)/python -m graft report "$(RUN)" $(why) $(if $(HTML),--html)
 
 plan: $(READY) ## show how SPEC would be trained on DATA and how long it takes
 	@$(BIN)/python -m graft plan "$(chosen)" $(data) $(set) $(why)
@@ -134,6 +134,9 @@ bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one ba
 
 load: $(READY) ## hostile and good clients on a server of MODEL for 10 minutes; what they got and how long it took
 	@$(BIN)/python -m bench.load "$(MODEL)"
+
+bench-folder: $(READY) ## images per second of predict on a folder with MODEL, against a bare loop
+	@$(BIN)/python -m bench.folder "$(MODEL)"
 
 bench-kills: $(READY) ## kill runs at random moments, resume them, and compare them with unbroken ones bit by bit (COUNT=200)
 	$(BIN)/python -m bench.kills --count $(or $(COUNT),200)

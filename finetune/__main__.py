@@ -88,10 +88,15 @@ def plan(spec: OptionalSpec = None, data: Data = None, set_: Set = None, why: Wh
 def report(
     run: Annotated[Path, typer.Argument(help="the folder of a finished run", metavar="RUN")],
     why: Why = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="write report.html, the page with pictures, again")
+    ] = False,
 ) -> None:
     """Show the result of a finished run again."""
-    from finetune.finished import show_run
+    from finetune.finished import show_run, write_run_page
 
+    if html:
+        write_run_page(run)
     show_run(run, why=why)
 
 

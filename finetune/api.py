@@ -17,6 +17,7 @@ from rich.markup import escape
 
 import zoo
 from files.paths import expand_home
+from finetune.calibration.calibrate import calibrate
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import PrecisionSettings
 from finetune.data import Splits
@@ -47,8 +48,10 @@ from finetune.records.run_folder import (
 )
 from finetune.records.training import TRAINING
 from finetune.records.verify import claim_folder
+from finetune.report.page.write import write_page
 from finetune.report.report import make_report
 from finetune.report.show import show_network, show_plan, show_report, show_setup
+from finetune.report.tested import evaluate_network
 from finetune.runtime.console import Terminal, show_progress
 from finetune.runtime.console_text import format_command, show_path
 from finetune.runtime.norms import explain_norms
@@ -115,14 +118,19 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
     setup = prepare_start(setup, plan)
     write_text(folder.spec, setup.spec.to_yaml())
     trained, minutes = _train(setup, plan, folder, console)
-    report = make_report(setup, plan, trained, folder, minutes)
     with show_progress(console):
+        trained = calibrate(trained, setup, folder)
+        tested = evaluate_network(trained.net, setup)
+        report = make_report(setup, plan, trained, tested, folder=folder, minutes=minutes)
         try:
             exports = export(finish(setup, trained, folder, report))
         except GraftError:  # the network is trained and evaluated nevertheless
             write_report(folder, replace(report, seconds=round(time.monotonic() - start, 1)))
             raise
-    write_report(folder, replace(report, exports=exports, seconds=round(time.monotonic() - start, 1)))
+    report = replace(report, exports=exports)
+    if setup.settings.report:
+        write_page(setup, trained.net, tested, plan=plan, report=report, folder=folder)
+    write_report(folder, replace(report, seconds=round(time.monotonic() - start, 1)))
 
 
 @explain_norms()

@@ -13,19 +13,23 @@ from torch import nn
 
 import zoo
 from files.paths import expand_home
+from finetune.calibration.calibrate import restore_calibration
 from finetune.config import DataSettings, get_section
 from finetune.data import Split, Splits
 from finetune.experiment.recipe import load_data, restore_spec
 from finetune.experiment.setup import Setup, prepare
 from finetune.fit.execute import Trained, rebuild
 from finetune.models.tta import apply_test_time_augmentation
+from finetune.records.calibration import Calibration
 from finetune.records.files import read_record, write_json
 from finetune.records.plan import Plan, read_plan
 from finetune.records.report import Export, Report, WeightsOrigin, read_report
-from finetune.records.run_folder import RUNS, RunFolder
+from finetune.records.run_folder import PAGE, RUNS, RunFolder
 from finetune.records.training import TRAINING
-from finetune.records.verify import open_run
+from finetune.records.verify import change_run, open_run
+from finetune.report.page.write import write_page
 from finetune.report.show import show_plan, show_report
+from finetune.report.tested import evaluate_network
 from finetune.runtime.console import Terminal, details
 from finetune.runtime.console_text import format_command, show_path
 from finetune.tasks import find_task
@@ -47,6 +51,7 @@ class FinishedRun:
     metrics: Mapping[str, float]
     weights_origin: WeightsOrigin
     val: Split
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,23 @@ def load_run(path: str | Path, *, but: Collection[str] = ()) -> FinishedRun:
     """
     folder = open_run(path, but=but)
     setup, trained = load_trained(folder)
+    report = read_report(folder)
     trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))
-    return finish(setup, trained, folder, read_report(folder))
+    return finish(setup, restore_calibration(trained, report.calibration, setup, folder), folder, report)
+
+
+def write_run_page(path: str | Path) -> Path:
+    """Write report.html of a finished run again; the network answers for the test images once more.
+
+    Raises: GraftError as `load_run`, and when another process works in the folder.
+    """
+    with change_run(path, but=(PAGE,)) as folder:
+        report = read_report(folder)
+        setup, trained = load_trained(folder)
+        trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))
+        net = restore_calibration(trained, report.calibration, setup, folder).net
+        tested, plan = evaluate_network(net, setup), read_plan(folder.plan)
+        return write_page(setup, net, tested, plan=plan, report=report, folder=folder)
 
 
 def load_trained(folder: RunFolder) -> tuple[Setup, Trained]:
@@ -135,6 +155,7 @@ def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Report) ->
         metrics=report.metrics,
         weights_origin=report.weights,
         val=setup.splits.val,
+        calibration=trained.calibration,
     )
 
 

@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pixels.cores import usable_cores
-    from pixels.decode import decode_rgb, read_deep_max, read_orientation
+    from pixels.decode import SUFFIXES, decode_rgb, read_deep_max, read_orientation
     from pixels.errors import ImageError
     from pixels.limits import MAX_PIXELS
 
-__all__ = ["MAX_PIXELS", "ImageError", "decode_rgb", "read_deep_max", "read_orientation", "usable_cores"]
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "ImageError",
+    "decode_rgb",
+    "read_deep_max",
+    "read_orientation",
+    "usable_cores",
+]
 
 _MODULES = {  # imported on first use: what only prints a text needs no numpy
     "pixels.cores": ("usable_cores",),
-    "pixels.decode": ("decode_rgb", "read_deep_max", "read_orientation"),
+    "pixels.decode": ("SUFFIXES", "decode_rgb", "read_deep_max", "read_orientation"),
     "pixels.errors": ("ImageError",),
     "pixels.limits": ("MAX_PIXELS",),
 }

@@ -27,6 +27,9 @@ Source: TypeAlias = bytes | str | Path | Image.Image
 # Pillow has decoders for many more formats. Some start other programs, which an upload must not do.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF")
 FORMAT_NAMES = "JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC or AVIF"
+KINDS = "jpg jpeg jpe jfif png webp bmp dib gif tif tiff heic heif hif avif"
+SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
+"""Files of a folder with these suffixes, in any letters, are its images."""
 SCAN_START = b"\xff\xda"  # in a JPEG file; compressed pixels never hold these two bytes
 CHUNK = 2**20
 

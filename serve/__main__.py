@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import json
 import os
 import shutil
 import signal
@@ -14,15 +13,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from pixels.processes import is_running
-from pixels.text import escape_json, printable
-
-if TYPE_CHECKING:
-    from serve.tasks import Answer
+from pixels.text import printable
 
 app = typer.Typer(
     add_completion=False,
@@ -34,7 +30,6 @@ app = typer.Typer(
 
 BAD_INPUT = 2
 SHOWN_LABELS = 20
-PIPE_WIDTH = 1000
 DEMO_PORTS = range(7860, 7960)
 UPLOADS = "graft-demo-"
 
@@ -63,34 +58,37 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 @command
 def predict(
     model: ModelPath,
-    images: Annotated[list[Path], typer.Argument(help="image files", metavar="IMAGE")],
-    top: Annotated[int, typer.Option(min=1, help="classes shown for each image")] = 5,
+    images: Annotated[list[Path], typer.Argument(help="images, or folders of images", metavar="IMAGE")],
+    out: Annotated[
+        Path | None, typer.Option(help="write a table instead: .csv, .jsonl or .parquet", metavar="FILE")
+    ] = None,
+    *,
+    top: Annotated[int, typer.Option(min=1, help="classes for each image")] = 5,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="leave out classes of less probability")
+    ] = 0.0,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="name no class for images unlike the training images")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the best classes for each IMAGE."""
-    from pixels import ImageError
+    """Name what each IMAGE shows, of folders with all folders below."""
+    from serve.bulk.images import find_images
+    from serve.bulk.predict import Choice, print_answers, write_table
     from serve.predictor import Predictor
 
-    predictor = Predictor(model)
-    answers: dict[Path, Answer] = {}
-    errors: dict[Path, ImageError] = {}
-    for image in images:
-        try:
-            answers[image] = predictor(image)[:top]
-        except ImageError as error:
-            errors[image] = error
-    if as_json:
-        results = [
-            {"image": str(image), "error": errors[image].reason}
-            if image in errors
-            else {"image": str(image), "answers": predictor.task.to_json(answers[image])}
-            for image in images
-        ]
-        print_json(results)
-    elif answers:
-        print_answers(answers)
+    predictor, choice = Predictor(model), Choice(top, threshold, unknown)
+    choice.check(predictor)
+    found = find_images(images)
+    if not found.images:
+        fail(f"{', '.join(map(str, images))}: no image found among {found.others} files")
+    errors = (
+        print_answers(predictor, found, choice, as_json=as_json)
+        if out is None
+        else write_table(predictor, found, out, choice)
+    )
     if errors:
-        fail("\n".join(map(str, errors.values())))
+        fail("\n".join(errors))
 
 
 @command
@@ -98,9 +96,10 @@ def info(model: ModelPath, as_json: AsJson = False) -> None:
     """Print MODEL's metadata."""
     from dataclasses import asdict
 
+    from serve.bulk.terminal import print_json, print_rich
     from serve.model import read_metadata
 
-    metadata = asdict(read_metadata(model))
+    metadata = {key: value for key, value in asdict(read_metadata(model)).items() if value is not None}
     if as_json:
         print_json(metadata)
         return
@@ -178,19 +177,6 @@ def serve(
     run_server(make_server(application, limits, host=host, port=port, give_up=give_up))
 
 
-def print_answers(answers: dict[Path, Answer]) -> None:
-    """Print a table with one line per image, the best class first."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    table.add_column("image", overflow="fold")
-    for rank in range(1, max(map(len, answers.values())) + 1):
-        table.add_column(f"{rank}." if rank > 1 else "best")
-    for image, answer in answers.items():
-        table.add_row(str(image), *(f"{label} {value:.1%}" for label, value in answer))
-    print_rich(table)
-
-
 def format_value(value: object) -> str:
     """Return a value of the metadata in one line; of many labels, the first."""
     if isinstance(value, float):
@@ -201,19 +187,6 @@ def format_value(value: object) -> str:
         more = f" … {len(value)} in all" if len(value) > SHOWN_LABELS else ""
         return ", ".join(map(str, value[:SHOWN_LABELS])) + more
     return str(value)
-
-
-def print_json(value: object) -> None:
-    """Print for a program: letters of any language as they are, what could act on a terminal escaped."""
-    print(escape_json(json.dumps(value, indent=2, ensure_ascii=False)))
-
-
-def print_rich(what: object) -> None:
-    """Print for a person; names are data, so no markup, emoji or highlighting is read into them."""
-    from pixels.console import SafeConsole
-
-    width = None if sys.stdout.isatty() else PIPE_WIDTH  # names stay whole for a program that reads them
-    SafeConsole(markup=False, highlight=False, emoji=False, width=width).print(what)
 
 
 def require_free(host: str, port: int) -> None:

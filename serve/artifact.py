@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ T = TypeVar("T")
 CONTRACT_VERSION = 1
 FILE_NAME = "model.onnx"
 INPUT = Output("image", "tensor(uint8)", 4)
+UNKNOWN = Output("unknown", "tensor(float)", 1)
+"""An output that a file may have beside its task's: how unlike the training images each image is."""
 CHANNELS = 3
 PREFIX = "graft."
 MAX_TEXT, MAX_LABELS, MAX_DEPTH, MAX_NUMBER = 2000, 100_000, 8, 2.0**63
@@ -36,8 +38,33 @@ class ArtifactError(Exception):
 
 
 @dataclass(frozen=True)
+class UnknownLimit:
+    """Above `threshold`, the output `unknown` calls an image unlike the training images.
+
+    `kept` is the share of the validation images that are not above it.
+    """
+
+    threshold: float
+    kept: float
+
+
+@dataclass(frozen=True)
+class SetLimit:
+    """The classes with at least this `probability`, and the best class, hold the right one.
+
+    They do so for a share of `level` of new images that are like those of the training.
+    """
+
+    probability: float
+    level: float
+
+
+@dataclass(frozen=True)
 class Metadata:
-    """What a model file says about itself; `labels` in the order of the classes, `created` in UTC."""
+    """What a model file says about itself; `labels` in the order of the classes, `created` in UTC.
+
+    `unknown` is None for a file without that output, `sets` where no sets of classes are promised.
+    """
 
     task: str
     labels: tuple[str, ...]
@@ -46,6 +73,8 @@ class Metadata:
     metrics: Mapping[str, object] = field(default_factory=dict)
     weights: Mapping[str, object] = field(default_factory=dict)
     parity: Mapping[str, object] = field(default_factory=dict)
+    unknown: UnknownLimit | None = None
+    sets: SetLimit | None = None
     created: str = ""
     graft_version: str = ""
     contract: int = CONTRACT_VERSION
@@ -62,6 +91,9 @@ class Metadata:
         }
         for key in ("labels", "metrics", "weights", "parity"):
             values[key] = json.dumps(getattr(self, key), ensure_ascii=False)
+        for key, limit in {"unknown": self.unknown, "sets": self.sets}.items():
+            if limit is not None:
+                values[key] = json.dumps(asdict(limit))
         return {PREFIX + key: value for key, value in values.items()}
 
     @classmethod
@@ -82,6 +114,8 @@ class Metadata:
             metrics=_read_object(values, "metrics"),
             weights=_read_object(values, "weights"),
             parity=_read_object(values, "parity"),
+            unknown=_read_limit(values, "unknown", UnknownLimit),
+            sets=_read_limit(values, "sets", SetLimit),
             created=_short("created", values.get(PREFIX + "created", "")),
             graft_version=_short("version", values.get(PREFIX + "version", "")),
             contract=contract,
@@ -123,7 +157,11 @@ def check_contract(file: GraphFile) -> Metadata:
         raise ArtifactError(f"its metadata is damaged ({error}). {REMEDY}") from error
     task = find_task(metadata.task)
     _check_tensor("input", file.inputs, INPUT)
-    _check_tensor("output", file.outputs, task.output)
+    _check_tensor("output", file.outputs[:1], task.output)
+    if metadata.unknown is not None or file.outputs[1:]:
+        _check_tensor("second output", file.outputs[1:], UNKNOWN)
+        if metadata.unknown is None:
+            raise ArtifactError(f"its metadata has no {PREFIX}unknown for its second output. {REMEDY}")
     if fault := task.check_shape(file.outputs[0].shape, metadata.labels):
         raise ArtifactError(f"{fault}. {REMEDY}")
     if file.external:
@@ -191,6 +229,18 @@ def _read_object(values: Mapping[str, str], key: str) -> dict[str, object]:
     if PREFIX + key not in values:
         return {}
     return cast("dict[str, object]", _checked(key, _read_json(values, key, dict, "a JSON object")))
+
+
+def _read_limit(values: Mapping[str, str], key: str, kind: type[T]) -> T | None:
+    """Return a dataclass of numbers, None where the key is missing."""
+    names = [one.name for one in fields(cast("Any", kind))]
+    found = _read_object(values, key)
+    if PREFIX + key not in values:
+        return None
+    numbers = [found.get(name) for name in names]
+    if not all(isinstance(number, int | float) for number in numbers):
+        _fail_value(key, values[PREFIX + key], f"a JSON object with the numbers {' and '.join(names)}")
+    return kind(*map(float, cast("list[float]", numbers)))
 
 
 def _checked(key: str, value: object, depth: int = 1) -> object:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,19 @@ MAX_BATCH_PIXELS = 2**22
 """A batch holds at most so many pixels, unless one image alone has more; they take about 60 bytes each."""
 
 
+@dataclass(frozen=True)
+class ModelOutput:
+    """What a model file answers for a batch.
+
+    `answers` of a classification model are float32 (batch, classes), each row summing to 1; of a segmentation
+    model uint8 (batch, height, width), numbers that index the labels. `unknown`, float32 (batch,), is how
+    unlike the training images each image is; None if the file does not say.
+    """
+
+    answers: NDArray[Any]
+    unknown: NDArray[np.float32] | None = None
+
+
 class Model:
     """A model file, ready to run. Safe to call from several threads.
 
@@ -57,9 +71,8 @@ class Model:
         except ImageError as error:
             raise ArtifactError(f"{self.path}: {error.reason}. {REMEDY}") from error
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the output for a batch: of a classification model float32 (batch, classes), each row summing
-        to 1; of a segmentation model uint8 (batch, height, width), numbers that index the labels.
+    def __call__(self, images: NDArray[np.uint8]) -> ModelOutput:
+        """Return the output for a batch.
 
         In: uint8 (batch, height, width, 3), RGB.
         Raises: ImageError for an array of another shape or type, or one too large for the memory; also where
@@ -68,11 +81,11 @@ class Model:
         check_pixels(images, "batch, height, width, 3")
         return self._run(images, RUN_S)
 
-    def _run(self, images: NDArray[np.uint8], limit_s: float) -> NDArray[Any]:
+    def _run(self, images: NDArray[np.uint8], limit_s: float) -> ModelOutput:
         options = ort.RunOptions()
         try:
             with _after(limit_s, lambda: setattr(options, "terminate", True)):
-                output = self._session.run(None, {INPUT.name: np.ascontiguousarray(images)}, options)[0]
+                found = self._session.run(None, {INPUT.name: np.ascontiguousarray(images)}, options)
         except Exception as error:  # onnxruntime raises a different class for each kind of failure
             count, height, width = images.shape[:3]
             late = f"took over {limit_s:g} s" if options.terminate else "failed"
@@ -80,9 +93,17 @@ class Model:
             raise ImageError(
                 f"the model {late} on {count} image(s) of {width}x{height} pixels{reason}"
             ) from error
-        if fault := self.task.check_output(output, images.shape, len(self.metadata.labels)):
+        output = ModelOutput(*cast("list[NDArray[Any]]", found))
+        if fault := self._check(output, images.shape):
             raise ImageError(f"the model is damaged: {fault}")
-        return cast(NDArray[Any], output)
+        return output
+
+    def _check(self, output: ModelOutput, images: Sequence[int]) -> str:
+        """Return what is wrong with the output for a batch of `images`, their shape; empty if nothing is."""
+        unknown = output.unknown
+        if unknown is not None and not (unknown.shape == (images[0],) and np.isfinite(unknown).all()):
+            return f"it answers no finite number `unknown` for each of {images[0]} image(s)"
+        return self.task.check_output(output.answers, images, len(self.metadata.labels))
 
 
 def read_metadata(path: str | Path) -> Metadata:

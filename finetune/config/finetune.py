@@ -117,6 +117,8 @@ class FinetuneSettings(OptimSettings):
     checks: Literal["none", "brief", "full"] = "brief"
     """Checks before the first step; `brief` ones take about as long as a few steps."""
     monitor: Off[MonitorSettings] = MonitorSettings()
+    report: bool = True
+    """Write report.html, the result with pictures, beside report.json."""
     trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default=["tensorboard"])
     """Where the numbers of each epoch are logged, in addition to metrics.jsonl."""
     cache: str | None = None

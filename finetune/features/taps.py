@@ -25,7 +25,7 @@ def tap(net: nn.Module, head: str, stages: Sequence[str], size: Sequence[int]) -
     caught: dict[str, Tensor] = {}
 
     def catch(name: str, module: nn.Module, inputs: object, output: object = None) -> None:
-        caught[name] = average(_first(inputs if name == HEAD else output), size)
+        caught[name] = average(first_tensor(inputs if name == HEAD else output), size)
 
     with ExitStack() as stack:
         for stage in stages:
@@ -82,7 +82,7 @@ def tap_norms(norms: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     caught: dict[str, Tensor] = {}
 
     def catch(stage: str, module: nn.Module, inputs: object) -> None:
-        given = _first(inputs)
+        given = first_tensor(inputs)
         places = given.movedim(1, -1).flatten(1, -2) if given.ndim > ROW else given.unsqueeze(1)
         values = places.float()  # (N, places, C): its layout in memory where channels come last
         caught[stage] = torch.stack([values.mean(1), values.square().mean(1)], 1)
@@ -93,7 +93,7 @@ def tap_norms(norms: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
         yield caught
 
 
-def _first(value: object) -> Tensor:
+def first_tensor(value: object) -> Tensor:
     """Return the tensor, or the first of a tuple: some stages also return masks or sizes."""
     while isinstance(value, (tuple, list)):
         value = value[0]

@@ -17,6 +17,7 @@ from finetune.models.rebuild import rebuild_net
 from finetune.models.stage_probe import build_stage_probe
 from finetune.probes.network import fit_head, network_features, start_head
 from finetune.probes.stage_select import fit_stage_probe
+from finetune.records.calibration import Calibration
 from finetune.records.files import write_weights
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
@@ -27,10 +28,11 @@ from zoo.errors import GraftError
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, and the record from which `rebuild` restores it."""
+    """A trained network, the record from which `rebuild` restores it, and what calibrates its answers."""
 
     net: nn.Module
     training: TrainingRecord
+    calibration: Calibration | None = None
 
 
 Fitter = Callable[[Setup, Plan, RunFolder, Console], Trained]

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
+from finetune.records.calibration import AnswerQuality, Calibration, Interval
 from finetune.records.estimate import Estimate
 from finetune.records.files import read_record, write_record
 from finetune.records.run_folder import RunFolder
@@ -92,8 +93,10 @@ class Export:
 class Report:
     """The result of a run: metrics, what they were measured on, and the exported files.
 
-    `metrics` and `classes` (label -> metric -> value) are measured on the split `measured_on`; `confusion`
-    counts images by true and by predicted class. `remarks` are conclusions from the log.
+    `metrics` and `classes` (label -> metric -> value) are measured on the split `measured_on`, and so are
+    `intervals` and `class_intervals`, by the same names; `confusion` counts images by true and by predicted
+    class. `remarks` are conclusions from the log. `calibration` and `quality` are None for tasks without
+    probabilities.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -111,6 +114,10 @@ class Report:
     weights: WeightsOrigin
     broken: tuple[BrokenFile, ...]
     warnings: tuple[str, ...]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    class_intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    quality: AnswerQuality | None = None
     outcome: Outcome = field(default_factory=Outcome)
     exports: Mapping[str, Export] = field(default_factory=dict)
     seconds: float = 0.0

@@ -21,6 +21,7 @@ from zoo.errors import GraftError
 
 RUNS = Path("runs")
 """Where run folders are made."""
+PAGE = "report.html"
 MAX_NAME = 40
 SHOWN_LINES = 3
 """Changed lines that a message shows."""
@@ -98,6 +99,11 @@ class RunFolder:
         return self.path / "trained.json"
 
     @property
+    def novelty(self) -> Path:
+        """The numbers by which the model file says how unlike the training images an image is."""
+        return self.path / "novelty.safetensors"
+
+    @property
     def onnx(self) -> Path:
         """The artifact."""
         return self.path / "model.onnx"
@@ -106,6 +112,11 @@ class RunFolder:
     def report(self) -> Path:
         """The result of the run; it exists once the run is finished."""
         return self.path / "report.json"
+
+    @property
+    def page(self) -> Path:
+        """The same for a person to look at, with pictures."""
+        return self.path / PAGE
 
 
 @dataclass(frozen=True)

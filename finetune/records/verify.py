@@ -77,7 +77,9 @@ def claim_folder(folder: RunFolder) -> list[str]:
 
 def _is_made_again(folder: RunFolder, path: Path) -> bool:
     """Whether a lost file is a result of the training, which a run without a report makes again."""
-    return path in (folder.report, folder.onnx) and not path.exists() and not folder.report.exists()
+    return (
+        path in (folder.report, folder.page, folder.onnx) and not path.exists() and not folder.report.exists()
+    )
 
 
 def _find_damaged(folder: RunFolder) -> Iterator[DamagedFileError]:

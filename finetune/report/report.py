@@ -1,4 +1,4 @@
-"""Making the report of a run: the trained network is evaluated, and compared with the plan's predictions."""
+"""Making the report of a run: what the trained network achieves, beside the plan's predictions."""
 
 from __future__ import annotations
 
@@ -20,25 +20,31 @@ from finetune.records.report import (
     WeightsOrigin,
 )
 from finetune.records.run_folder import RunFolder
-from finetune.tasks.evaluate import evaluate_artifact
+from finetune.report.tested import Tested, measure_intervals, measure_quality
 
 
 def make_report(
-    setup: Setup, plan: Plan, trained: Trained, folder: RunFolder, minutes: float | None
+    setup: Setup,
+    plan: Plan,
+    trained: Trained,
+    tested: Tested,
+    *,
+    folder: RunFolder,
+    minutes: float | None,
 ) -> Report:
-    """Evaluate the trained network on the test split, or without one on the validation split.
+    """Return the report, without exports.
 
-    In: `minutes`, the duration of training, None if it was interrupted. Out: the report, without exports.
+    In: `tested`, what `evaluate_network` found; `minutes`, the duration of training, None if it was
+    interrupted.
     """
-    splits, tested = setup.splits, len(setup.test) > 0
-    images = setup.test if tested else setup.val
-    found = evaluate_artifact(trained.net, setup.preprocess, images, setup.task, setup.classes)
+    splits, found = setup.splits, tested.evaluation
+    intervals, class_intervals = measure_intervals(tested, setup)
     return Report(
         spec=setup.spec.name,
         task=setup.task.name,
         strategy=plan.strategy,
         images=SplitSizes(len(splits.train), len(splits.val), len(splits.test)),
-        measured_on="test" if tested else "val",
+        measured_on="test" if len(setup.test) else "val",
         metrics=found.numbers,
         classes=found.per_class,
         confusion=found.confusion,
@@ -47,6 +53,10 @@ def make_report(
         weights=describe_weights(setup),
         broken=tuple(BrokenFile(broken.path, broken.reason) for broken in splits.broken),
         warnings=setup.warnings,
+        intervals=intervals,
+        class_intervals=class_intervals,
+        calibration=trained.calibration,
+        quality=measure_quality(tested, trained.calibration),
         outcome=compare_outcome(plan, found.numbers.get("accuracy"), minutes),
     )
 

@@ -47,6 +47,8 @@ class Task(ABC):
     """Targets of this value do not count."""
     probes: ClassVar[bool] = False
     """Whether a linear classifier of pooled features can answer: only then are there probes and races."""
+    probabilities: ClassVar[bool] = False
+    """Whether the exported file answers with one probability per class, which are then calibrated."""
     refuses: ClassVar[tuple[str, ...]] = ()
     """Keys of the `finetune` section, and augmentations, that have no meaning for the task."""
     resize_rules: ClassVar[tuple[str, ...]] = ("squash", "crop", "pad")

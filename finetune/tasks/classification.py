@@ -29,6 +29,7 @@ class Classification(Task):
     score = "accuracy"
     per_class = ("recall", "precision")
     probes = True
+    probabilities = True
 
     def dataset_type(self) -> type[ImageDataset]:
         from finetune.data.dataset import ImageDataset

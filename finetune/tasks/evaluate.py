@@ -14,6 +14,7 @@ from finetune.tasks.base import Task
 from finetune.transforms.preprocess import Preprocess
 
 Batches = Iterable[tuple[Tensor, Tensor]]
+Observer = Callable[[Tensor, Tensor], None]
 
 BATCH_SIZE = 128
 
@@ -40,10 +41,13 @@ def evaluate(
     task: Task,
     classes: Sequence[str],
     device: torch.device,
+    *,
+    observe: Observer | None = None,
 ) -> Evaluation:
     """Evaluate logits on a split; the loss is the mean over all targets that count.
 
-    In: `forward` takes uint8 images (N, 3, h, w) to logits; `batches` yields such images and their targets.
+    In: `forward` takes uint8 images (N, 3, h, w) to logits; `batches` yields such images and their targets;
+    `observe` is called with the logits and targets of each batch.
     """
     metrics = task.build_metrics(len(classes)).to(device)
     loss_of = task.evaluation_loss()
@@ -51,6 +55,8 @@ def evaluate(
     for images, targets in batches:
         logits, truth = forward(images.to(device)).float(), targets.to(device)
         metrics.update(logits, truth)
+        if observe is not None:
+            observe(logits, truth)
         count = targets.numel() if task.ignore_index is None else int(targets.ne(task.ignore_index).sum())
         loss += loss_of(logits, truth).double().cpu() * count
         counted += count
@@ -71,11 +77,20 @@ def evaluate(
 
 
 def evaluate_artifact(
-    net: nn.Module, preprocess: Preprocess, dataset: ImageDataset, task: Task, classes: Sequence[str]
+    net: nn.Module,
+    preprocess: Preprocess,
+    dataset: ImageDataset,
+    task: Task,
+    classes: Sequence[str],
+    *,
+    observe: Observer | None = None,
 ) -> Evaluation:
-    """Evaluate a network on a split in float32 on the CPU, as the exported file computes."""
+    """Evaluate a network on a split in float32 on the CPU, as the exported file computes.
+
+    In: `observe` as `evaluate`.
+    """
     forward = _artifact(net, preprocess)
-    return evaluate(forward, loader(dataset, BATCH_SIZE), task, classes, torch.device("cpu"))
+    return evaluate(forward, loader(dataset, BATCH_SIZE), task, classes, torch.device("cpu"), observe=observe)
 
 
 def artifact_logits(

@@ -25,16 +25,21 @@ HINT = "<div class='graft-hint'>Answers appear here.</div>"
 
 
 def answer_card(
-    name: str, picture: NDArray[np.uint8], answer: Answer, colours: Mapping[str, str] | None = None
+    name: str,
+    picture: NDArray[np.uint8],
+    answer: Answer,
+    colours: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return one image with its best classes as bars, in the labels' `colours` if they have any."""
     rows = "".join(_row(label, value, (colours or {}).get(label)) for label, value in answer)
+    remarks = "".join(f"<p class='graft-note'>{escape(note)}</p>" for note in notes)
     kind = "graft-pixels" if max(picture.shape) < SHOWN_PX else "graft-photo"
     return (
         f"<div class='graft-card'><figure>"
         f"<img class='{kind}' src='{_data_uri(picture)}' alt='{escape(name)}'></figure>"
         f"<div><div class='graft-name'>{escape(name)}</div>"
-        f"<div class='graft-best'>{escape(answer[0][0])}</div>{rows}</div></div>"
+        f"<div class='graft-best'>{escape(answer[0][0])}</div>{remarks}{rows}</div></div>"
     )
 
 

@@ -92,14 +92,14 @@ def answer_file(predictor: Predictor, decoder: Decoder, path: Path) -> str:
     """Return the card for one uploaded file: its best classes, or why it could not be read."""
     try:
         with decoder.decoded(path.read_bytes()) as picture:
-            output = predictor.output(picture)
+            found = predictor.predict(picture)
     except ImageError as error:
         return cards.error_card(path.name, error.reason)
     except BusyError:
         return cards.error_card(path.name, BUSY)
     task, labels = predictor.task, predictor.labels
-    answer = task.answer(output, labels)[:TOP]
-    return cards.answer_card(path.name, task.draw(picture, output), answer, task.colours(labels))
+    drawn, notes = task.draw(picture, found.output), predictor.notes(found)
+    return cards.answer_card(path.name, drawn, found.answer[:TOP], task.colours(labels), notes)
 
 
 def create_demo(runs: Path, decoder: Decoder) -> FastAPI:

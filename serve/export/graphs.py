@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import serve.tasks
+from finetune.models.calibrated import CalibratedNet
 from finetune.tasks.base import Task
+from serve.artifact import UNKNOWN
 from serve.export.parity import Expected
+from serve.model import ModelOutput
 from zoo.errors import GraftError
 
 MAX_BYTES = 2**31 - 2**20  # protobuf's limit of 2 GiB, less room for the graph itself
@@ -30,14 +33,35 @@ class ExportGraph(nn.Module):
         self.net = net
         self.task = task
 
-    def forward(self, image: Tensor) -> Tensor:
-        """In: uint8 (batch, height, width, 3). Out: the task's output."""
-        return self.task.answer(self.net(self.preprocess(image)), image)
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what the file answers."""
+        task = serve.tasks.find_task(self.task.name).output.name
+        return (task, UNKNOWN.name) if self._knows_unknown else (task,)
+
+    @property
+    def _knows_unknown(self) -> bool:
+        return isinstance(self.net, CalibratedNet) and self.net.novelty is not None
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """In: uint8 (batch, height, width, 3). Out: the task's output, and how unlike the training images."""
+        logits, *unknown = self._run(image)
+        return self.task.answer(logits, image), *unknown
 
     def expected(self, image: Tensor) -> Expected:
-        """Return the output with its margins, to compare with the file's."""
-        logits = self.net(self.preprocess(image))
-        return Expected(self.task.answer(logits, image).numpy(), self.task.margin(logits, image).numpy())
+        """Return the outputs with their margins, to compare with the file's."""
+        logits, *unknown = self._run(image)
+        return Expected(
+            ModelOutput(self.task.answer(logits, image).numpy(), *(one.numpy() for one in unknown)),
+            self.task.margin(logits, image).numpy(),
+        )
+
+    def _run(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the logits, and how unlike the training images each image is, if the network says so."""
+        pixels = self.preprocess(image)
+        if isinstance(self.net, CalibratedNet) and self._knows_unknown:
+            return self.net.with_unknown(pixels)
+        return (self.net(pixels),)
 
 
 @contextlib.contextmanager

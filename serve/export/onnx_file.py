@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import onnx
@@ -24,7 +24,7 @@ from pixels.processes import is_running
 from serve.artifact import INPUT, Metadata
 from serve.export.graphs import EXAMPLE_SHAPE, ExportError, ExportGraph, check_graph, evaluation_mode
 from serve.export.parity import NamedImage, describe_failure, measure_parity
-from serve.model import Model, open_session
+from serve.model import Model, ModelOutput, open_session
 from serve.tasks import find_task, task_names
 from serve.tasks.comparison import Parity
 
@@ -56,7 +56,7 @@ def export_onnx(
         raise ExportError("no image to check the export on; expected at least one validation image")
     with evaluation_mode(ExportGraph(preprocess, net, finetune.tasks.base.find_task(task))) as graph:
         check_graph(graph, labels)
-        model = trace(graph, find_task(task).output.name, opset)
+        model = trace(graph, opset)
         parity = check_parity(model, graph, labels, itertools.chain([first], named))
     base = metadata or Metadata(task, labels, spec="", spec_sha256="")
     write_model(model, replace(base, task=task, labels=labels, parity=parity.to_dict()), Path(path))
@@ -68,7 +68,7 @@ def _name_images(images: Images) -> Iterator[NamedImage]:
         yield image if isinstance(image, tuple) else (f"image {index}", image)
 
 
-def trace(graph: ExportGraph, output: str, opset: int) -> onnx.ModelProto:
+def trace(graph: ExportGraph, opset: int) -> onnx.ModelProto:
     """Return the graph as ONNX, for any batch, height and width.
 
     Raises: ExportError if the network does something that ONNX cannot express.
@@ -79,7 +79,7 @@ def trace(graph: ExportGraph, output: str, opset: int) -> onnx.ModelProto:
                 graph,
                 (torch.zeros(EXAMPLE_SHAPE, dtype=torch.uint8),),
                 input_names=[INPUT.name],
-                output_names=[output],
+                output_names=list(graph.outputs),
                 dynamic_shapes=({0: "batch", 1: "height", 2: "width"},),
                 opset_version=opset,
                 dynamo=True,
@@ -105,7 +105,9 @@ def check_parity(
     """Return the result of the parity check. Raises: ExportError if the answers differ."""
     session = open_session(model.SerializeToString())
     parity, faults = measure_parity(
-        artifact=lambda batch: cast(NDArray[np.generic], session.run(None, {INPUT.name: batch})[0]),
+        artifact=lambda batch: ModelOutput(
+            *cast("list[NDArray[Any]]", session.run(None, {INPUT.name: batch}))
+        ),
         network=lambda batch: graph.expected(torch.from_numpy(batch)),
         images=images,
         task=find_task(graph.task.name),

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.model import batch_by_size
+from serve.model import ModelOutput, batch_by_size
 from serve.tasks import Task
-from serve.tasks.comparison import CLEAR_MARGIN, MAX_PROBABILITY_DIFFERENCE, Difference, Pair, Parity
+from serve.tasks.comparison import (
+    CLEAR_MARGIN,
+    MAX_PROBABILITY_DIFFERENCE,
+    MAX_UNKNOWN_DIFFERENCE,
+    Difference,
+    Pair,
+    Parity,
+)
 
 SHOWN = 5
 
@@ -24,16 +31,16 @@ NamedImage: TypeAlias = tuple[str, Pixels]
 class Expected:
     """What the network answers for a batch.
 
-    `outputs` is what the file should give; `margins` is by how much the best class leads, in probability:
+    `output` is what the file should give; `margins` is by how much the best class leads, in probability:
     (batch,), or (batch, height, width) of a task that answers for each pixel.
     """
 
-    outputs: NDArray[Any]
+    output: ModelOutput
     margins: NDArray[np.float32]
 
 
 def measure_parity(
-    artifact: Callable[[Pixels], NDArray[Any]],
+    artifact: Callable[[Pixels], ModelOutput],
     network: Callable[[Pixels], Expected],
     images: Iterable[NamedImage],
     task: Task,
@@ -54,20 +61,28 @@ def measure_parity(
 
     for positions, batch in batch_by_size(pixels()):
         actual, expected = artifact(batch), network(batch)
-        differences += [
-            task.compare(Pair(names[position], actual[i], expected.outputs[i], expected.margins[i]), labels)
-            for i, position in enumerate(positions)
-        ]
+        unknown = _unknown_differences(actual, expected.output)
+        for i, position in enumerate(positions):
+            pair = Pair(names[position], actual.answers[i], expected.output.answers[i], expected.margins[i])
+            differences.append(replace(task.compare(pair, labels), unknown=unknown[i]))
     parity = Parity.of(differences, time.perf_counter() - start)
     return parity, [difference for difference in differences if not difference.allowed]
+
+
+def _unknown_differences(actual: ModelOutput, expected: ModelOutput) -> Sequence[float | None]:
+    """Return how far `unknown` is off for each image, relative to 1 or to the score, if that is more."""
+    if actual.unknown is None or expected.unknown is None:
+        return [None] * len(actual.answers)
+    scale = np.maximum(np.abs(expected.unknown), 1)
+    return [float(off) for off in np.abs(actual.unknown - expected.unknown) / scale]
 
 
 def describe_failure(parity: Parity, faults: Sequence[Difference]) -> str:
     """Name the images for which the file answers differently, and by how much."""
     lines = [
         f"the exported model answers differently from the network on {len(faults)} of {parity.images} images",
-        f"(allowed: probabilities within {MAX_PROBABILITY_DIFFERENCE:g}, and another best class only where "
-        f"the two best are within {CLEAR_MARGIN:g}):",
+        f"(allowed: probabilities within {MAX_PROBABILITY_DIFFERENCE:g}, another best class only where "
+        f"the two best are within {CLEAR_MARGIN:g}, `unknown` within {MAX_UNKNOWN_DIFFERENCE:g}):",
         *(f"  {fault}" for fault in faults[:SHOWN]),
     ]
     if len(faults) > SHOWN:

@@ -12,9 +12,10 @@ import numpy as np
 from safetensors import SafetensorError
 
 import zoo
+from finetune.models.novelty import THRESHOLD
 from finetune.records.report import Export
 from pixels import ImageError
-from serve.artifact import FILE_NAME, ArtifactError, Metadata
+from serve.artifact import FILE_NAME, ArtifactError, Metadata, SetLimit, UnknownLimit
 from serve.export.onnx_file import export_onnx
 from serve.tasks import find_task
 from zoo.errors import GraftError
@@ -83,6 +84,8 @@ def export_folder(folder: str | Path, opset: int | None = None) -> Export:
 
 def describe_run(run: FinishedRun) -> Metadata:
     """Return the metadata of a run's model file, with those metrics that are one number."""
+    found = run.calibration
+    least = None if found is None else found.set_probability
     return Metadata(
         task=run.task,
         labels=run.labels,
@@ -90,6 +93,8 @@ def describe_run(run: FinishedRun) -> Metadata:
         spec_sha256=run.spec.sha256,
         metrics={key: value for key, value in run.metrics.items() if _is_number(value)},
         weights={key: value for key, value in asdict(run.weights_origin).items() if value is not None},
+        unknown=None if found is None else UnknownLimit(THRESHOLD, found.kept),
+        sets=None if found is None or least is None else SetLimit(least, found.set_level),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         graft_version=version("graft-zoo"),
     )

@@ -30,10 +30,17 @@ class ModelSummary(BaseModel):
 
 
 class FileResult(BaseModel):
-    """The answers for one uploaded file, best first, or the error."""
+    """The answers for one uploaded file, best first, or the error.
+
+    `unknown` is how unlike the training images it is, and `unlike` whether that is above the threshold; None
+    if the model does not say. `likely` are the classes that hold the right one in a promised share of cases.
+    """
 
     file: str
     answers: list[dict[str, Any]] = []
+    unknown: float | None = None
+    unlike: bool | None = None
+    likely: list[str] = []
     error: str | None = None
 
 
@@ -115,7 +122,13 @@ def _answer_file(predictor: Predictor, decoder: Decoder, file: UploadFile, top: 
     name = file.filename or "upload"
     try:
         with decoder.decoded(file.file.read()) as pixels:
-            answer = predictor(pixels)
+            found = predictor.predict(pixels)
     except ImageError as error:
         return FileResult(file=name, error=error.reason)
-    return FileResult(file=name, answers=predictor.task.to_json(answer[:top]))
+    return FileResult(
+        file=name,
+        answers=predictor.task.to_json(found.answer[:top]),
+        unknown=found.unknown,
+        unlike=None if found.unknown is None else found.unlike,
+        likely=list(found.likely),
+    )

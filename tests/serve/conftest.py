@@ -18,10 +18,14 @@ from digits_kit import DIGITS, ONNX_WEB, DigitsModel, MaskModel, digit_images, s
 from numpy.typing import NDArray
 from torch import nn
 
+from finetune.calibration.novelty import fit_novelty
+from finetune.models.calibrated import CalibratedNet, catch_head_input
 from finetune.transforms.preprocess import Preprocess
 from serve.__main__ import app
-from serve.artifact import Metadata
+from serve.artifact import Metadata, SetLimit, UnknownLimit
 from serve.export import export_onnx
+
+HEAD, TEMPERATURE, SET_PROBABILITY = "4", 1.5, 0.3
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +39,7 @@ def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def digits_model(tmp_path_factory: pytest.TempPathFactory) -> DigitsModel:
     images, targets = digit_images()
     preprocess = Preprocess(height=16, width=16, channels=1, mean=[0.7], std=[0.35])
-    net = train(preprocess, images[:1500], targets[:1500])
+    net = calibrated(train(preprocess, images[:1500], targets[:1500]), preprocess, images)
     with torch.no_grad():
         answers = net(preprocess(torch.from_numpy(images[1500:]))).argmax(1).numpy()
     accuracy = float((answers == targets[1500:]).mean())
@@ -50,11 +54,21 @@ def digits_model(tmp_path_factory: pytest.TempPathFactory) -> DigitsModel:
         weights={"origin": "a test's own training", "licence": "Apache-2.0"},
         created="2026-01-02T03:04:05+00:00",
         graft_version="0.1.0",
+        unknown=UnknownLimit(1.0, 0.95),
+        sets=SetLimit(SET_PROBABILITY, 0.9),
     )
     parity = export_onnx(
         net, preprocess, DIGITS, folder / "model.onnx", metadata=metadata, images=images[1500:1600]
     )
     return DigitsModel(runs, folder, net, preprocess, parity, accuracy)
+
+
+def calibrated(net: nn.Module, preprocess: Preprocess, images: NDArray[np.uint8]) -> CalibratedNet:
+    """The network with a temperature, and with the limit for unknown images."""
+    with torch.no_grad(), catch_head_input(net, HEAD, (16, 16)) as caught:
+        net(preprocess(torch.from_numpy(images)))
+    features = caught[0].numpy()
+    return CalibratedNet(net, HEAD, TEMPERATURE, fit_novelty(features[:500], features[1500:], kept=0.95))
 
 
 @pytest.fixture(scope="session")

@@ -63,8 +63,10 @@ def test_answers_equal_the_predictors(
     answer = client.post("/predict", files=files, data={"top": "2"}).json()
     assert (answer["model"], answer["task"]) == ("digits_tiny", "classification")
     for i, (result, image) in enumerate(zip(answer["results"], images, strict=True)):
-        expected = [{"label": label, "probability": value} for label, value in predictor(image)[:2]]
-        assert result == {"file": f"{i}.png", "answers": expected, "error": None}
+        found = predictor.predict(image)
+        expected = [{"label": label, "probability": value} for label, value in found.answer[:2]]
+        about = {"unknown": found.unknown, "unlike": found.unlike, "likely": list(found.likely)}
+        assert result == {"file": f"{i}.png", "answers": expected, "error": None, **about}
 
 
 def test_broken_file_does_not_spoil_the_others(

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from digits_kit import DigitsModel
 
-from serve.artifact import ArtifactError, Metadata, find_artifact
+from serve.artifact import ArtifactError, Metadata, SetLimit, UnknownLimit, find_artifact
 from serve.model import open_session, read_metadata
 
 METADATA = Metadata(
@@ -22,6 +22,8 @@ METADATA = Metadata(
     parity={"images": 3},
     created="2026-01-02T03:04:05+00:00",
     graft_version="0.1.0",
+    unknown=UnknownLimit(1.0, 0.95),
+    sets=SetLimit(0.25, 0.9),
 )
 
 
@@ -53,11 +55,12 @@ def test_metadata_of_a_file(digits_model: DigitsModel) -> None:
 
 def test_artifact_states_the_contract(digits_model: DigitsModel) -> None:
     session = open_session(str(digits_model.path))
-    (image,), (output,) = session.get_inputs(), session.get_outputs()
+    (image,), (output, unknown) = session.get_inputs(), session.get_outputs()
     assert (image.name, image.type) == ("image", "tensor(uint8)")
     assert image.shape == ["batch", "height", "width", 3]
     assert (output.name, output.type) == ("probabilities", "tensor(float)")
     assert output.shape[0] == "batch"
+    assert (unknown.name, unknown.type, unknown.shape) == ("unknown", "tensor(float)", ["batch"])
 
 
 def test_folder_of_a_run_stands_for_its_model(digits_model: DigitsModel) -> None:
@@ -132,6 +135,9 @@ def test_foreign_onnx_file(tmp_path: Path) -> None:
         ({"labels": "cat, dog"}, "graft.labels is 'cat, dog'; expected a JSON list of names"),
         ({"metrics": "[]"}, "graft.metrics is '[]'; expected a JSON object"),
         ({"labels": '["a", "b"]'}, "2 labels for 10 classes"),
+        ({"unknown": None}, "its metadata has no graft.unknown for its second output"),
+        ({"unknown": "{}"}, "expected a JSON object with the numbers threshold and kept"),
+        ({"sets": '{"probability": "a", "level": 1}'}, "with the numbers probability and level"),
         ({"contract": "9" * 5000}, "its metadata is damaged"),
         ({"metrics": "[" * 100_000}, "its metadata is damaged"),
     ],

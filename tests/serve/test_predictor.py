@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from digits_kit import DigitsModel, save_png
+from digits_kit import DigitsModel, MaskModel, save_png, smooth_images
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -76,10 +76,37 @@ def test_no_pictures_no_answers(predictor: Predictor) -> None:
 
 
 def test_output_of_a_batch(predictor: Predictor, digits: Digits) -> None:
-    rows = predictor.model(digits[0][:5])
+    rows = predictor.model(digits[0][:5]).answers
     assert rows.shape == (5, 10)
     assert rows.dtype == np.float32
     assert predictor.task.answer(rows[2], predictor.labels)[0] == predictor(digits[0][2])[0]
+
+
+def test_images_unlike_the_training_images_are_called_so(predictor: Predictor, digits: Digits) -> None:
+    known = predictor.predict(list(digits[0]))
+    assert np.mean([found.unlike for found in known]) == pytest.approx(0.05, abs=0.01)
+    strange = predictor.predict(smooth_images((32, 32), (40, 50), (90, 32)))
+    assert all(found.unlike and found.unknown is not None and found.unknown > 1 for found in strange)
+    assert predictor.notes(strange[0])[0] == "This photo is unlike the training photos."
+
+
+def test_sets_hold_every_class_of_enough_probability(predictor: Predictor, digits: Digits) -> None:
+    found = predictor.predict(list(digits[0]))
+    sets = predictor.metadata.sets
+    assert sets is not None
+    for one in found:
+        above = tuple(label for label, value in one.answer if value >= sets.probability)
+        assert one.likely == (above or (one.answer[0][0],))
+    [several, *_] = [one for one in found if len(one.likely) > 1]
+    assert (
+        f"{several.likely[0]} or {several.likely[-1]} (right for 90% of photos)"
+        in predictor.notes(several)[-1]
+    )
+
+
+def test_file_without_unknown_says_nothing_about_it(mask_model: MaskModel) -> None:
+    found = Predictor(mask_model.path).predict(smooth_images((32, 32))[0])
+    assert (found.unknown, found.unlike, found.likely) == (None, False, ())
 
 
 def test_not_contiguous_pixels(predictor: Predictor, digits: Digits) -> None:

@@ -39,9 +39,10 @@ def test_predict_prints_a_line_an_image(call: Call, digits_model: DigitsModel, i
 
 def test_predict_as_json(call: Call, digits_model: DigitsModel, image: Path) -> None:
     code, out, _ = call("predict", digits_model.path, image, "--json")
-    expected = Predictor(digits_model.path)(image)[:5]
-    answers = [{"label": label, "probability": value} for label, value in expected]
-    assert (code, json.loads(out)) == (0, [{"image": str(image), "answers": answers}])
+    found = Predictor(digits_model.path).predict(image)
+    answers = [{"label": label, "probability": value} for label, value in found.answer[:5]]
+    about = {"unknown": found.unknown, "unlike": found.unlike, "likely": list(found.likely)}
+    assert (code, json.loads(out)) == (0, [{"image": str(image), "answers": answers, **about}])
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

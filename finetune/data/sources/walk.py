@@ -10,14 +10,13 @@ from pathlib import Path
 
 from finetune.data.images import DataError
 from finetune.data.names import natural_key
+from pixels import SUFFIXES
 
-IMAGES = "jpg jpeg jpe jfif png webp bmp dib gif tif tiff heic heif hif avif"
 NOTES = "txt md rst csv tsv json jsonl xml yaml yml toml html htm pdf log ini py sh"
 SYSTEM = (
     "__macosx __pycache__ $recycle.bin recycler recycled lost+found found.000 @eadir @tmp @recycle "
     "@recently-snapshot @snapshot @sharebin @sharesnap #recycle #snapshot ~snapshot"
 )
-SUFFIXES = frozenset(f".{kind}" for kind in IMAGES.split())
 READ_FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC and AVIF files are read"
 NOTE_SUFFIXES = frozenset(f".{kind}" for kind in NOTES.split())
 """Files that are notes about images, and never images themselves."""

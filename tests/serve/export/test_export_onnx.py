@@ -96,7 +96,7 @@ def test_file_answers_as_the_network(tmp_path: Path, name: str, capfd: pytest.Ca
     for image in smooth_images((41, 33), (200, 10)):  # sizes that the export never saw
         with torch.no_grad():
             expected = torch.softmax(net(preprocess(torch.from_numpy(image[None]))), 1).numpy()
-        np.testing.assert_allclose(predictor.model(image[None]), expected, atol=5e-6)
+        np.testing.assert_allclose(predictor.model(image[None]).answers, expected, atol=5e-6)
 
 
 def test_segmentation_answers_at_the_size_of_the_image(mask_model: MaskModel) -> None:

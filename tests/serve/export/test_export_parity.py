@@ -14,6 +14,7 @@ from digits_kit import DigitsModel
 from numpy.typing import NDArray
 
 from serve.export.parity import Expected, describe_failure, measure_parity
+from serve.model import ModelOutput
 from serve.tasks import find_task
 from serve.tasks.comparison import Parity
 
@@ -24,15 +25,23 @@ def lead(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return best[:, -1] - best[:, -2]
 
 
+def answer(rows: NDArray[np.float32], images: int) -> Expected:
+    """The same row for each image of a batch."""
+    return Expected(ModelOutput(rows.repeat(images, 0)), lead(rows).repeat(images, 0))
+
+
 LABELS = ("cat", "dog", "cow")
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 
 
-def measure(found: list[float], expected: list[float]) -> tuple[Parity, list[str]]:
+def measure(
+    found: list[float], expected: list[float], unknown: tuple[float, float] | None = None
+) -> tuple[Parity, list[str]]:
     rows = np.array([expected], np.float32)
+    scores = unknown and [np.array([one], np.float32) for one in unknown]
     parity, faults = measure_parity(
-        artifact=lambda batch: np.array([found] * len(batch), np.float32),
-        network=lambda batch: Expected(rows.repeat(len(batch), 0), lead(rows).repeat(len(batch), 0)),
+        artifact=lambda _batch: ModelOutput(np.array([found], np.float32), scores[0] if scores else None),
+        network=lambda _batch: Expected(ModelOutput(rows, scores[1] if scores else None), lead(rows)),
         images=[("a.jpg", PICTURE)],
         task=find_task("classification"),
         labels=LABELS,
@@ -49,6 +58,18 @@ def test_equal_answers_pass() -> None:
 def test_probability_off_by_more_than_a_ten_thousandth_fails() -> None:
     assert measure([0.50009, 0.3, 0.2], [0.5, 0.3, 0.2])[1] == []
     assert measure([0.50011, 0.3, 0.2], [0.5, 0.3, 0.2])[1] == ["a.jpg: off by 1.1e-04"]
+
+
+def test_unknown_off_by_more_than_a_thousandth_fails() -> None:
+    same = [0.5, 0.3, 0.2]
+    parity, faults = measure(same, same, unknown=(0.7009, 0.7))
+    assert (faults, parity.max_unknown_difference) == ([], pytest.approx(9e-4, abs=1e-5))
+    assert measure(same, same, unknown=(0.7011, 0.7))[1] == [
+        "a.jpg: off by 0.0e+00, `unknown` off by 1.1e-03"
+    ]
+    assert measure(same, same, unknown=(40.03, 40.0))[1] == []  # far away, the share counts
+    assert len(measure(same, same, unknown=(np.nan, 0.7))[1]) == 1
+    assert measure(same, same)[0].max_unknown_difference is None
 
 
 def test_other_best_class_counts_only_where_the_best_was_clear() -> None:
@@ -78,8 +99,8 @@ def test_report_is_json_with_its_limits() -> None:
 def test_masks_have_no_probabilities_to_compare() -> None:
     mask = np.zeros((1, 4, 6), np.uint8)
     parity, faults = measure_parity(
-        artifact=lambda batch: mask,
-        network=lambda batch: Expected(mask, np.ones(mask.shape, np.float32)),
+        artifact=lambda batch: ModelOutput(mask),
+        network=lambda batch: Expected(ModelOutput(mask), np.ones(mask.shape, np.float32)),
         images=[("a.jpg", PICTURE)],
         task=find_task("segmentation"),
         labels=LABELS,
@@ -92,8 +113,8 @@ def test_masks_have_no_probabilities_to_compare() -> None:
 def test_failure_names_some_images_and_counts_the_rest() -> None:
     rows = np.array([[0.9, 0.1, 0.0]], np.float32)
     parity, faults = measure_parity(
-        artifact=lambda batch: rows[:, ::-1].repeat(len(batch), 0),
-        network=lambda batch: Expected(rows.repeat(len(batch), 0), lead(rows).repeat(len(batch), 0)),
+        artifact=lambda batch: ModelOutput(rows[:, ::-1].repeat(len(batch), 0)),
+        network=lambda batch: answer(rows, len(batch)),
         images=((f"{i}.jpg", PICTURE) for i in range(70)),
         task=find_task("classification"),
         labels=LABELS,
@@ -109,15 +130,15 @@ def test_failure_names_some_images_and_counts_the_rest() -> None:
 def test_large_images_are_compared_one_by_one() -> None:
     sizes: list[int] = []
 
-    def artifact(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def artifact(batch: NDArray[np.uint8]) -> ModelOutput:
         sizes.append(batch.size)
-        return np.array([[0.9, 0.1, 0.0]] * len(batch), np.float32)
+        return ModelOutput(np.array([[0.9, 0.1, 0.0]] * len(batch), np.float32))
 
     rows = np.array([[0.9, 0.1, 0.0]], np.float32)
     large = np.zeros((3024, 4032, 3), np.uint8)
     parity, faults = measure_parity(
         artifact=artifact,
-        network=lambda batch: Expected(rows.repeat(len(batch), 0), lead(rows).repeat(len(batch), 0)),
+        network=lambda batch: answer(rows, len(batch)),
         images=[("a.jpg", large), ("b.jpg", large), ("c.jpg", PICTURE)],
         task=find_task("classification"),
         labels=LABELS,
@@ -130,12 +151,12 @@ MEASURE = """
 import sys
 import numpy as np, torch
 from serve.export.parity import Expected, measure_parity
-from serve.model import Model
+from serve.model import Model, ModelOutput
 net, preprocess = torch.load(sys.argv[2], weights_only=False)
 def network(batch):
     with torch.no_grad():
         outputs = torch.softmax(net(preprocess(torch.from_numpy(batch))), 1).numpy()
-    return Expected(outputs, np.ones(len(batch), np.float32))
+    return Expected(ModelOutput(outputs), np.ones(len(batch), np.float32))
 photos = ((str(i), np.full((3024, 4032, 3), 40 * i, np.uint8)) for i in range(4))
 model = Model(sys.argv[1])
 parity, faults = measure_parity(model, network, photos, model.task, model.metadata.labels)

@@ -1,0 +1,1 @@
+"""What the validation images say about answers: calibrated probabilities, sets of classes, unknown images."""

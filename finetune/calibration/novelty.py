@@ -1,0 +1,56 @@
+"""Fitting the score of unknown images to the features of training images.
+
+The score was chosen by measurement, which docs/report.md shows: energy and probabilities of the classifier,
+distances to class means, neighbours and residuals were compared on images of other data sets.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finetune.models.novelty import Novelty, equalise
+
+REFERENCE_IMAGES = 500
+"""Training images whose features are read; more hardly change the score."""
+MAX_DIRECTIONS = 64
+SHRINKAGE = 0.01
+"""Variance of standardised features that is added to every direction."""
+LEAST_STD = 0.01
+"""Of the mean deviation: no feature counts as one that varies less."""
+
+Features = NDArray[np.float32]
+
+
+def fit_novelty(reference: Features, held_out: Features, kept: float) -> Novelty:
+    """Return the score fitted to the reference, scaled so that a share `kept` of `held_out` is below 1.
+
+    In: inputs of the head for training images (N, F), and for images that were not trained on (M, F).
+    """
+    values = equalise(torch.from_numpy(reference).double()).numpy()
+    mean, std = values.mean(0), values.std(0)
+    std = np.maximum(std, max(LEAST_STD * std.mean(), 1e-12))
+    standard = (values - mean) / std
+    images, features = standard.shape
+    _, lengths, directions = np.linalg.svd(standard, full_matrices=False)
+    variances = lengths**2 / images
+    rank = min(MAX_DIRECTIONS, images - 1, features)
+    others = max(variances.sum() - variances[:rank].sum(), 0.0) / max(features - rank, 1)
+    novelty = Novelty(
+        {
+            "mean": torch.from_numpy(mean),
+            "std": torch.from_numpy(std),
+            "directions": torch.from_numpy(np.ascontiguousarray(directions[:rank].T)),
+            "weights": torch.from_numpy(1 / np.sqrt(variances[:rank] + SHRINKAGE)),
+            "rest": torch.tensor(1 / math.sqrt(others + SHRINKAGE)),
+            "scale": torch.tensor(1.0),
+        }
+    )
+    with torch.inference_mode():
+        scores = np.sort(novelty(torch.from_numpy(held_out)).numpy())
+    place = min(math.ceil((len(scores) + 1) * kept), len(scores)) - 1
+    novelty.scale = torch.tensor(float(scores[place]) * (1 + 1e-6))
+    return novelty

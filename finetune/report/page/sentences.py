@@ -1,0 +1,44 @@
+"""The sentences at the head of a page: what was asked, what came, and how certain that is."""
+
+from __future__ import annotations
+
+import math
+
+from finetune.experiment.setup import Setup
+from finetune.records.report import Report, StartingWeights
+from finetune.report.show import format_result
+from finetune.strategies import find_strategy
+
+Z = 1.959964
+
+
+def describe_run(setup: Setup, report: Report) -> str:
+    """Return one paragraph: the network, the images, what was trained, the result."""
+    images, data = report.images, setup.data
+    total = images.train + images.val + images.test
+    where = data.folder or data.parquet or data.hub or data.builtin
+    start = (
+        f"which started from the weights {report.weights.name}"
+        if isinstance(report.weights, StartingWeights)
+        else "which started from random weights"
+    )
+    strategy = find_strategy(report.strategy).description
+    return (
+        f"The network {report.spec}, {start}, learned {len(setup.classes):,} classes from {total:,} images "
+        f"of {where}: {images.train:,} to learn from, {images.val:,} to choose and calibrate, "
+        f"{images.test:,} to test. The strategy was {report.strategy}: {strategy}. {format_result(report)}."
+    )
+
+
+def describe_size(report: Report) -> str:
+    """Return what a test of this size can tell at all; empty for a metric that is no share of the images."""
+    count, accuracy = getattr(report.images, report.measured_on), report.intervals.get("accuracy")
+    if accuracy is None or not count:
+        return ""
+    middle = (accuracy.value * count + 1) / (count + 2)
+    error = math.sqrt(middle * (1 - middle) / count)
+    return (
+        f"With {count:,} images, the accuracy on new images of this kind is known to about "
+        f"{100 * Z * error:.1f} points either way. Another model that is tested on {count:,} other images "
+        f"differs for certain only from about {100 * Z * math.sqrt(2) * error:.0f} points on."
+    )

@@ -1,0 +1,1 @@
+"""Answers for whole folders of images, written to a table."""
