@@ -182,7 +182,7 @@ def test_what_the_server_itself_does_wrong_is_a_json_error(
     def fail(*_: object) -> None:
         raise KeyError("a mistake of ours")
 
-    monkeypatch.setattr(Predictor, "__call__", fail)
+    monkeypatch.setattr(Predictor, "predict", fail)
     with TestClient(create_app(load_models([digits_model.path])[0]), raise_server_exceptions=False) as client:
         response = client.post("/predict", files=[upload(digits[0][0])])
     assert (response.status_code, response.json()) == (500, {"error": "the server failed: KeyError"})

@@ -62,7 +62,7 @@ class Gallery:
             image, classes = self.tested.images.split.images[row], self.setup.classes
             answer = int(self.answers[row])
             self._made[row] = Shown(
-                image.name,
+                image.key,
                 embed_image(image),
                 classes[int(self.targets[row])],
                 classes[answer],
@@ -129,7 +129,7 @@ def show_masks(setup: Setup, net: nn.Module, tested: Tested) -> list[tuple[str, 
         truth = mask.byte().numpy()
         shown.append(
             (
-                tested.images.split.images[int(row)].name,
+                tested.images.split.images[int(row)].key,
                 (
                     embed_pixels(picture),
                     embed_pixels(paint_mask(picture, truth, ignored)),

@@ -37,8 +37,9 @@ def describe_size(report: Report) -> str:
         return ""
     middle = (accuracy.value * count + 1) / (count + 2)
     error = math.sqrt(middle * (1 - middle) / count)
+    least = 100 * Z * math.sqrt(2) * error
     return (
         f"With {count:,} images, the accuracy on new images of this kind is known to about "
-        f"{100 * Z * error:.1f} points either way. Another model that is tested on {count:,} other images "
-        f"differs for certain only from about {100 * Z * math.sqrt(2) * error:.0f} points on."
+        f"{100 * Z * error:.1f} points either way. Another model, tested on as many other images, is better "
+        f"or worse for certain only if it differs by about {least:.0f} points or more."
     )
