@@ -24,7 +24,7 @@ from finetune.records.calibration import Calibration
 from finetune.records.files import read_record, write_json
 from finetune.records.plan import Plan, read_plan
 from finetune.records.report import Export, Report, WeightsOrigin, read_report
-from finetune.records.run_folder import PAGE, RUNS, RunFolder
+from finetune.records.run_folder import RUNS, RunFolder
 from finetune.records.training import TRAINING
 from finetune.records.verify import change_run, open_run
 from finetune.report.page.write import write_page
@@ -123,7 +123,7 @@ def write_run_page(path: str | Path) -> Path:
 
     Raises: GraftError as `load_run`, and when another process works in the folder.
     """
-    with change_run(path, but=(PAGE,)) as folder:
+    with change_run(path) as folder:
         report = read_report(folder)
         setup, trained = load_trained(folder)
         trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))

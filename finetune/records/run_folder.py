@@ -21,7 +21,6 @@ from zoo.errors import GraftError
 
 RUNS = Path("runs")
 """Where run folders are made."""
-PAGE = "report.html"
 MAX_NAME = 40
 SHOWN_LINES = 3
 """Changed lines that a message shows."""
@@ -116,7 +115,7 @@ class RunFolder:
     @property
     def page(self) -> Path:
         """The same for a person to look at, with pictures."""
-        return self.path / PAGE
+        return self.path / "report.html"
 
 
 @dataclass(frozen=True)

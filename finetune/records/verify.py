@@ -77,14 +77,13 @@ def claim_folder(folder: RunFolder) -> list[str]:
 
 def _is_made_again(folder: RunFolder, path: Path) -> bool:
     """Whether a lost file is a result of the training, which a run without a report makes again."""
-    return (
-        path in (folder.report, folder.page, folder.onnx) and not path.exists() and not folder.report.exists()
-    )
+    made = (folder.report, folder.novelty, folder.onnx)
+    return path in made and not path.exists() and not folder.report.exists()
 
 
 def _find_damaged(folder: RunFolder) -> Iterator[DamagedFileError]:
-    try:
-        yield from folder.manifest.damaged()
+    try:  # the page for people is never read
+        yield from (error for error in folder.manifest.damaged() if error.path != folder.page)
     except DamagedFileError as error:  # the manifest itself
         yield error
 

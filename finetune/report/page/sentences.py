@@ -22,11 +22,13 @@ def describe_run(setup: Setup, report: Report) -> str:
         if isinstance(report.weights, StartingWeights)
         else "which started from random weights"
     )
+    use = "to choose and calibrate" if report.calibration else "to choose the best state"
+    result = format_result(report)
     strategy = find_strategy(report.strategy).description
     return (
         f"The network {report.spec}, {start}, learned {len(setup.classes):,} classes from {total:,} images "
-        f"of {where}: {images.train:,} to learn from, {images.val:,} to choose and calibrate, "
-        f"{images.test:,} to test. The strategy was {report.strategy}: {strategy}. {format_result(report)}."
+        f"of {where}: {images.train:,} to learn from, {images.val:,} {use}, "
+        f"{images.test:,} to test. The strategy was {report.strategy}: {strategy}. {result[0].upper()}{result[1:]}."
     )
 
 

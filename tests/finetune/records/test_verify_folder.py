@@ -117,6 +117,16 @@ def test_a_lost_report_is_made_again_and_a_lost_model_too(folder: RunFolder) -> 
     assert claim_folder(folder) == []
 
 
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_page_for_people_may_be_changed_or_removed(
+    folder: RunFolder, damage: Callable[[Path], None]
+) -> None:
+    write_text(folder.page, "content of the page")
+    damage(folder.page)
+    assert open_run(folder.path) == folder
+    assert claim_folder(folder) == []
+
+
 def test_what_a_killed_process_was_writing_is_removed(folder: RunFolder) -> None:
     left = folder.path / ".model.safetensors.4711"
     left.write_text("half")
