@@ -18,7 +18,7 @@ from finetune.data.source import ClassSource, Pool, class_item, source
 from finetune.data.sources.columns import FIRST_ROW, find_keys, find_labels, find_splits
 from finetune.data.sources.labels import index_labels
 from finetune.data.sources.rows import read_columns
-from finetune.data.sources.walk import SUFFIXES
+from pixels import SUFFIXES
 
 LEFT_OUT_SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG")
 

@@ -25,10 +25,11 @@ def describe_run(setup: Setup, report: Report) -> str:
     use = "to choose and calibrate" if report.calibration else "to choose the best state"
     result = format_result(report)
     strategy = find_strategy(report.strategy).description
+    splits = f"{images.train:,} to learn from, {images.val:,} {use}, {images.test:,} to test"
     return (
         f"The network {report.spec}, {start}, learned {len(setup.classes):,} classes from {total:,} images "
-        f"of {where}: {images.train:,} to learn from, {images.val:,} {use}, "
-        f"{images.test:,} to test. The strategy was {report.strategy}: {strategy}. {result[0].upper()}{result[1:]}."
+        f"of {where}: {splits}. The strategy was {report.strategy}: {strategy}. "
+        f"{result[0].upper()}{result[1:]}."
     )
 
 
