@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.data.decoded import DECODED
 from pixels import ImageError, decode_rgb, read_deep_max
 from zoo.errors import GraftError
 
@@ -57,11 +58,14 @@ class ImageSource(ABC):
     def scan(self) -> tuple[Self, NDArray[np.uint8], bytes]:
         """Read the image once. Out: the same image with what a scan adds, its pixels and its stored bytes.
 
+        The pixels are kept for later at the network's size, where finetune/data/decoded.py is told that size.
+
         Raises: ImageError.
         """
         content = self.content()
         pixels = self.decode(content)
         digest, deep_max = hashlib.sha256(content).hexdigest(), read_deep_max(content)
+        DECODED.keep(digest, pixels)
         return replace(self, sha256=digest, deep_max=deep_max), pixels, content
 
 

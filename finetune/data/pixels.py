@@ -1,31 +1,34 @@
-"""The images of a split at the network's size, decoded once."""
+"""The images of a split at the network's size, decoded once where memory allows it."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from finetune.data.decoded import DECODED, resize
 from finetune.data.images import DataError, ImageSource
 from finetune.data.shared_memory import MIB, allocate_shared
 from finetune.transforms.preprocess import Preprocess
 from pixels import ImageError, usable_cores
 
-IMAGES_PER_CHUNK = 16
+IMAGES_PER_CHUNK = 256
 
 
 class Pixels:
-    """Images at the network's size; from the first use they stay in memory, if they fit into `cache_mb`."""
+    """Images at the network's size; each stays in memory from its first use, if all fit into `cache_mb`."""
 
     def __init__(self, images: Sequence[ImageSource], preprocess: Preprocess, cache_mb: int) -> None:
         self.images, self.preprocess = images, preprocess
         self.shape = (len(images), 3, preprocess.height, preprocess.width)
         self.fits = math.prod(self.shape) <= cache_mb * MIB
         self.cache: Tensor | None = None
+        self.known = np.zeros(len(images), dtype=bool)
         self.shared = False
 
     @property
@@ -40,32 +43,46 @@ class Pixels:
         self.shared = True
 
     def fill(self) -> None:
-        """Decode all images in threads, if they fit and it was not done before. Raises: DataError."""
-        if self.cache is not None or not self.fits:
-            return
-        cache = allocate_shared(self.shape) if self.shared else torch.empty(self.shape, dtype=torch.uint8)
-
-        def decode(start: int) -> None:
-            for i in range(start, min(start + IMAGES_PER_CHUNK, len(cache))):
-                cache[i] = self._read(i)
-
-        with one_thread(), ThreadPoolExecutor(max_workers=usable_cores()) as threads:
-            list(threads.map(decode, range(0, len(cache), IMAGES_PER_CHUNK)))
-        self.cache = cache
+        """Decode all images that were not used yet, if all fit into memory. Raises: DataError."""
+        if self.fits:
+            self._keep(range(len(self.images)))
 
     def take(self, indices: Sequence[int]) -> list[Tensor]:
         """Return the images, each uint8 (3, height, width), from memory or decoded now. Raises: DataError."""
-        if self.cache is not None:
-            return [self.cache[i] for i in indices]
+        if not self.fits:
+            return self._decode(indices)
+        cache = self._keep(indices)
+        return [cache[i] for i in indices]
+
+    def _keep(self, indices: Iterable[int]) -> Tensor:
+        """Decode those of the images that are not in memory yet; return the memory, of the shape of all."""
+        if self.cache is None:
+            self.cache = (
+                allocate_shared(self.shape) if self.shared else torch.empty(self.shape, dtype=torch.uint8)
+            )
+        missing = [i for i in dict.fromkeys(indices) if not self.known[i]]
+        for start in range(0, len(missing), IMAGES_PER_CHUNK):
+            rows = missing[start : start + IMAGES_PER_CHUNK]
+            for row, image in zip(rows, self._decode(rows), strict=True):
+                self.cache[row] = image
+            self.known[rows] = True
+        return self.cache
+
+    def _decode(self, indices: Sequence[int]) -> list[Tensor]:
+        """Decode images in threads."""
         if len(indices) == 1:
             return [self._read(indices[0])]
         with one_thread(), ThreadPoolExecutor(max_workers=usable_cores()) as threads:
             return list(threads.map(self._read, indices))
 
     def _read(self, index: int) -> Tensor:
+        image = self.images[index]
+        kept = DECODED.take(image.sha256, self.preprocess)
+        if kept is not None:
+            return kept
         with changed_since_scan():
-            pixels = self.images[index].read()
-        return self.preprocess.resize(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0]
+            pixels = image.read()
+        return resize(pixels, self.preprocess)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,13 @@ import zoo
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.data import with_source
 from finetune.data import Splits
+from finetune.data.decoded import DECODED
+from finetune.data.pixels import one_thread
+from finetune.data.shared_memory import MIB
 from finetune.experiment.spec_check import check_files, check_spec
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
+from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 from zoo.pretrained import load
 
@@ -37,9 +41,18 @@ def read_recipe(
 
 
 def load_data(spec: zoo.Spec) -> Splits:
-    """Return the splits of the spec's images, cut by the spec's seed. Raises: DataError."""
-    seed = get_section(spec, FinetuneSettings).seed
-    return find_task(spec.task).load_splits(get_section(spec, DataSettings), seed)
+    """Return the splits of the spec's images, cut by the spec's seed. Raises: DataError.
+
+    What the scan decodes is kept at the network's size for the data sets, within data.cache_mb.
+    """
+    data, seed = get_section(spec, DataSettings), get_section(spec, FinetuneSettings).seed
+    shape, (weights, _) = spec.input, choose_weights(spec)
+    if weights is not None:
+        shape = shape.model_copy(update=zoo.trained_input(spec, weights).model_dump(exclude_none=True))
+    size = Preprocess(height=shape.height, width=shape.width, resize=shape.resize)
+    DECODED.start(size, data.cache_mb * MIB)
+    with one_thread():
+        return find_task(spec.task).load_splits(data, seed)
 
 
 def choose_weights(spec: zoo.Spec) -> tuple[str | None, str]:
