@@ -22,7 +22,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-kills bench-busy bench-folder load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -137,6 +137,9 @@ load: $(READY) ## hostile and good clients on a server of MODEL for 10 minutes; 
 
 bench-folder: $(READY) ## images per second of predict on a folder with MODEL, against a bare loop
 	@$(BIN)/python -m bench.folder "$(MODEL)"
+
+bench-scale: $(READY) ## what evidence costs by images and classes, into docs/speed.md
+	$(BIN)/python -m bench.scale
 
 bench-kills: $(READY) ## kill runs at random moments, resume them, and compare them with unbroken ones bit by bit (COUNT=200)
 	$(BIN)/python -m bench.kills --count $(or $(COUNT),200)

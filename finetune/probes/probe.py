@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetune.probes.basis import Basis, find_basis
-from finetune.probes.folds import FOLDS, Targets, deal_folds
+from finetune.probes.discriminant import DiscriminantSearch, find_moments
+from finetune.probes.folds import Targets, deal_folds
 from finetune.probes.logistic import fit_logistic
 from finetune.probes.strengths import TINY, CVResult, StrengthSearch
 from finetune.records.estimate import Estimate
@@ -20,9 +21,13 @@ from zoo.errors import GraftError
 
 Array = NDArray[np.float32]
 
-LARGE = 2e8
-"""Images x directions x classes above which a probe is measured on fewer folds and fitted less exactly."""
-FEWER_FOLDS = 3
+LARGE = 4e7
+"""Images x directions x classes above which a probe is a discriminant, dealt into folds once.
+
+On 100 classes of Tiny ImageNet with 20 and 5 images each (256 features of the head's input), the discriminant
+was right on 62.6 and 51.4% of 4,000 other images, logistic regression on 61.2 and 49.7%; its log loss was
+1.42 and 1.86 nats, against 1.48 and 1.98, and its time less than a tenth.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,12 @@ class MeasuredProbe:
 
     def fit(self) -> Probe:
         """Fit the probe to all images at the chosen strength."""
-        cv, basis = self.cv, self.basis
-        exact = not _large(basis, self.classes)
+        cv, basis, targets, classes = self.cv, self.basis, self.targets, self.classes
         with one_core_each():
-            final = fit_logistic(
-                basis, self.targets, self.classes, cv.strength, start=cv.linears[0], exact=exact
-            )
+            if _large(basis, classes):
+                final = find_moments(basis.scores, targets, classes).classify(cv.strength, cv.scale)
+            else:
+                final = fit_logistic(basis, targets, classes, cv.strength, start=cv.linears[0], exact=True)
             weight = basis.directions @ final.weight
             return Probe(
                 weight=np.ascontiguousarray(weight.T, dtype=np.float32),
@@ -76,7 +81,9 @@ class MeasuredProbe:
 def fit_probe(
     features: Array | Sequence[Array], targets: Targets, *, classes: int | None = None, seed: int = 0
 ) -> Probe:
-    """Fit a multinomial logistic regression, its ridge strength chosen by stratified cross-validation.
+    """Fit a linear classifier, the strength of its penalty chosen by stratified cross-validation.
+
+    It is a multinomial logistic regression, or, where there are many images and classes, a discriminant.
 
     In: features (N, F), or several blocks of the same images, which are scaled to equal weight and
     concatenated; `targets` (N,) from 0 to `classes` - 1. Two images per class are enough. The only image of a
@@ -96,9 +103,12 @@ def measure_probe(
     classes = classes or int(targets.max()) + 1
     with one_core_each() as pool:
         basis = find_basis(blocks)
-        folds = FEWER_FOLDS if _large(basis, classes) else FOLDS
-        search = StrengthSearch(basis, targets, classes, deal_folds(targets, seed=seed, folds=folds), pool)
-        return MeasuredProbe(basis, search.best(), targets, classes)
+        if _large(basis, classes):
+            folds = deal_folds(targets, seed=seed)[0]
+            found = DiscriminantSearch(basis, targets, classes, folds, pool).best()
+        else:
+            found = StrengthSearch(basis, targets, classes, deal_folds(targets, seed=seed), pool).best()
+        return MeasuredProbe(basis, found, targets, classes)
 
 
 def write_head(probe: Probe, linear: nn.Module) -> None:

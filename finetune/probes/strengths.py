@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,8 @@ class CVResult:
     """The cross-validation of one strength on N images.
 
     `linears` holds the solution of each fold. `probabilities` (N, K) and `correct` (N,) are averages over the
-    times that an image was held out, NaN where it never was. `log_loss` is in nats per image.
+    times that an image was held out, NaN where it never was. `log_loss` is in nats per image. `scale`
+    multiplies the logits of a discriminant.
     """
 
     strength: float
@@ -44,6 +46,7 @@ class CVResult:
     probabilities: NDArray[np.float32]
     correct: Correct
     log_loss: float
+    scale: float = 1.0
 
     @property
     def accuracy(self) -> Estimate:
@@ -83,24 +86,47 @@ class StrengthSearch:
             return fit_logistic(self.basis, self.targets, self.classes, strength, rows=rows, start=begin)
 
         linears = tuple(self.pool.map(fit, range(len(folds))))
-        return self._evaluate(folds, linears, strength)
-
-    def _evaluate(self, folds: Sequence[Fold], linears: tuple[Linear, ...], strength: float) -> CVResult:
-        total = np.zeros((len(self.targets), self.classes))
-        correct, asked, loss = np.zeros(len(total)), np.zeros(len(total)), 0.0
-        for (_, left), linear in zip(folds, linears, strict=True):
-            probabilities = softmax(linear.logits(self.basis.scores[left]))
-            truth = self.targets[left]
-            total[left] += probabilities
-            correct[left] += probabilities.argmax(axis=1) == truth
-            asked[left] += 1
-            loss -= float(np.log(np.maximum(probabilities[np.arange(len(left)), truth], TINY)).sum())
-        times = np.where(asked > 0, asked, np.nan)
-        average = (total / times[:, None]).astype(np.float32)
-        return CVResult(strength, linears, average, correct / times, loss / float(asked.sum()))
+        return answer_held_out(self.basis, self.targets, folds, linears, strength)
 
 
-def choose_strength(results: Sequence[CVResult]) -> CVResult:
+def answer_held_out(
+    basis: Basis,
+    targets: Targets,
+    folds: Sequence[Fold],
+    linears: tuple[Linear, ...],
+    strength: float,
+) -> CVResult:
+    """Answer the held-out images of every fold with its classifier."""
+    total = np.zeros((len(targets), len(linears[0].bias)))
+    correct, asked, loss = np.zeros(len(total)), np.zeros(len(total)), 0.0
+    for (_, left), linear in zip(folds, linears, strict=True):
+        probabilities = softmax(linear.logits(basis.scores[left]))
+        truth = targets[left]
+        total[left] += probabilities
+        correct[left] += probabilities.argmax(axis=1) == truth
+        asked[left] += 1
+        loss -= float(np.log(np.maximum(probabilities[np.arange(len(left)), truth], TINY)).sum())
+    times = np.where(asked > 0, asked, np.nan)
+    average = (total / times[:, None]).astype(np.float32)
+    return CVResult(strength, linears, average, correct / times, loss / float(asked.sum()))
+
+
+class Answers(Protocol):
+    """How well one strength answers held-out images."""
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The held-out accuracy."""
+
+    @property
+    def log_loss(self) -> float:
+        """In nats per image."""
+
+
+A = TypeVar("A", bound=Answers)
+
+
+def choose_strength(results: Sequence[A]) -> A:
     """Return the result with the lowest log loss among those whose accuracy is about the best."""
     best = max((result.accuracy for result in results), key=lambda accuracy: accuracy.value)
     equal = [result for result in results if result.accuracy.value >= best.value - EQUAL * best.error]
