@@ -212,6 +212,10 @@ def main() -> int:
     return int(bool(faults))
 
 
+KEPT = ("metrics", "classes", "confusion", "training", "calibration", "quality")
+"""Of a report, what must be equal."""
+
+
 def read_result(run: Path) -> dict[str, Any]:
     """Return what must be equal; the arithmetic says with which run to compare."""
     if (run / "trials.json").exists():
@@ -225,7 +229,7 @@ def read_result(run: Path) -> dict[str, Any]:
         "arithmetic": yaml.safe_load(folder.spec.read_text())["finetune"]["precision"],
         "weights": hashlib.sha256(folder.weights.read_bytes()).hexdigest(),
         "epochs": [{key: value for key, value in line.items() if key != "images_per_s"} for line in log],
-        "report": {key: report[key] for key in ("metrics", "classes", "confusion", "training")},
+        "report": {key: report[key] for key in KEPT},
     }
 
 

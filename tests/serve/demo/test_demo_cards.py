@@ -97,6 +97,9 @@ def test_names_are_escaped() -> None:
     assert "<b>" not in error_card("<b>x.png", "no <b>image")
     card = answer_card("<i>x.png", np.zeros((2, 2, 3), np.uint8), [("<b>cat", 0.9), ("<u>dog", 0.1)])
     assert not [tag for tag in ("<i>", "<b>", "<u>") if tag in card]
+    noted = answer_card("x", np.zeros((2, 2, 3), np.uint8), [("a", 1.0)], notes=("Not certain: <s>a",))
+    assert "<p class='graft-note'>Not certain: &lt;s&gt;a</p>" in noted
+    assert "graft-note" not in card
     assert card.count("&lt;b&gt;cat") == 3 and "&lt;u&gt;dog" in card and "&lt;i&gt;x.png" in card
     assert "make finetune SPEC=specs/resnet_small.yaml" in empty_page("<runs>")
     assert "<runs>" not in empty_page("<runs>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from call_kit import Call
 from PIL import Image
 from rich.console import Console
 
 import finetune
-from finetune.finished import load_run
+from finetune.finished import load_run, write_run_page
+from finetune.models.calibrated import CalibratedNet
+from serve.artifact import UnknownLimit
 from serve.export.run import describe_run
 from serve.model import read_metadata
+from serve.predictor import Predictor
 from serve.tasks import comparison
 from zoo.errors import GraftError
 
@@ -56,9 +61,29 @@ def test_artifact_tells_of_its_run(from_files: Path) -> None:
     with contextlib.chdir(from_files.parent):
         finished = load_run(from_files)
     assert metadata.spec_sha256 == finished.spec.sha256
+    assert isinstance(finished.net, CalibratedNet)
+    assert finished.calibration is not None and finished.calibration.images == len(finished.val)
+    assert finished.calibration.temperature == report["calibration"]["temperature"]
+    assert metadata.unknown == UnknownLimit(1.0, 0.95)
+    pixels = np.full((1, 9, 9, 3), 77, np.uint8)
+    answered = Predictor(from_files).model(pixels)
+    with torch.no_grad():  # the network that is loaded again answers as the file
+        logits, unknown = finished.net.with_unknown(finished.preprocess(torch.from_numpy(pixels)))
+    np.testing.assert_allclose(answered.answers, logits.softmax(1).numpy(), atol=1e-5)
+    assert answered.unknown == pytest.approx(unknown.numpy(), rel=1e-4)
     about = describe_run(finished)  # no lists or objects
     assert all(isinstance(value, float) for value in about.metrics.values())
     assert all(isinstance(value, str | int) for value in about.weights.values())
+
+
+def test_the_page_is_written_again(from_files: Path) -> None:
+    page = from_files / "report.html"
+    before = page.read_text()
+    page.unlink()
+    with contextlib.chdir(from_files.parent):
+        assert write_run_page(from_files) == page
+    hour = re.compile(r"Graft · [^<]*")
+    assert hour.sub("", page.read_text()) == hour.sub("", before)
 
 
 def spoil_image(run: Path) -> None:
