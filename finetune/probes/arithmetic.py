@@ -15,6 +15,7 @@ import zoo
 from files.paths import expand_home
 from finetune.config.finetune import PrecisionSettings
 from finetune.experiment.setup import Setup
+from finetune.features.frozen_pass import ACCELERATOR_BATCH, CPU_BATCH
 from finetune.probes.network import feature_cache
 from finetune.records.plan import read_plan
 from finetune.runtime.device import describe_device
@@ -22,8 +23,8 @@ from finetune.runtime.fastest import fastest_precision
 from finetune.runtime.precision import EXACT, Precision
 from finetune.strategies import find_strategy
 
-TIMED_IMAGES, TIMED_ON_ACCELERATOR = 8, 256
-"""Images that the speed of each precision is measured on; an accelerator needs more to be busy."""
+MOST_TIMED = 32
+"""Images of a batch that is timed on a processor at most; larger ones give the same speed."""
 FEW_IMAGES = 32
 """Below this number of images, measuring costs more than it saves."""
 
@@ -58,14 +59,15 @@ def state_arithmetic(setup: Setup, arithmetic: PrecisionSettings) -> Setup:
 def _measure(setup: Setup, *, backward: bool) -> Precision:
     """Return the fastest precision, from the cache if it was measured before."""
     asked, device = setup.settings.precision, PartialState().device
-    name = f"fastest-{'training' if backward else 'features'}-{asked}-{describe_device(device)}"
+    work = f"training-{_batch_size(setup, backward=True)}" if backward else "features"
+    name = f"fastest-{work}-{asked}-{describe_device(device)}"
     cache = feature_cache(setup) if setup.origin is not None else None
     if cache is not None:
         known = cache.load_note(name, lambda text: Precision(**json.loads(text)))
         if known is not None:
             return known
     size = (setup.preprocess.height, setup.preprocess.width)
-    images = TIMED_IMAGES if device.type == "cpu" else TIMED_ON_ACCELERATOR
+    images = _batch_size(setup, backward=backward) if device.type == "cpu" else ACCELERATOR_BATCH
     example = torch.zeros(images, 3, *size, dtype=torch.uint8, device=device)
     inputs = setup.preprocess.to(device).normalise(example)
     autocast = True if asked == "bfloat16" else None
@@ -73,3 +75,9 @@ def _measure(setup: Setup, *, backward: bool) -> Precision:
     if cache is not None:
         cache.save_note(name, json.dumps(asdict(fastest)))
     return fastest
+
+
+def _batch_size(setup: Setup, *, backward: bool) -> int:
+    """Return the images of a batch of the frozen pass, or of training as far as its size is known by now."""
+    stated = setup.settings.batch_size
+    return min(stated, MOST_TIMED) if backward and isinstance(stated, int) else CPU_BATCH

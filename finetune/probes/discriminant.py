@@ -20,12 +20,13 @@ from finetune.probes.folds import Fold, Targets, stratified_sample
 from finetune.probes.logistic import Linear, Matrix
 from finetune.probes.strengths import TINY, CVResult, answer_held_out, choose_strength
 from finetune.records.estimate import Correct, Estimate, accuracy_of
+from finetune.runtime.console import report_progress
 
 SHARES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 """What is added to the variance along each axis, in shares of the average one, from the strongest."""
-SCALES = tuple(float(scale) for scale in np.geomspace(0.02, 2.0, 19))
+SCALES = tuple(float(scale) for scale in np.geomspace(0.03, 2.0, 15))
 """Factors on the logits; where directions are many, the discriminant's own are too large."""
-COMPARED = 1000
+COMPARED = 400
 """Held-out images per fold that shares and scales are compared on; the chosen ones answer for all."""
 NEVER = 50.0
 """The output of a class without images is this far below those of the others."""
@@ -45,14 +46,22 @@ class Moments:
     centre: Matrix
     counts: NDArray[np.int64]
 
-    def classify(self, share: float, scale: float = 1.0) -> Linear:
-        """Return the classifier with this share of the average variance added, its logits multiplied."""
+    def slopes(self, share: float) -> tuple[Matrix, Matrix]:
+        """Return weights (K, r) along the axes, around the centre, and biases (K,).
+
+        In: `share` of the average variance, which is added along each axis.
+        """
         some = self.counts > 0
         variance = self.variance + share * max(float(self.variance.mean()), TINY)
         slopes = self.means / variance
         prior = np.log(np.maximum(self.counts, 1) / self.counts.sum())
         bias = prior - 0.5 * (slopes * self.means).sum(axis=1)
-        bias[~some] = bias[some].min() - NEVER / scale
+        bias[~some] = bias[some].min() - NEVER
+        return slopes, bias
+
+    def classify(self, share: float, scale: float = 1.0) -> Linear:
+        """Return the classifier of scores, its logits multiplied by `scale`."""
+        slopes, bias = self.slopes(share)
         weight = scale * self.axes @ slopes.T
         return Linear(weight, scale * bias - self.centre @ weight)
 
@@ -70,6 +79,25 @@ def find_moments(scores: Matrix, targets: Targets, classes: int) -> Moments:
     spare = max(len(targets) - np.count_nonzero(counts), 1)
     variance, axes = np.linalg.eigh(within.T @ within / spare)
     return Moments(axes, np.maximum(variance, 0.0), means @ axes, centre, counts)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The moments of a fold, and some held-out images: `along` their axes (n, r), and `targets` (n,)."""
+
+    moments: Moments
+    along: NDArray[np.float32]
+    targets: Targets
+
+    def answer(self, share: float) -> tuple[Correct, Matrix]:
+        """Return which images are answered correctly, (n,), and the summed loss with each of SCALES."""
+        slopes, bias = self.moments.slopes(share)
+        logits = self.along @ slopes.T.astype(np.float32) + bias.astype(np.float32)
+        correct = (logits.argmax(axis=1) == self.targets).astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        truth = logits[np.arange(len(logits)), self.targets]
+        losses = [np.log(np.exp(scale * logits).sum(axis=1)) - scale * truth for scale in SCALES]
+        return correct, np.array(losses).sum(axis=1, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -99,35 +127,23 @@ class DiscriminantSearch:
 
     def best(self) -> CVResult:
         """Compare shares and scales on some of the held-out images; answer all of them with the best."""
-        moments = list(self.pool.map(self._moments, self.folds))
-        chosen = choose_strength([self._try(share, moments) for share in SHARES])
-        linears = tuple(each.classify(chosen.share, chosen.scale) for each in moments)
+        report_progress("fitting a linear discriminant")
+        parts = list(self.pool.map(self._find_part, self.folds))
+        chosen = choose_strength([self._try(share, parts) for share in SHARES])
+        linears = tuple(part.moments.classify(chosen.share, chosen.scale) for part in parts)
         found = answer_held_out(self.basis, self.targets, self.folds, linears, chosen.share)
         return replace(found, scale=chosen.scale)
 
-    def _moments(self, fold: Fold) -> Moments:
-        learned, _ = fold
-        return find_moments(self.basis.scores[learned], self.targets[learned], self.classes)
+    def _find_part(self, fold: Fold) -> Part:
+        learned, left = fold
+        moments = find_moments(self.basis.scores[learned], self.targets[learned], self.classes)
+        rows = left[stratified_sample(self.targets[left], COMPARED)]
+        along = (self.basis.scores[rows] - moments.centre) @ moments.axes
+        return Part(moments, along.astype(np.float32), self.targets[rows])
 
-    def _try(self, share: float, moments: Sequence[Moments]) -> Choice:
-        """Answer some of the held-out images with every scale; return the scale of the lowest log loss."""
-
-        def answer(index: int) -> tuple[Correct, Matrix]:
-            rows = self.folds[index][1]
-            rows = rows[stratified_sample(self.targets[rows], COMPARED)]
-            return _answer(moments[index].classify(share), self.basis.scores[rows], self.targets[rows])
-
-        answers = list(self.pool.map(answer, range(len(moments))))
+    def _try(self, share: float, parts: Sequence[Part]) -> Choice:
+        """Answer with every scale; return the scale of the lowest log loss."""
+        answers = list(self.pool.map(lambda part: part.answer(share), parts))
         correct = np.concatenate([correct for correct, _ in answers])
         losses = sum((losses for _, losses in answers), np.zeros(len(SCALES))) / len(correct)
         return Choice(share, SCALES[int(losses.argmin())], correct, float(losses.min()))
-
-
-def _answer(linear: Linear, scores: Matrix, targets: Targets) -> tuple[Correct, Matrix]:
-    """Return which of n images are answered correctly, (n,), and the summed loss with each of SCALES."""
-    logits = linear.logits(scores).astype(np.float32)
-    correct = (logits.argmax(axis=1) == targets).astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    truth = logits[np.arange(len(targets)), targets]
-    losses = [np.log(np.exp(scale * logits).sum(axis=1)) - scale * truth for scale in SCALES]
-    return correct, np.array(losses).sum(axis=1, dtype=np.float64)

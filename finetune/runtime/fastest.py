@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 from finetune.runtime.precision import Precision, arranged, evaluating
 
-WARM_UP, TIMED, MOST_TIMED = 1, 3, 15
+TIMED, MOST_TIMED = 3, 15
 ENOUGH_S = 0.4
-"""Short passes are repeated for so long: the fastest of many is the same on a busy machine."""
+"""Short passes are repeated for so long: the median of many is the same on a busy machine."""
+WARM_UP_IMAGES, FIRST_IMAGES = 2, 8
+"""The first passes take so few images: one to warm up, and one to find candidates that are clearly slower."""
+LIMIT_S = 4.0
+"""Where passes of the whole example would take longer than this together, they take fewer of its images."""
 CLEARLY_SLOWER = 1.5
 """A candidate that takes this many times as long as the fastest one is not run again."""
 SHORT_S = 0.05
@@ -30,11 +36,11 @@ def fastest_precision(
 ) -> Precision:
     """Run the network on the example in each precision, and return the fastest.
 
-    In: `example`, float32 (N, C, H, W), on the network's device; a few images are enough. `backward` includes
-    the gradient; `autocast` restricts the choice to bfloat16 (True) or float32 (False). The network keeps its
-    weights, their layout, modes and gradients. A precision that fails on this device, or gives outputs that
-    are not finite, is not chosen. On a processor the time of one core is measured, so that other work on the
-    machine hardly affects the choice.
+    In: `example`, float32 (N, C, H, W), on the network's device: a batch as it will be run, since its size
+    changes the speed of each layout by another factor. `backward` includes the gradient; `autocast` restricts
+    the choice to bfloat16 (True) or float32 (False). The network keeps its weights, their layout, modes and
+    gradients. A precision that fails on this device, or gives outputs that are not finite, is not chosen. On
+    a processor the time of one core is measured, so that other work on the machine hardly affects the choice.
     """
     trial = _Trial(net, example, backward)
     with evaluating(net), _one_thread(example.device):
@@ -56,39 +62,46 @@ class _Trial:
     speeds: dict[Precision, float] = field(default_factory=dict)
 
     def run(self, *candidates: Precision) -> None:
-        """Time these precisions in turns; leave out a clearly slower one."""
-        running, first, start = list(candidates), dict[Precision, float](), _clock(self.example.device)
-        for number in range(WARM_UP + MOST_TIMED):
-            if number >= WARM_UP + TIMED and _clock(self.example.device) - start > ENOUGH_S:
+        """Time these precisions in turns, after a first pass of few images without those clearly slower."""
+        few = self.example[:FIRST_IMAGES]
+        for each in candidates:
+            self._time(each, few[:WARM_UP_IMAGES])
+        first = {each: len(few) / s for each in candidates if (s := self._time(each, few)) is not None}
+        fastest = max(first.values(), default=0.0)
+        comparable = {
+            each: speed
+            for each, speed in first.items()
+            if speed * CLEARLY_SLOWER >= fastest or len(few) / speed < SHORT_S
+        }
+        images = self.example[: self._affordable(comparable)]
+        timed: dict[Precision, list[float]] = {each: [] for each in comparable}
+        start = _clock(images.device)
+        for number in range(MOST_TIMED):
+            if number >= TIMED and _clock(images.device) - start > ENOUGH_S:
                 break
-            for precision in tuple(running):
-                seconds = self._time(precision)
-                if seconds is None:
-                    running.remove(precision)
-                    self.speeds.pop(precision, None)
-                    continue
-                speed = len(self.example) / max(seconds, 1e-9)
-                found = first if number < WARM_UP else self.speeds
-                found[precision] = max(speed, found.get(precision, 0.0))
-                too_short = number < WARM_UP and seconds < SHORT_S
-                fastest = max(found.get(each, 0.0) for each in candidates)
-                if not too_short and speed * CLEARLY_SLOWER < fastest:
-                    running.remove(precision)
+            for precision, times in timed.items():
+                times.append(self._time(precision, images) or math.inf)
+        self.speeds |= first | {each: len(images) / median(times) for each, times in timed.items()}
+
+    def _affordable(self, speeds: Mapping[Precision, float]) -> int:
+        """Return the number of images whose timed passes at these speeds stay within the limit."""
+        image_s = TIMED * sum(1 / speed for speed in speeds.values())
+        return max(FIRST_IMAGES, int(LIMIT_S / image_s) if image_s else 0)
 
     def prefers(self, one: Precision, other: Precision, gain: float) -> bool:
         """Return whether `one` works, and is `gain` times as fast as the other if that works."""
-        return one in self.speeds and self.speeds[one] >= gain * self.speeds.get(other, 0.0)
+        return self.speeds.get(one, 0.0) > 0 and self.speeds[one] >= gain * self.speeds.get(other, 0.0)
 
-    def _time(self, precision: Precision) -> float | None:
+    def _time(self, precision: Precision, images: Tensor) -> float | None:
         """Return the seconds of a pass; None where it fails."""
-        images = precision.arrange(self.example)
+        images = precision.arrange(images)
         with arranged(self.net, precision), torch.inference_mode(not self.backward):
             start = _clock(images.device)
             try:
                 finite = _step(self.net, images, precision, self.backward)
             except (RuntimeError, NotImplementedError):  # the device lacks the type, or an operator for it
                 return None
-            return _clock(images.device) - start if finite else None
+            return max(_clock(images.device) - start, 1e-9) if finite else None
 
 
 def _clock(device: torch.device) -> float:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from finetune.runtime import fastest
 from finetune.runtime.fastest import fastest_precision
 from finetune.runtime.precision import EXACT, Precision, arranged
 
@@ -48,17 +49,49 @@ def test_measuring_leaves_the_network_alone(backward: bool) -> None:
     assert all(value.grad is None and value.is_contiguous() for value in net.parameters())
 
 
-def test_what_is_clearly_slow_is_run_once() -> None:
-    runs: list[bool] = []
+def test_what_is_clearly_slow_is_run_once_after_warming_up() -> None:
+    runs: list[tuple[bool, int]] = []
 
     class Slow(Net):
         def forward(self, image: Tensor) -> Tensor:
-            runs.append(torch.is_autocast_enabled("cpu"))
-            work(0.02 if runs[-1] else 0.06)
+            runs.append((torch.is_autocast_enabled("cpu"), len(image)))
+            work(0.02 if runs[-1][0] else 0.06)
             return super().forward(image)
 
     assert fastest_precision(Slow(), IMAGES).autocast
-    assert runs.count(False) == 1
+    assert [images for autocast, images in runs if not autocast] == [2, 4]
+
+
+def test_a_batch_that_would_take_too_long_is_timed_on_part_of_its_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fastest, "LIMIT_S", 0.15)
+    sizes: list[int] = []
+
+    class PerImage(Net):
+        def forward(self, image: Tensor) -> Tensor:
+            sizes.append(len(image))
+            work(0.002 * len(image))
+            return super().forward(image)
+
+    fastest_precision(PerImage(), IMAGES.repeat(16, 1, 1, 1), autocast=False)
+    assert sizes[:4] == [2, 2, 8, 8]
+    timed = set(sizes[4:])
+    assert len(timed) == 1
+    assert 8 <= timed.pop() < 20  # 3 turns of 2 candidates at 2 ms per image: 12 images, and fewer if slower
+
+
+def test_the_speed_of_the_batch_decides_and_not_that_of_a_few_images() -> None:
+    class LastIsFasterOnMany(Net):
+        def forward(self, image: Tensor) -> Tensor:
+            last = image.is_contiguous(memory_format=torch.channels_last)
+            work(0.004 if last else 0.0004 * len(image))
+            return super().forward(image)
+
+    net = LastIsFasterOnMany()
+    assert fastest_precision(net, IMAGES, autocast=False) == EXACT
+    many = IMAGES.repeat(8, 1, 1, 1)
+    assert fastest_precision(net, many, autocast=False) == Precision(channels_last=True)
 
 
 def test_the_layout_that_is_clearly_faster_is_taken_and_waiting_does_not_count() -> None:
