@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from finetune.calibration.calibrate import calibrate
 from finetune.data import images as images_module
 from finetune.data.decoded import DecodedImages, resize
 from finetune.experiment.recipe import load_data, read_recipe
@@ -21,6 +22,7 @@ from finetune.planning.choose import choose_plan
 from finetune.probes.arithmetic import choose_arithmetic
 from finetune.records.run_folder import RunFolder
 from finetune.report.report import make_report
+from finetune.report.tested import evaluate_network
 from finetune.runtime.console import QUIET
 from finetune.transforms.preprocess import Preprocess
 from pixels import decode_rgb
@@ -59,7 +61,8 @@ def test_a_run_decodes_each_image_once(tmp_path: Path, monkeypatch: pytest.Monke
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     plan = choose_plan(setup)
-    make_report(setup, plan, execute_plan(setup, plan, folder, QUIET), folder, None)
+    trained = calibrate(execute_plan(setup, plan, folder, QUIET), setup, folder)
+    make_report(setup, plan, trained, evaluate_network(trained.net, setup), folder=folder, minutes=None)
     assert len(decoded) == 40
     assert set(decoded.values()) == {1}
 
