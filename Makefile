@@ -22,7 +22,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder load picture plan check-recipe pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ pretrain: $(READY) ## train SPEC on DATA and write its weights and their card (O
 
 check-recipe: $(READY) ## check SPEC's recipe on DATA before it is trained, and draw a learning rate test
 	@$(BIN)/python -m graft check "$(SPEC)" $(data) $(set)
+
+health: $(READY) ## look for wrong labels, copies, odd and broken images in DATA (OUT=folder of the page)
+	@$(BIN)/python -m graft health $(if $(filter file,$(origin SPEC)),,"$(SPEC)") $(data) $(set) $(if $(OUT),--out "$(OUT)")
 
 pictures: $(READY) ## draw RUN's first-layer filters and some activations
 	@$(BIN)/python -m graft pictures "$(RUN)"

@@ -117,6 +117,24 @@ def check(
 
 
 @app.command()
+def health(
+    spec: Annotated[
+        Path, typer.Argument(help="the YAML spec whose network looks at the images", metavar="[SPEC]")
+    ] = Path("specs/efficientnet_lite0.yaml"),
+    data: Data = None,
+    set_: Set = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for health.html and health.csv, by default runs/SPEC/DATA.health"),
+    ] = None,
+) -> None:
+    """Look for what is wrong with your images: copies, wrong labels, odd and broken ones."""
+    from finetune.health.command import show_health
+
+    show_health(spec, data=data, set=read_pairs(set_), out=out)
+
+
+@app.command()
 def pictures(run: Annotated[Path, typer.Argument(help="the folder of a finished run")]) -> None:
     """Draw the first layer's filters and some activations into a run's folder."""
     from finetune.commands import show_pictures

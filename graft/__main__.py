@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     "compare": "See which network suits your photos best.",
     "info": "Show what a model file says about itself.",
     "export": "Write a run's model file again.",
+    "health": "Look for wrong labels, copies and odd images in your data.",
     "check": "Look for mistakes in a recipe before training.",
     "augment": "Draw how a recipe varies your photos.",
     "pictures": "Draw what a trained network looks for.",
