@@ -92,7 +92,12 @@ def test_the_page_needs_no_network(checked: Checked) -> None:
 
 def test_what_is_printed(checked: Checked) -> None:
     assert f"163 images of 4 classes in {checked.root}" in checked.printed.replace("\n", "")
-    for title in ("Perhaps a wrong label", "In several classes", "Odd size, brightness or colour", "Cannot be read"):
+    for title in (
+        "Perhaps a wrong label",
+        "In several classes",
+        "Odd size, brightness or colour",
+        "Cannot be read",
+    ):
         assert title in checked.printed
     assert "--set data.exclude=FILE" in checked.printed.replace("\n", " ")
 
