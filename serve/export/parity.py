@@ -50,7 +50,7 @@ def measure_parity(
 
     In: two functions of uint8 (batch, height, width, 3). Out: the result, and each difference too large.
     """
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), 0.0
     differences: list[Difference] = []
     names: list[str] = []
 
@@ -60,12 +60,16 @@ def measure_parity(
             yield image
 
     for positions, batch in batch_by_size(pixels()):
-        actual, expected = artifact(batch), network(batch)
+        began = time.perf_counter()
+        actual = artifact(batch)
+        busy += time.perf_counter() - began
+        expected = network(batch)
         unknown = _unknown_differences(actual, expected.output)
         for i, position in enumerate(positions):
             pair = Pair(names[position], actual.answers[i], expected.output.answers[i], expected.margins[i])
             differences.append(replace(task.compare(pair, labels), unknown=unknown[i]))
     parity = Parity.of(differences, time.perf_counter() - start)
+    parity = replace(parity, images_per_s=round(len(names) / max(busy, 1e-9), 1))
     return parity, [difference for difference in differences if not difference.allowed]
 
 

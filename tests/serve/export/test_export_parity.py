@@ -94,6 +94,7 @@ def test_report_is_json_with_its_limits() -> None:
     parity, _ = measure([0.5, 0.3, 0.2], [0.5, 0.3, 0.2])
     values = json.loads(json.dumps(parity.to_dict()))
     assert (values["images"], values["limit"], values["margin"]) == (1, 1e-4, 1e-3)
+    assert values["images_per_s"] > 0
 
 
 def test_masks_have_no_probabilities_to_compare() -> None:
