@@ -23,8 +23,11 @@ from finetune.records.estimate import Correct, Estimate, accuracy_of
 from finetune.runtime.console import report_progress
 
 SHARES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
-"""What is added to the variance along each axis, in shares of the average one, from the strongest."""
-SCALES = tuple(float(scale) for scale in np.geomspace(0.03, 2.0, 15))
+"""What is added to the variance along each axis, in shares of the average of all images, from the strongest.
+
+That within classes is not known where each class has one image to learn from.
+"""
+SCALES = tuple(float(scale) for scale in np.geomspace(0.001, 2.0, 23))
 """Factors on the logits; where directions are many, the discriminant's own are too large."""
 COMPARED = 400
 """Held-out images per fold that shares and scales are compared on; the chosen ones answer for all."""
@@ -37,11 +40,13 @@ class Moments:
     """What a discriminant needs of N images in r directions.
 
     `axes` (r, r) are those of the scatter within classes, and `variance` (r,) is the variance along each.
-    `means` (K, r) are the classes' means minus `centre` (r,), that of all, along these axes; `counts` (K,).
+    `total` is the variance of all images in the average direction. `means` (K, r) are the classes' means
+    minus `centre` (r,), that of all, along these axes; `counts` (K,).
     """
 
     axes: Matrix
     variance: Matrix
+    total: float
     means: Matrix
     centre: Matrix
     counts: NDArray[np.int64]
@@ -49,10 +54,10 @@ class Moments:
     def slopes(self, share: float) -> tuple[Matrix, Matrix]:
         """Return weights (K, r) along the axes, around the centre, and biases (K,).
 
-        In: `share` of the average variance, which is added along each axis.
+        In: `share` of the total variance, which is added along each axis.
         """
         some = self.counts > 0
-        variance = self.variance + share * max(float(self.variance.mean()), TINY)
+        variance = self.variance + max(share * self.total, TINY)
         slopes = self.means / variance
         prior = np.log(np.maximum(self.counts, 1) / self.counts.sum())
         bias = prior - 0.5 * (slopes * self.means).sum(axis=1)
@@ -78,7 +83,8 @@ def find_moments(scores: Matrix, targets: Targets, classes: int) -> Moments:
     within = scores - centre - means[targets]
     spare = max(len(targets) - np.count_nonzero(counts), 1)
     variance, axes = np.linalg.eigh(within.T @ within / spare)
-    return Moments(axes, np.maximum(variance, 0.0), means @ axes, centre, counts)
+    total = float(np.square(scores - centre).mean())
+    return Moments(axes, np.maximum(variance, 0.0), total, means @ axes, centre, counts)
 
 
 @dataclass(frozen=True)

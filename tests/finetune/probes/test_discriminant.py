@@ -58,3 +58,12 @@ def test_is_as_accurate_and_as_calibrated_as_logistic_regression(
     assert abs(closed.accuracy.value - after) < 3 * closed.accuracy.error
     assert closed.cv.log_loss < exact.cv.log_loss + 0.05
     assert len(closed.cv.linears) == 5
+
+
+def test_two_images_per_class_in_many_directions_are_not_answered_with_confidence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probe_module, "LARGE", 0.0)
+    rng = np.random.default_rng(0)
+    values, targets = rng.standard_normal((160, 300)).astype(np.float32), np.arange(160) % 80
+    assert fit_probe(values, targets.astype(np.int64)).cv.log_loss < 1.1 * np.log(80)
