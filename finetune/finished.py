@@ -19,6 +19,7 @@ from finetune.data import Split, Splits
 from finetune.experiment.recipe import load_data, restore_spec
 from finetune.experiment.setup import Setup, prepare
 from finetune.fit.execute import Trained, rebuild
+from finetune.models.calibrated import CalibratedNet
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.records.calibration import Calibration
 from finetune.records.files import read_record, write_json
@@ -40,11 +41,15 @@ from zoo.plugins import EXPORTERS, find_plugins
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A trained network with all that an exporter needs; `val` holds the images to check an export on."""
+    """A trained network with all that an exporter needs; `val` holds the images to check an export on.
+
+    `calibrated` is the same network with calibrated answers, which is exported.
+    """
 
     folder: Path
     spec: zoo.Spec
     net: nn.Module
+    calibrated: nn.Module
     preprocess: Preprocess
     labels: tuple[str, ...]
     task: str
@@ -145,10 +150,12 @@ def load_trained(folder: RunFolder) -> tuple[Setup, Trained]:
 
 def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Report) -> FinishedRun:
     """Return what exporters need of a trained network."""
+    calibrated = trained.net.eval()
     return FinishedRun(
         folder=folder.path,
         spec=setup.spec,
-        net=trained.net.eval(),
+        net=calibrated.net if isinstance(calibrated, CalibratedNet) else calibrated,
+        calibrated=calibrated,
         preprocess=setup.preprocess,
         labels=setup.classes,
         task=setup.task.name,

@@ -39,7 +39,7 @@ def export_run(run: FinishedRun) -> Export:
     settings = cast("ExportSettings", run.spec.sections["export"])
     path = run.folder / FILE_NAME
     parity = export_onnx(
-        run.net,
+        run.calibrated,
         run.preprocess,
         run.labels,
         path,

@@ -69,8 +69,10 @@ def test_a_run_measures_and_exports_the_augmented_network(tmp_path: Path) -> Non
     assert isinstance(finished.net, TestTimeAugmented)
     pixels = finished.val.images[0].read()
     with torch.inference_mode():
-        expected = finished.net(finished.preprocess(torch.from_numpy(pixels)[None])).softmax(1)[0].numpy()
-        bare = finished.net.net(finished.preprocess(torch.from_numpy(pixels)[None])).softmax(1)[0].numpy()
+        image = finished.preprocess(torch.from_numpy(pixels)[None])
+        expected = finished.calibrated(image).softmax(1)[0].numpy()
+        assert finished.calibration is not None
+        bare = (finished.net.net(image) / finished.calibration.temperature).softmax(1)[0].numpy()
     answered = Predictor(done.onnx).output(pixels)
     assert np.allclose(answered, expected, atol=1e-4)
     assert not np.allclose(answered, bare, atol=1e-3)

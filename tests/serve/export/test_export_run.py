@@ -61,14 +61,14 @@ def test_artifact_tells_of_its_run(from_files: Path) -> None:
     with contextlib.chdir(from_files.parent):
         finished = load_run(from_files)
     assert metadata.spec_sha256 == finished.spec.sha256
-    assert isinstance(finished.net, CalibratedNet)
+    assert isinstance(finished.calibrated, CalibratedNet)
     assert finished.calibration is not None and finished.calibration.images == len(finished.val)
     assert finished.calibration.temperature == report["calibration"]["temperature"]
     assert metadata.unknown == UnknownLimit(1.0, 0.95)
     pixels = np.full((1, 9, 9, 3), 77, np.uint8)
     answered = Predictor(from_files).model(pixels)
     with torch.no_grad():  # the network that is loaded again answers as the file
-        logits, unknown = finished.net.with_unknown(finished.preprocess(torch.from_numpy(pixels)))
+        logits, unknown = finished.calibrated.with_unknown(finished.preprocess(torch.from_numpy(pixels)))
     np.testing.assert_allclose(answered.answers, logits.softmax(1).numpy(), atol=1e-5)
     assert answered.unknown == pytest.approx(unknown.numpy(), rel=1e-4)
     about = describe_run(finished)  # no lists or objects
