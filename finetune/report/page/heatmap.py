@@ -43,11 +43,16 @@ def draw_heat(
 
             stack.enter_context(inner.get_submodule(stage).register_forward_hook(keep))
         logits = net(images.clone().requires_grad_())
-    chosen = choose_map(list(maps.values()), images.shape[2:])
-    if chosen is None:
+    if not maps:
         return None
     scores = logits[torch.arange(len(images)), torch.tensor(answers)].sum()
-    [slope] = torch.autograd.grad(scores, chosen)
+    slopes = torch.autograd.grad(scores, list(maps.values()), allow_unused=True)
+    # a stage probe may not use the stages above those that it reads
+    used = [(one, slope) for one, slope in zip(maps.values(), slopes, strict=True) if slope is not None]
+    chosen = choose_map([one for one, _ in used], images.shape[2:])
+    if chosen is None:
+        return None
+    slope = next(slope for one, slope in used if one is chosen)
     if not channels_first(chosen.shape[1:], images.shape[2:]):
         chosen, slope = chosen.permute(0, 3, 1, 2), slope.permute(0, 3, 1, 2)
     heat = (slope.mean((2, 3), keepdim=True) * chosen).sum(1).relu().detach()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from finetune.models.stage_probe import StageProbe
 from finetune.report.page.heatmap import draw_heat
 
 
@@ -37,3 +38,11 @@ def test_heat_is_where_the_spot_is() -> None:
 def test_network_without_maps_has_no_heat() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     assert draw_heat(net, torch.zeros(1, 1, 4, 4), [0], ["1"]) is None
+
+
+def test_stages_that_a_stage_probe_does_not_read_have_no_part() -> None:
+    trunk = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1), nn.Flatten(), nn.Linear(2 * 8 * 8, 2))
+    probe = StageProbe(trunk, head="3", taps=["0"], features=2, classes=2).eval()
+    heat = draw_heat(probe, torch.rand(3, 1, 8, 8), [0, 1, 0], ["0", "1"])
+    assert heat is not None
+    assert [one.shape for one in heat] == [(8, 8)] * 3
