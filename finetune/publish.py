@@ -53,6 +53,8 @@ def pretrain(
     """
     console = console or Terminal()
     require_writable(out)
+    if zoo.read_spec(spec).is_chosen:
+        raise GraftError(f"{spec}: chooses a network; expected the spec of the network that is to be trained")
     report = run(spec, data=data, set=set, run=folder, root=root, console=console)
     return publish(report.folder, out, f"graft pretrain {Path(spec).as_posix()} --data FOLDER", console)
 

@@ -90,6 +90,7 @@ class Step:
         inputs, targets = self.inputs(images), targets.to(self.accelerator.device)
         if self.resizing is not None:
             inputs = self.precision.arrange(self.resizing(inputs, position.step))
+            targets = self.resizing.targets(targets, inputs)
         if self.mix is not None:
             inputs, targets = self.mix(inputs, targets, seed=derive_seed(*seed, "mix"))
         if settings.input_noise:

@@ -11,6 +11,7 @@ import zoo
 from finetune.config.optim import ProgressiveResizing
 from zoo.errors import GraftError
 
+MASKS = 3  # dimensions of a batch of masks
 MULTIPLE = 8
 """Sizes below the full one are multiples of this many pixels, so that there are few different ones."""
 
@@ -46,6 +47,17 @@ class Resizing:
         if size == tuple(images.shape[-2:]):
             return images
         return nn.functional.interpolate(images, size=size, mode="bilinear", antialias=True)
+
+    def targets(self, targets: Tensor, images: Tensor) -> Tensor:
+        """Bring masks (N, H, W) to the size of resized images; each pixel has the value under its centre.
+
+        Other targets are returned as they are.
+        """
+        size = tuple(images.shape[-2:])
+        if targets.ndim != MASKS or tuple(targets.shape[-2:]) == size:
+            return targets
+        resized = nn.functional.interpolate(targets[:, None].float(), size=size, mode="nearest-exact")
+        return resized[:, 0].to(targets.dtype)
 
 
 def scaled(side: int, scale: float) -> int:

@@ -103,3 +103,8 @@ def test_only_the_network_of_a_spec_is_published(tmp_path: Path) -> None:
     with pytest.raises(zoo.GraftError, match="expected a classifier whose network"):
         pretrain("specs/lenet5.yaml", set=several, folder=tmp_path / "run", out=tmp_path, console=QUIET)
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_spec_that_chooses_a_network_has_no_weights_to_publish(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match="auto: chooses a network"):
+        pretrain("auto", out=tmp_path)

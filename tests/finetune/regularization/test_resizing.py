@@ -39,6 +39,19 @@ def test_a_small_image_is_the_large_one_averaged() -> None:
     assert torch.allclose(small[0, 0, 5, 4:-4], torch.arange(0.5, 64, 2)[4:-4], atol=1e-4)
 
 
+def test_masks_have_the_size_of_the_small_images_and_only_their_own_values() -> None:
+    masks = torch.zeros(2, 64, 64, dtype=torch.long)
+    masks[:, :, 32:], masks[1] = 3, 255
+    small = Resizing(HALF, 10)
+    resized = small.targets(masks, small(torch.rand(2, 3, 64, 64), 0))
+    assert resized.shape == (2, 32, 32)
+    assert resized.dtype == masks.dtype
+    assert torch.equal(resized[0], masks[0, ::2, ::2])
+    assert resized[1].unique().tolist() == [255]
+    labels = torch.tensor([1, 2])
+    assert small.targets(labels, small(torch.rand(2, 3, 64, 64), 0)) is labels
+
+
 def test_a_side_that_no_multiple_fits_stays() -> None:
     assert [scaled(8, 0.5), scaled(28, 0.5), scaled(28, 1.0), scaled(224, 0.57)] == [8, 16, 28, 128]
 
