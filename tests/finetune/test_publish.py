@@ -106,5 +106,5 @@ def test_only_the_network_of_a_spec_is_published(tmp_path: Path) -> None:
 
 
 def test_a_spec_that_chooses_a_network_has_no_weights_to_publish(tmp_path: Path) -> None:
-    with pytest.raises(GraftError, match="auto: chooses a network"):
+    with pytest.raises(zoo.GraftError, match="auto: chooses a network"):
         pretrain("auto", out=tmp_path)
