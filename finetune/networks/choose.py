@@ -11,6 +11,7 @@ from finetune.data import Splits
 from finetune.networks.candidates import find_candidates
 from finetune.networks.measure import measure_network
 from finetune.records.network import NetworkChoice, NetworkScore
+from pixels.processes import release_memory
 from zoo.errors import GraftError
 
 ENOUGH_IMAGES = 500
@@ -45,6 +46,7 @@ def choose_network(recipe: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, NetworkC
         scores.append(
             measure_network(candidate, splits, most_images=most, limit_s=float("inf") if first else limit_s)
         )
+        release_memory()
     chosen = find_best(scores)
     spec = next(each for each in candidates if each.name == chosen.spec)
     if budget_s is not None:

@@ -27,6 +27,7 @@ from finetune.records.files import read_record, write_json, write_record, write_
 from finetune.records.network import NetworkScore
 from finetune.records.run_folder import RUNS, RunFolder, safe_name
 from finetune.runtime.console import QUIET, report_progress, show_progress
+from pixels.processes import release_memory
 from serve.model import Model
 
 BASE = "auto"
@@ -99,6 +100,7 @@ def _measure_all(recipes: Sequence[zoo.Spec], splits: Splits, folder: Path) -> I
             compared = replace(compared, score=replace(compared.score, left_out=offline))
         else:
             write_record(path, COMPARED, compared)
+        release_memory()  # of this network, before the next one
         yield compared
 
 
