@@ -21,6 +21,10 @@ SHRINKAGE = 0.01
 """Variance of standardised features that is added to every direction."""
 LEAST_STD = 0.01
 """Of the mean deviation: no feature counts as one that varies less."""
+CONSTANT_STD = 1e-5
+"""Features that vary less on average are the same for all images: rounding alone would tell them apart."""
+LEAST_SCALE = 0.1
+"""Distance, in standard deviations, below which no image counts as unlike the others."""
 
 Features = NDArray[np.float32]
 
@@ -32,7 +36,7 @@ def fit_novelty(reference: Features, held_out: Features, kept: float) -> Novelty
     """
     values = equalise(torch.from_numpy(reference).double()).numpy()
     mean, std = values.mean(0), values.std(0)
-    std = np.maximum(std, max(LEAST_STD * std.mean(), 1e-12))
+    std = np.maximum(std, LEAST_STD * std.mean() if std.mean() > CONSTANT_STD else 1.0)
     standard = (values - mean) / std
     images, features = standard.shape
     _, lengths, directions = np.linalg.svd(standard, full_matrices=False)
@@ -52,5 +56,5 @@ def fit_novelty(reference: Features, held_out: Features, kept: float) -> Novelty
     with torch.inference_mode():
         scores = np.sort(novelty(torch.from_numpy(held_out)).numpy())
     place = min(math.ceil((len(scores) + 1) * kept), len(scores)) - 1
-    novelty.scale = torch.tensor(float(scores[place]) * (1 + 1e-6))
+    novelty.scale = torch.tensor(max(float(scores[place]) * (1 + 1e-6), LEAST_SCALE))
     return novelty

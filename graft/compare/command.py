@@ -29,7 +29,7 @@ def compare(
     console = console or Terminal()
     folder, networks = compare_networks(names, data, set, console=console)
     best, plot = show_comparison(networks, console), folder / "compare.png"
-    draw_comparison(networks, data or BASE, plot)
+    draw_comparison(networks, Path(data or BASE).name, plot)
     console.print(
         f"files: {show_path(plot)}, and a model of each network in {show_path(folder)}", markup=False
     )

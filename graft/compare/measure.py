@@ -96,7 +96,7 @@ def _measure_all(recipes: Sequence[zoo.Spec], splits: Splits, folder: Path) -> I
             continue
         compared = _measure(recipe, splits, folder)
         if compared.run is None:
-            offline = "its weights are not on this machine, and could not be downloaded"
+            offline = "weights that are not on this machine, and could not be downloaded"
             compared = replace(compared, score=replace(compared.score, left_out=offline))
         else:
             write_record(path, COMPARED, compared)

@@ -35,7 +35,7 @@ def draw_comparison(networks: Sequence[Compared], title: str, path: Path) -> Non
         axes.errorbar(
             [ms_of(each)],
             [value],
-            yerr=[[value - low], [high - value]],
+            yerr=[[max(value - low, 0)], [max(high - value, 0)]],
             fmt="o",
             color=color,
             capsize=3,

@@ -49,9 +49,12 @@ def show_comparison(networks: Sequence[Compared], console: Console) -> NetworkSc
         "images/s, min: speed of training the whole network, and how long that would take\n"
         "*: no other network is both faster and more accurate"
     )
+    left_out: dict[str, list[str]] = {}
     for each in networks:
         if each.score.accuracy is None:
-            console.print(f"left out: {each.score.spec}: {each.score.left_out}", markup=False)
+            left_out.setdefault(each.score.left_out, []).append(each.score.spec)
+    for reason, specs in left_out.items():
+        console.print(f"left out: {', '.join(specs)}: {reason}", markup=False)
     return best
 
 

@@ -42,7 +42,7 @@ data: {folder: FOLDER}
 finetune: {precision: float32, batch_size: 8, checks: none}
 search:
   space:
-    finetune.learning_rate: {log: [1e-3, 1]}
+    finetune.learning_rate: {log: [1e-3, 0.3]}
     finetune.optimizer: {choice: [sgd, {adamw: {eps: 1e-6}}]}
   trials: 8
   epochs: 2

@@ -52,3 +52,11 @@ def test_rows_have_unit_length_and_nothing_is_divided_by_zero() -> None:
     torch.testing.assert_close(
         rows, torch.tensor([[2.0, -3.0], [0.0, 0.0]]) / torch.tensor([[13.0**0.5], [1.0]])
     )
+
+
+def test_features_that_are_equal_for_all_images_make_no_image_unlike_the_others() -> None:
+    rng = np.random.default_rng(0)
+    equal = np.full((40, 12), 0.3, dtype=np.float32)
+    noise = equal + rng.normal(0, 1e-7, equal.shape).astype(np.float32)  # as another runtime rounds
+    novelty = fit_novelty(equal, equal, 0.95)
+    assert np.abs(score(novelty, noise) - score(novelty, equal)).max() < 1e-4

@@ -60,7 +60,7 @@ def test_auto_chooses_it_and_trains_it_to_the_end(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(race, "train_fold", train_fold)
     state = random_state(tmp_path)
     state["high.weight"] = torch.zeros_like(state["high.weight"])  # probes of the top stage only guess
-    spec, images = write_spec(tmp_path, state), write_images(tmp_path / "images", 8, 8, noise=250.0)
+    spec, images = write_spec(tmp_path, state), write_images(tmp_path / "images", 8, 10, noise=300.0)
     values = {"finetune.cache": str(tmp_path / "cache"), "finetune.epochs": 5}
     report = run(spec, data=str(images), set=values, run=tmp_path / "run", console=QUIET)
     assert report.plan.strategy == "first_stage"

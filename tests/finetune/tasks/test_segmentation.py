@@ -79,7 +79,9 @@ def test_a_unet_learns_to_find_discs(discs: Path, tmp_path: Path) -> None:
 def test_masks_move_with_their_images(discs: Path) -> None:
     splits = load_masks(discs)
     assert splits.classes == ("ground", "disc")
-    assert (len(splits.train), len(splits.val), len(splits.test)) == (28, 6, 6)
+    assert len(splits.train) + len(splits.val) + len(splits.test) == 40
+    assert 3 <= len(splits.val) <= 12
+    assert 3 <= len(splits.test) <= 12
     from torchvision.transforms import v2
 
     flip = v2.RandomHorizontalFlip(p=1.0)
