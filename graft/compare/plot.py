@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from finetune.records.estimate import wilson_interval
 from finetune.records.files import replacing
@@ -29,7 +30,7 @@ def draw_comparison(networks: Sequence[Compared], title: str, path: Path) -> Non
         color=MARKED,
         alpha=0.5,
     )
-    for each in measured:
+    for number, each in enumerate(sorted(measured, key=ms_of), start=1):
         value, color = 100 * accuracy_of(each), MARKED if each in marked else OTHER
         low, high = (100 * bound for bound in wilson_interval(accuracy_of(each), each.score.images))
         axes.errorbar(
@@ -39,15 +40,15 @@ def draw_comparison(networks: Sequence[Compared], title: str, path: Path) -> Non
             fmt="o",
             color=color,
             capsize=3,
+            label=f"{number}  {each.score.spec}",
         )
         axes.annotate(
-            each.score.spec,
-            (ms_of(each), value),
-            xytext=(7, 5),
-            textcoords="offset points",
-            color=color,
+            str(number), (ms_of(each), value), xytext=(6, -12), textcoords="offset points", color=color
         )
+    axes.legend(loc="lower right")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(ScalarFormatter())
     axes.margins(x=0.25)
     axes.set_xlabel("milliseconds for one photo in the exported model, on this machine")
     axes.set_ylabel("held-out accuracy of a linear classifier, %")
