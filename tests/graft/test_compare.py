@@ -34,7 +34,7 @@ def test_networks_are_compared_and_read_again(tmp_path: Path, monkeypatch: pytes
     quick = ["--set", "finetune.precision=float32", "--set", "export.parity_images=4"]
     arguments = ["compare", "seeing.yaml", "--data", photos, *quick]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert f"next: graft finetune seeing.yaml --data {photos} --set" in result.output
+    assert f"graft finetune seeing.yaml --data {photos} --set" in result.output
     (folder,) = (tmp_path / "runs/compare").iterdir()
     assert folder.name.startswith("photos-")
     with Image.open(folder / "compare.png") as plot:

@@ -190,14 +190,14 @@ def test_a_study_in_a_database_is_continued_from_another_folder(spec: Path, tmp_
 
 
 def test_a_search_whose_trials_all_diverge_says_why(tmp_path: Path) -> None:
-    spec = write_spec(tmp_path, SPEC.replace("1e-3, 1]", "1e+8, 1e+9]"))
+    spec = write_spec(tmp_path, SPEC.replace("1e-3, 0.3]", "1e+8, 1e+9]"))
     with pytest.raises(GraftError, match=r"none of 2 trials was completed: the loss is .*; expected"):
         search(spec, set={"search.trials": 2}, run=tmp_path / "search", console=SILENT)
 
 
 def test_values_that_do_not_fit_into_memory_are_invalid(tmp_path: Path) -> None:
-    text = SPEC.replace("finetune.learning_rate: {log: [1e-3, 1]}", "layers.fc1.linear.out: {choice: SIZES}")
-    spec = write_spec(tmp_path, text.replace("SIZES", "[120, 100000000000]"))
+    sizes = "layers.fc1.linear.out: {choice: [120, 100000000000]}"
+    spec = write_spec(tmp_path, SPEC.replace("finetune.learning_rate: {log: [1e-3, 0.3]}", sizes))
     few = {"search.trials": 6, "search.epochs": 1, "search.fine": "none"}
     report = search(spec, set=few, run=tmp_path / "run", console=SILENT)
     outcomes = {trial.values["layers.fc1.linear.out"]: trial.outcome for trial in report.trials}
@@ -215,7 +215,7 @@ def test_values_that_do_not_fit_into_memory_are_invalid(tmp_path: Path) -> None:
 def test_keys_that_change_nothing_cannot_be_searched(
     key: str, choice: str, reason: str, tmp_path: Path
 ) -> None:
-    text = SPEC.replace("finetune.learning_rate: {log: [1e-3, 1]}", f"{key}: {{choice: {choice}}}")
+    text = SPEC.replace("finetune.learning_rate: {log: [1e-3, 0.3]}", f"{key}: {{choice: {choice}}}")
     with pytest.raises(zoo.SpecError, match=f"{key}: cannot be searched: {reason}"):
         search(write_spec(tmp_path, text), run=tmp_path / "run", console=SILENT)
 
