@@ -23,8 +23,8 @@ class DecodedImages:
         self._kept: dict[str, Tensor] = {}
         self._lock = Lock()
 
-    def start(self, preprocess: Preprocess, limit_bytes: int) -> None:
-        """Keep what is decoded from now on at this size, and nothing of before."""
+    def start(self, preprocess: Preprocess | None, limit_bytes: int) -> None:
+        """Keep what is decoded from now on at this size, and nothing of before; without a size, nothing."""
         with self._lock:
             self._kept.clear()
             self.preprocess, self.limit_bytes = preprocess, limit_bytes

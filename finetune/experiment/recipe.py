@@ -43,16 +43,21 @@ def read_recipe(
 def load_data(spec: zoo.Spec) -> Splits:
     """Return the splits of the spec's images, cut by the spec's seed. Raises: DataError.
 
-    What the scan decodes is kept at the network's size for the data sets, within data.cache_mb.
+    What the scan decodes is kept at the network's size for the data sets, within data.cache_mb. A network
+    that is still to be chosen has no size.
     """
     data, seed = get_section(spec, DataSettings), get_section(spec, FinetuneSettings).seed
+    DECODED.start(None if spec.is_chosen else _network_size(spec), data.cache_mb * MIB)
+    with one_thread():
+        return find_task(spec.task).load_splits(data, seed)
+
+
+def _network_size(spec: zoo.Spec) -> Preprocess:
+    """Return the module that brings an image to the size that the network takes."""
     shape, (weights, _) = spec.input, choose_weights(spec)
     if weights is not None:
         shape = shape.model_copy(update=zoo.trained_input(spec, weights).model_dump(exclude_none=True))
-    size = Preprocess(height=shape.height, width=shape.width, resize=shape.resize)
-    DECODED.start(size, data.cache_mb * MIB)
-    with one_thread():
-        return find_task(spec.task).load_splits(data, seed)
+    return Preprocess(height=shape.height, width=shape.width, resize=shape.resize)
 
 
 def choose_weights(spec: zoo.Spec) -> tuple[str | None, str]:

@@ -146,7 +146,8 @@ def print_answers(predictor: Predictor, found: Found, choice: Choice, *, as_json
             results.append({"image": image.name, "error": answer.reason})
             continue
         results.append(describe_image(image.name, answer, predictor, choice))
-        cells = [f"{label} {value:.1%}" for label, value in choice.of(answer)] or [UNKNOWN_LABEL]
+        none = UNKNOWN_LABEL if choice.unknown and answer.unlike else "-"  # no class above the threshold
+        cells = [f"{label} {value:.1%}" for label, value in choice.of(answer)] or [none]
         cells += [""] * (shown - len(cells))
         table.add_row(image.name, *cells, " ".join(predictor.notes(answer)))
     if as_json:

@@ -95,6 +95,14 @@ def test_threshold_and_unknown_leave_classes_out(call: Call, folder: Path, digit
     assert any(row["label"] in tuple("0123456789") for row in by_name.values())
 
 
+def test_no_class_above_the_threshold_is_not_called_unknown(
+    call: Call, folder: Path, digits_model: DigitsModel
+) -> None:
+    _, printed, _ = call("predict", digits_model.path, folder, "--threshold", "1")
+    assert "unknown" not in printed
+    assert " - " in printed
+
+
 def test_masks_are_written_beside_the_table(call: Call, tmp_path: Path, mask_model: MaskModel) -> None:
     (tmp_path / "in" / "a").mkdir(parents=True)
     save_png(tmp_path / "in" / "a" / "one.png", image := smooth_images((40, 30))[0])

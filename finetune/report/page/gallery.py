@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
+from PIL import Image
 from torch import nn
 
 from finetune.data.subset import read_rows
@@ -125,7 +126,7 @@ def show_masks(setup: Setup, net: nn.Module, tested: Tested) -> list[tuple[str, 
     shown: list[tuple[str, Sequence[Markup]]] = []
     for row, image, mask, answer in zip(rows, pixels, masks, answers, strict=True):
         picture = image.permute(1, 2, 0).numpy()
-        small = picture if picture.shape[:2] == tuple(size) else _resize(picture, size)
+        small = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.NEAREST))
         truth = mask.byte().numpy()
         shown.append(
             (
@@ -138,11 +139,3 @@ def show_masks(setup: Setup, net: nn.Module, tested: Tested) -> list[tuple[str, 
             )
         )
     return shown
-
-
-def _resize(picture: NDArray[np.uint8], size: Sequence[int]) -> NDArray[np.uint8]:
-    rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, picture.shape[:2], strict=True)
-    )
-    small: NDArray[np.uint8] = picture[rows][:, columns]
-    return small

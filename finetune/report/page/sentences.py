@@ -16,7 +16,7 @@ def describe_run(setup: Setup, report: Report) -> str:
     """Return one paragraph: the network, the images, what was trained, the result."""
     images, data = report.images, setup.data
     total = images.train + images.val + images.test
-    where = data.folder or data.parquet or data.hub or data.builtin
+    where = getattr(data, data.source)
     start = (
         f"which started from the weights {report.weights.name}"
         if isinstance(report.weights, StartingWeights)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from scipy.special import softmax  # type: ignore[import-untyped]
 from torch import nn
 
 from finetune.experiment.setup import Setup
@@ -91,10 +92,7 @@ def _pictures(setup: Setup, net: nn.Module, tested: Tested, report: Report) -> d
 
 def _reliability(tested: Tested, temperature: float) -> object:
     assert tested.logits is not None
-    after = tested.probabilities
-    raw = tested.logits.astype(np.float64) * temperature
-    before = np.exp(raw - raw.max(1, keepdims=True))
-    before /= before.sum(1, keepdims=True)
+    after, before = tested.probabilities, softmax(tested.logits.astype(np.float64) * temperature, axis=1)
     correct = (after.argmax(1) == np.asarray(tested.images.split.targets)).astype(np.float64)
     return draw_reliability(before.max(1), after.max(1), correct)
 

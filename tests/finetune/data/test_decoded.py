@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks_kit import write_networks, write_photos
 from numpy.typing import NDArray
 from PIL import Image
 
 from finetune.calibration.calibrate import calibrate
 from finetune.data import images as images_module
-from finetune.data.decoded import DecodedImages, resize
+from finetune.data.decoded import DECODED, DecodedImages, resize
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.fit.execute import execute_plan
@@ -85,3 +86,9 @@ def test_keeps_what_fits_at_the_stated_size_until_it_is_taken() -> None:
     kept.keep("3", draw(3))
     kept.start(SIZE, IMAGE_BYTES)
     assert kept.take("3", SIZE) is None  # of before
+
+
+def test_nothing_is_kept_for_a_network_that_is_still_to_be_chosen(tmp_path: Path) -> None:
+    splits = load_data(read_recipe(write_networks(tmp_path), str(write_photos(tmp_path))))
+    assert DECODED.preprocess is None
+    assert DECODED.take(splits.train.images[0].digest(), Preprocess(height=224, width=224)) is None

@@ -21,6 +21,7 @@ from finetune.records.report import BrokenFile, Report
 from finetune.records.run_folder import RunFolder
 from finetune.records.training import GradientTraining
 from finetune.report.page.pictures import embed_image
+from finetune.report.page.sentences import describe_run
 from finetune.report.page.write import write_page
 from finetune.report.report import make_report
 from finetune.report.tested import evaluate_network
@@ -78,6 +79,15 @@ def test_page_says_what_came(page: tuple[str, Report, Path]) -> None:
     assert text.count("<svg") == 3
     wrong = round((1 - report.metrics["accuracy"]) * report.images.test)
     assert text.count('alt="what decided"') == min(12, wrong) > 0
+
+
+def test_images_of_a_table_are_named_by_the_table(page: tuple[str, Report, Path]) -> None:
+    _, report, path = page
+    root = path.parent.parent
+    rows = [f"data/{label}/{number}.jpg,{label}" for label in ("leaf", "sea") for number in range(14)]
+    (root / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    recipe = read_recipe(root / "spec.yaml", str(root / "labels.csv"))
+    assert f"of {root / 'labels.csv'}: " in describe_run(prepare(recipe, load_data(recipe)), report)
 
 
 def test_names_of_strangers_stay_text(page: tuple[str, Report, Path]) -> None:
