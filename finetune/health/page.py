@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader
-from PIL import Image
 
-from finetune.data import ImageSource
+from finetune.data.thumbnail import embed_image
 from finetune.health.check import Health
 from finetune.health.finding import KINDS, Finding
-from pixels import ImageError
 
-SIDE, QUALITY = 160, 75
-"""The longer side of a picture on the page in pixels, and its JPEG quality."""
 MOST_SHOWN = 60
 """Findings of a kind with pictures; the table has them all."""
 
@@ -40,19 +34,7 @@ def write_page(health: Health) -> str:
         if found:
             sections.append(Section(title, text, len(found), found[:MOST_SHOWN]))
     names = {name for part in sections for each in part.shown for name in (each.image, each.other)}
-    pictures = {name: embed(image) for name, image in health.pictures.items() if name in names}
+    pictures = {name: embed_image(image) for name, image in health.pictures.items() if name in names}
     return environment.get_template("page.html").render(
         health=health, sections=sections, pictures=pictures, most=MOST_SHOWN
     )
-
-
-def embed(image: ImageSource) -> str:
-    """Return a small copy of an image as the address of its data, '' where it cannot be read now."""
-    try:
-        small = Image.fromarray(image.read())
-    except ImageError:
-        return ""
-    small.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -13,9 +13,10 @@ from PIL import Image
 from torch import nn
 
 from finetune.data.subset import read_rows
+from finetune.data.thumbnail import embed_image, embed_pixels
 from finetune.experiment.setup import Setup
 from finetune.report.page.heatmap import draw_heat
-from finetune.report.page.pictures import embed_image, embed_pixels, overlay_heat, paint_mask
+from finetune.report.page.paint import overlay_heat, paint_mask
 from finetune.report.tested import Tested
 
 MATRIX_CLASSES = 20

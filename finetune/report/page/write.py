@@ -20,7 +20,7 @@ from finetune.records.report import Report
 from finetune.records.run_folder import RunFolder
 from finetune.report.page.charts import draw_learning, draw_reliability
 from finetune.report.page.gallery import MATRIX_CLASSES, Gallery, show_masks
-from finetune.report.page.pictures import class_colour
+from finetune.report.page.paint import class_colour
 from finetune.report.page.sentences import describe_run, describe_size
 from finetune.report.show import format_outcome
 from finetune.report.tested import Tested

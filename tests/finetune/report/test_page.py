@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from finetune.calibration.calibrate import calibrate
+from finetune.data.thumbnail import embed_image
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.fit.execute import Trained
@@ -20,7 +21,6 @@ from finetune.records.plan import Plan
 from finetune.records.report import BrokenFile, Report
 from finetune.records.run_folder import RunFolder
 from finetune.records.training import GradientTraining
-from finetune.report.page.pictures import embed_image
 from finetune.report.page.sentences import describe_run
 from finetune.report.page.write import write_page
 from finetune.report.report import make_report

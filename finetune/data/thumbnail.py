@@ -1,9 +1,8 @@
-"""Small pictures as part of a page."""
+"""Small copies of images as data URIs, for pages that are one file."""
 
 from __future__ import annotations
 
 import base64
-import colorsys
 import io
 
 import numpy as np
@@ -20,9 +19,6 @@ SMALL_PX = 64
 """Smaller images are enlarged pixel by pixel, so that they do not look blurred."""
 JPEG_START = b"\xff\xd8"
 QUALITY = 75
-GOLDEN_RATIO = 0.618034  # steps of this size round the colour circle keep neighbouring classes apart
-
-Pixels = NDArray[np.uint8]
 
 
 def embed_image(image: ImageSource) -> Markup:
@@ -35,7 +31,7 @@ def embed_image(image: ImageSource) -> Markup:
     return embed(small)
 
 
-def embed_pixels(pixels: Pixels) -> Markup:
+def embed_pixels(pixels: NDArray[np.uint8]) -> Markup:
     """Return uint8 (height, width, 3) as a data URI."""
     return embed(Image.fromarray(pixels))
 
@@ -50,36 +46,6 @@ def embed(picture: Image.Image) -> Markup:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=QUALITY)
     return Markup("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode())
-
-
-def overlay_heat(pixels: Pixels, heat: NDArray[np.float32]) -> Pixels:
-    """Lay a map of what decided over a picture: what decided keeps its colours, the rest fades to blue.
-
-    In: uint8 (height, width, 3); heat from 0 to 1, of any size.
-    """
-    height, width = pixels.shape[:2]
-    wide = Image.fromarray((heat * 255).astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
-    share = 0.25 + 0.75 * np.asarray(wide, np.float32)[..., None] / 255
-    cold = np.array([20, 30, 90], np.float32)
-    return (pixels * share + cold * (1 - share)).astype(np.uint8)
-
-
-def paint_mask(pixels: Pixels, mask: Pixels, ignored: int | None) -> Pixels:
-    """Blend the colour of each pixel's class half and half with the picture; what is not labelled is black.
-
-    In: uint8 (height, width, 3), class numbers uint8 (height, width).
-    """
-    palette = np.array([class_colour(number) for number in range(256)], np.uint8)
-    if ignored is not None:
-        palette[ignored] = 0
-    blend: Pixels = ((pixels.astype(np.uint16) + palette[mask]) // 2).astype(np.uint8)
-    return blend
-
-
-def class_colour(number: int) -> tuple[int, int, int]:
-    """Return the colour of a class, as the demo shows it."""
-    red, green, blue = colorsys.hsv_to_rgb(number * GOLDEN_RATIO % 1, 0.65, 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def _draft(content: bytes) -> Image.Image:
