@@ -31,8 +31,19 @@ def test_calibrated_probabilities_stay_as_they_are() -> None:
     assert np.mean(worse) < 0.005
 
 
-def test_answers_that_are_all_right_do_not_run_away() -> None:
-    assert 0.04 < fit_temperature(np.array([[9.0, 0.0], [0.0, 9.0]] * 10), np.array([0, 1] * 10)) <= 1
+def certainty(margin: float, images: int) -> float:
+    """The probability of each answer after calibration on images that are all right by this margin."""
+    targets = np.arange(images) % 2
+    logits = np.where(targets[:, None] == np.arange(2), margin, 0.0)
+    return float(np.exp(-log_losses(logits / fit_temperature(logits, targets), targets)).mean())
+
+
+@pytest.mark.parametrize("images", [6, 14, 200])
+def test_answers_that_are_all_right_do_not_run_away(images: int) -> None:
+    assert certainty(0.5, images) == pytest.approx((images + 1) / (images + 2), abs=2e-3)
+    assert certainty(9.0, images) == pytest.approx(
+        1 / (1 + np.exp(-9.0))
+    )  # more certain than that: unchanged
 
 
 def test_log_losses() -> None:
