@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,12 +16,12 @@ from finetune.config.data import DataSettings
 from finetune.data.source import Item, Pool
 from finetune.data.sources.folder import ClassFolders
 from finetune.experiment.setup import build_preprocess
+from finetune.records.estimate import wilson_interval
 from finetune.transforms.preprocess import Preprocess
 from pixels import ImageError
 from zoo.pretrained.labels import find_labels
 
 BATCH = 64
-Z_95 = 1.959964  # a normal distribution has 95% of its values within this many standard deviations
 SHOWN = 10
 
 
@@ -48,7 +47,7 @@ class Verification:
         return self.correct / self.images
 
     def __str__(self) -> str:
-        low, high = wilson_interval(self.correct, self.images)
+        low, high = wilson_interval(self.accuracy, self.images)
         lines = [
             f"accuracy {self.accuracy:.4f}, 95% interval {low:.4f} to {high:.4f}: {self.correct:,} of "
             f"{self.images:,} images of {len(self.folders)} classes, among {self.outputs:,} outputs"
@@ -117,14 +116,6 @@ def match_classes(classes: Sequence[str], labels: Sequence[str]) -> dict[int, in
             named.setdefault(_plain(name), set()).add(output)
     found = {index: named.get(_plain(name), set()) for index, name in enumerate(classes)}
     return {index: outputs.pop() for index, outputs in found.items() if len(outputs) == 1}
-
-
-def wilson_interval(correct: int, images: int) -> tuple[float, float]:
-    """Return the 95% interval of a share. Source: Wilson 1927, JASA 22."""
-    share, square = correct / images, Z_95**2 / images
-    centre = (share + square / 2) / (1 + square)
-    margin = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
-    return max(0.0, centre - margin), min(1.0, centre + margin)
 
 
 def _held_out(pool: Pool) -> Iterator[Item]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Z_95 = 1.959964
+"""A normal distribution has 95% of its values within this many standard deviations."""
 Correct = NDArray[np.float64]
 """For each image, the share of times that it was answered correctly; NaN where it was never asked."""
 
@@ -69,7 +71,7 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
 
     Source: Wilson 1927, Journal of the American Statistical Association 22, 209-212.
     """
-    z = 1.959964
+    z = Z_95
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return max(middle - half, 0.0), min(middle + half, 1.0)

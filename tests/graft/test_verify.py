@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import zoo
+from finetune.records.estimate import wilson_interval
 from graft.__main__ import app
-from graft.verify import match_classes, verify, wilson_interval
+from graft.verify import match_classes, verify
 from zoo.pretrained.labels import find_labels
 
 SPEC = """\
@@ -98,6 +99,6 @@ def test_labels_of_imagenet_are_known_by_every_name() -> None:
 
 
 def test_interval_of_wilson() -> None:
-    assert wilson_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson_interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
-    assert wilson_interval(10, 10) == pytest.approx((0.7225, 1), abs=1e-4)
+    assert wilson_interval(1, 10) == pytest.approx((0.7225, 1), abs=1e-4)

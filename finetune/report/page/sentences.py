@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 from finetune.experiment.setup import Setup
+from finetune.records.estimate import Z_95
 from finetune.records.report import Report, StartingWeights
 from finetune.report.show import format_result
 from finetune.strategies import find_strategy
-
-Z = 1.959964
 
 
 def describe_run(setup: Setup, report: Report) -> str:
@@ -40,9 +39,9 @@ def describe_size(report: Report) -> str:
         return ""
     middle = (accuracy.value * count + 1) / (count + 2)
     error = math.sqrt(middle * (1 - middle) / count)
-    least = 100 * Z * math.sqrt(2) * error
+    least = 100 * Z_95 * math.sqrt(2) * error
     return (
         f"With {count:,} images, the accuracy on new images of this kind is known to about "
-        f"{100 * Z * error:.1f} points either way. Another model, tested on as many other images, is better "
-        f"or worse for certain only if it differs by about {least:.0f} points or more."
+        f"{100 * Z_95 * error:.1f} points either way. Another model, tested on as many other images, is "
+        f"better or worse for certain only if it differs by about {least:.0f} points or more."
     )
