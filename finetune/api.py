@@ -18,6 +18,7 @@ from rich.markup import escape
 import zoo
 from files.paths import expand_home
 from finetune.calibration.calibrate import calibrate
+from finetune.calibration.out_of_fold import answer_out_of_fold
 from finetune.config import DataSettings, FinetuneSettings, get_section
 from finetune.config.finetune import PrecisionSettings
 from finetune.data import Splits
@@ -26,6 +27,7 @@ from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
 from finetune.finished import RunReport, export, finish, get_splits, next_commands
 from finetune.fit.execute import Trained, execute_plan, rebuild
+from finetune.fit.folds import deal_folds, share_budget, use_all
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.networks.choose import choose_network
 from finetune.planning.choose import choose_plan
@@ -51,7 +53,7 @@ from finetune.records.verify import claim_folder
 from finetune.report.page.write import write_page
 from finetune.report.report import make_report
 from finetune.report.show import show_network, show_plan, show_report, show_setup
-from finetune.report.tested import evaluate_network
+from finetune.report.tested import measure_run
 from finetune.runtime.console import Terminal, show_progress
 from finetune.runtime.console_text import format_command, show_path
 from finetune.runtime.norms import explain_norms
@@ -106,6 +108,7 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
         splits = get_splits(recipe, folder)
         recipe, choice = _read_or_choose_network(recipe, splits, folder)
         setup = prepare(recipe, splits)
+        deal_folds(setup)  # what it finds wrong is said before anything is measured
     show_setup(setup, console)
     show_network(choice, console)
     _require_space(setup, folder, COPIES_OF_PROBES)
@@ -117,11 +120,15 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
         _require_space(setup, folder, COPIES_OF_TRAINING)
     setup = prepare_start(setup, plan)
     write_text(folder.spec, setup.spec.to_yaml())
+    out_of_fold = answer_out_of_fold(setup, plan, folder, console)
+    setup = use_all(setup)
     trained, minutes = _train(setup, plan, folder, console)
     with show_progress(console):
-        trained = calibrate(trained, setup, folder)
-        tested = evaluate_network(trained.net, setup)
-        report = make_report(setup, plan, trained, tested, folder=folder, minutes=minutes)
+        trained = calibrate(trained, setup, folder, out_of_fold.answers if out_of_fold else None)
+        tested = measure_run(trained, setup, out_of_fold)
+        report = make_report(
+            setup, plan, trained, tested, folder=folder, minutes=minutes, out_of_fold=out_of_fold
+        )
         try:
             exports = export(finish(setup, trained, folder, report))
         except GraftError:  # the network is trained and evaluated nevertheless
@@ -169,7 +176,7 @@ def make_plan(
         return plan
     with show_progress(console):
         setup = choose_arithmetic(setup)
-        chosen = _add_choice(choose_plan(setup, compare=True, console=console), choice)
+        chosen = _add_choice(choose_plan(share_budget(setup), compare=True, console=console), choice)
     show_plan(chosen, console)
     renamed = keep_other(path, chosen.to_json())
     write_text(path, chosen.to_json())
@@ -270,7 +277,7 @@ def _get_plan(setup: Setup, choice: NetworkChoice | None, folder: RunFolder, con
     """Return the plan in the folder, or choose one and write it."""
     if folder.plan.exists():
         return read_plan(folder.plan)
-    plan = _add_choice(load_plan(setup, console), choice)
+    plan = _add_choice(load_plan(share_budget(setup), console), choice)
     write_text(folder.plan, plan.to_json())
     return plan
 

@@ -14,6 +14,7 @@ from torch import nn
 import zoo
 from files.paths import expand_home
 from finetune.calibration.calibrate import restore_calibration
+from finetune.calibration.out_of_fold import read_out_of_fold
 from finetune.config import DataSettings, get_section
 from finetune.data import Split, Splits
 from finetune.experiment.recipe import load_data, restore_spec
@@ -30,7 +31,7 @@ from finetune.records.training import TRAINING
 from finetune.records.verify import change_run, open_run
 from finetune.report.page.write import write_page
 from finetune.report.show import show_plan, show_report
-from finetune.report.tested import evaluate_network
+from finetune.report.tested import measure_run
 from finetune.runtime.console import Terminal, details
 from finetune.runtime.console_text import format_command, show_path
 from finetune.tasks import find_task
@@ -132,9 +133,10 @@ def write_run_page(path: str | Path) -> Path:
         report = read_report(folder)
         setup, trained = load_trained(folder)
         trained = replace(trained, net=apply_test_time_augmentation(trained.net, setup.settings.test_time))
-        net = restore_calibration(trained, report.calibration, setup, folder).net
-        tested, plan = evaluate_network(net, setup), read_plan(folder.plan)
-        return write_page(setup, net, tested, plan=plan, report=report, folder=folder)
+        trained = restore_calibration(trained, report.calibration, setup, folder)
+        tested = measure_run(trained, setup, read_out_of_fold(setup, folder))
+        plan = read_plan(folder.plan)
+        return write_page(setup, trained.net, tested, plan=plan, report=report, folder=folder)
 
 
 def load_trained(folder: RunFolder) -> tuple[Setup, Trained]:

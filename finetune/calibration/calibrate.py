@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax  # type: ignore[import-untyped]
 from torch import nn
 
-from finetune.calibration.novelty import REFERENCE_IMAGES, fit_novelty
+from finetune.calibration.novelty import REFERENCE_IMAGES, find_scale, fit_distance, measure_distances
 from finetune.calibration.sets import LEVEL, find_set_probability
 from finetune.calibration.temperature import fit_temperature
 from finetune.data.dataset import ImageDataset
@@ -39,17 +39,29 @@ class NetOutputs:
     targets: NDArray[np.int64]
 
 
-def calibrate(trained: Trained, setup: Setup, folder: RunFolder) -> Trained:
+@dataclass(frozen=True)
+class Answers:
+    """What is known of N images that a network was not trained on: logits (N, classes), targets (N,), and the
+    distances (N,) of `Novelty` without a scale."""
+
+    logits: NDArray[np.float32]
+    targets: NDArray[np.int64]
+    distances: NDArray[np.float32]
+
+
+def calibrate(trained: Trained, setup: Setup, folder: RunFolder, answers: Answers | None = None) -> Trained:
     """Return the trained network with calibrated answers, and what was fitted to the validation images.
 
-    The numbers of `Novelty` are written to the folder. A task without probabilities gets its network back.
-    Images that were trained on in the end say nothing about probabilities: these stay as they are then.
+    In: `answers` of cross-validation, which take the place of those for the validation images. The numbers of
+    `Novelty` are written to the folder. A task without probabilities gets its network back. Images that were
+    trained on in the end say nothing about probabilities: these stay as they are then.
     """
     net, training = trained.net, trained.training
     if not setup.task.probabilities:
         return trained
-    val = read_outputs(net, setup, setup.val)
-    novelty = fit_novelty(_reference_features(net, setup, training), val.head_inputs, kept=KEPT)
+    novelty = fit_distance(reference_features(net, setup, training))
+    val = answers or answer(net, novelty, setup, setup.val)
+    novelty.scale = torch.tensor(find_scale(val.distances, KEPT))
     write_tensors(folder.novelty, novelty.state_dict())
     temperature, least = 1.0, None
     if not isinstance(training, RefitTraining):
@@ -57,6 +69,12 @@ def calibrate(trained: Trained, setup: Setup, folder: RunFolder) -> Trained:
         least = find_set_probability(softmax(val.logits / temperature, axis=1), val.targets)
     found = Calibration(len(val.targets), temperature, least, LEVEL, KEPT)
     return Trained(CalibratedNet(net, setup.anatomy.head, temperature, novelty), training, found)
+
+
+def answer(net: nn.Module, novelty: Novelty, setup: Setup, images: ImageDataset) -> Answers:
+    """Return what the network and its score of unknown images say about images."""
+    found = read_outputs(net, setup, images)
+    return Answers(found.logits, found.targets, measure_distances(novelty, found.head_inputs))
 
 
 def restore_calibration(
@@ -83,7 +101,7 @@ def read_outputs(net: nn.Module, setup: Setup, images: ImageDataset) -> NetOutpu
     return NetOutputs(*(torch.cat(parts).numpy() for parts in (logits, inputs, targets)))
 
 
-def _reference_features(net: nn.Module, setup: Setup, training: TrainingRecord) -> NDArray[np.float32]:
+def reference_features(net: nn.Module, setup: Setup, training: TrainingRecord) -> NDArray[np.float32]:
     """Return the head's input for a sample of the training images, not augmented."""
     rows = np.sort(spread_rows(setup.train.split.strata, REFERENCE_IMAGES, seed=setup.settings.seed))
     if isinstance(training, ProbeTraining):  # the features that it was fitted to are in the cache

@@ -34,6 +34,13 @@ def fit_novelty(reference: Features, held_out: Features, kept: float) -> Novelty
 
     In: inputs of the head for training images (N, F), and for images that were not trained on (M, F).
     """
+    novelty = fit_distance(reference)
+    novelty.scale = torch.tensor(find_scale(measure_distances(novelty, held_out), kept))
+    return novelty
+
+
+def fit_distance(reference: Features) -> Novelty:
+    """Return the score fitted to the inputs of the head for training images (N, F), without a scale."""
     values = equalise(torch.from_numpy(reference).double()).numpy()
     mean, std = values.mean(0), values.std(0)
     std = np.maximum(std, LEAST_STD * std.mean() if std.mean() > CONSTANT_STD else 1.0)
@@ -43,7 +50,7 @@ def fit_novelty(reference: Features, held_out: Features, kept: float) -> Novelty
     variances = lengths**2 / images
     rank = min(MAX_DIRECTIONS, images - 1, features)
     others = max(variances.sum() - variances[:rank].sum(), 0.0) / max(features - rank, 1)
-    novelty = Novelty(
+    return Novelty(
         {
             "mean": torch.from_numpy(mean),
             "std": torch.from_numpy(std),
@@ -53,8 +60,17 @@ def fit_novelty(reference: Features, held_out: Features, kept: float) -> Novelty
             "scale": torch.tensor(1.0),
         }
     )
+
+
+def measure_distances(novelty: Novelty, features: Features) -> Features:
+    """Return the score of images, (N,). In: their inputs of the head, (N, F)."""
     with torch.inference_mode():
-        scores = np.sort(novelty(torch.from_numpy(held_out)).numpy())
+        found: Features = novelty(torch.from_numpy(features)).numpy()
+    return found
+
+
+def find_scale(distances: Features, kept: float) -> float:
+    """Return the distance below which a share `kept` of images is, which were not trained on."""
+    scores = np.sort(distances)
     place = min(math.ceil((len(scores) + 1) * kept), len(scores)) - 1
-    novelty.scale = torch.tensor(max(float(scores[place]) * (1 + 1e-6), LEAST_SCALE))
-    return novelty
+    return max(float(scores[place]) * (1 + 1e-6), LEAST_SCALE)

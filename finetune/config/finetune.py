@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from finetune.config.optim import OptimSettings
@@ -110,6 +110,9 @@ class FinetuneSettings(OptimSettings):
     patience: Count | Literal["none"] = 10
     """Epochs without a better validation score after which training stops."""
     partial: PartialSettings = PartialSettings()
+    folds: Off[Annotated[int, Field(ge=2, le=100)]] = None
+    """Cross-validation: every image of training and validation is answered by a network that did not learn
+    from it, of this many in turn; then one network learns from all of them."""
     head: Literal["auto", "fresh", "probe"] = "auto"
     """Initial weights of a fine-tuned head: `fresh` (random, or the head of a weights file with as many
     classes) or `probe` (a linear probe, arXiv:2202.10054); auto: `fresh`."""
@@ -123,3 +126,22 @@ class FinetuneSettings(OptimSettings):
     """Where the numbers of each epoch are logged, in addition to metrics.jsonl."""
     cache: str | None = None
     """Folder of cached features; by default GRAFT_CACHE or the user's cache folder."""
+
+    @model_validator(mode="after")
+    def _check_folds(self) -> Self:
+        if self.folds is None:
+            return self
+        refused = {
+            "ensemble chooses by validation images": self.ensemble is not None,
+            f"after_stopping: {self.after_stopping} chooses by validation images": self.after_stopping
+            != "keep",
+            "schedule plateau follows the validation images": self.schedule.op == "plateau",
+            "distill has a teacher that may know the images that are held out": self.distill is not None,
+        }
+        for reason, holds in refused.items():
+            if holds:
+                raise ValueError(
+                    f"folds: {self.folds} trains without validation images, and {reason}: "
+                    f"expected folds none, or a spec without {reason.split()[0].rstrip(':')}"
+                )
+        return self

@@ -12,6 +12,7 @@ from finetune.engine.build import build_trainer
 from finetune.experiment.setup import Setup
 from finetune.fit.callbacks import train
 from finetune.fit.ensembles import train_ensemble
+from finetune.fit.folds import train_on_all
 from finetune.fit.refit import train_and_refit
 from finetune.models.rebuild import rebuild_net
 from finetune.models.stage_probe import build_stage_probe
@@ -66,7 +67,7 @@ def fit_linear_probe(setup: Setup, plan: Plan, folder: RunFolder, console: Conso
 def fit_stages(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
     """Fit a linear classifier to the features of the best combination of stages."""
     classes, seed = len(setup.classes), setup.settings.seed
-    fit = fit_stage_probe(network_features(setup), setup.splits.train.targets, classes=classes, seed=seed)
+    fit = fit_stage_probe(network_features(setup), setup.train.split.targets, classes=classes, seed=seed)
     features = fit.probe.weight.shape[1]
     return Trained(
         build_stage_probe(setup.net, setup.anatomy.head, fit),
@@ -75,7 +76,9 @@ def fit_stages(setup: Setup, plan: Plan, folder: RunFolder, console: Console) ->
 
 
 def train_by_gradient(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
-    """Train the network, or an ensemble of it, or train it again after early stopping, as the spec says."""
+    """Train the network, an ensemble of it, a second time, or without validation, as the spec says."""
+    if setup.settings.folds is not None:
+        return Trained(setup.net, train_on_all(setup, plan, folder, console))
     if setup.settings.ensemble is not None:
         return Trained(*train_ensemble(setup, plan, folder, console))
     if setup.settings.after_stopping != "keep":

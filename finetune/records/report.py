@@ -90,13 +90,24 @@ class Export:
 
 
 @dataclass(frozen=True)
+class CrossValidation:
+    """The accuracy over all `images` of `folds` folds, each answered by a network that did not learn from it,
+    and the accuracy in each fold."""
+
+    folds: int
+    images: int
+    accuracy: Interval
+    each: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of a run: metrics, what they were measured on, and the exported files.
 
-    `metrics` and `classes` (label -> metric -> value) are measured on the split `measured_on`, and so are
-    `intervals` and `class_intervals`, by the same names; `confusion` counts images by true and by predicted
-    class. `remarks` are conclusions from the log. `calibration` and `quality` are None for tasks without
-    probabilities.
+    `metrics` and `classes` (label -> metric -> value) are measured on the split `measured_on`, or on the
+    out-of-fold answers of cross-validation, and so are `intervals` and `class_intervals`, by the same names;
+    `confusion` counts images by true and by predicted class. `remarks` are conclusions from the log.
+    `calibration` and `quality` are None for tasks without probabilities.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -105,7 +116,7 @@ class Report:
     task: str
     strategy: str
     images: SplitSizes
-    measured_on: Literal["test", "val"]
+    measured_on: Literal["test", "val", "folds"]
     metrics: Mapping[str, float]
     classes: Mapping[str, Mapping[str, float]]
     confusion: tuple[tuple[int, ...], ...] | None
@@ -118,9 +129,24 @@ class Report:
     class_intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     calibration: Calibration | None = None
     quality: AnswerQuality | None = None
+    cross_validation: CrossValidation | None = None
     outcome: Outcome = field(default_factory=Outcome)
     exports: Mapping[str, Export] = field(default_factory=dict)
     seconds: float = 0.0
+
+    @property
+    def measured_images(self) -> int:
+        """The number of images on which the metrics were measured."""
+        if self.cross_validation is not None and self.measured_on == "folds":
+            return self.cross_validation.images
+        return self.images.test if self.measured_on == "test" else self.images.val
+
+    @property
+    def measured_kind(self) -> str:
+        """What these images are called, such as `test images`."""
+        if self.cross_validation is not None and self.measured_on == "folds":
+            return f"images in {self.cross_validation.folds}-fold cross-validation"
+        return "test images" if self.measured_on == "test" else "validation images"
 
 
 REPORT = TypeAdapter(Report)

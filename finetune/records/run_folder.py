@@ -98,6 +98,15 @@ class RunFolder:
         return self.path / "trained.json"
 
     @property
+    def folds(self) -> Path:
+        """The trainings of cross-validation, each until its answers are written."""
+        return self.path / "folds"
+
+    def fold_answers(self, fold: int) -> Path:
+        """Return the answers for the images that were held out in this fold, counted from 1."""
+        return self.path / f"fold-{fold}.safetensors"
+
+    @property
     def novelty(self) -> Path:
         """The numbers by which the model file says how unlike the training images an image is."""
         return self.path / "novelty.safetensors"

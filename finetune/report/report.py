@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from finetune.calibration.out_of_fold import OutOfFold
 from finetune.experiment.setup import Setup
 from finetune.fit.execute import Trained
 from finetune.monitor.diagnosis import diagnose_run
@@ -20,7 +21,7 @@ from finetune.records.report import (
     WeightsOrigin,
 )
 from finetune.records.run_folder import RunFolder
-from finetune.report.tested import Tested, measure_intervals, measure_quality
+from finetune.report.tested import Tested, cross_validation, measure_intervals, measure_quality
 
 
 def make_report(
@@ -31,20 +32,21 @@ def make_report(
     *,
     folder: RunFolder,
     minutes: float | None,
+    out_of_fold: OutOfFold | None = None,
 ) -> Report:
     """Return the report, without exports.
 
-    In: `tested`, what `evaluate_network` found; `minutes`, the duration of training, None if it was
-    interrupted.
+    In: `tested`, what `measure_run` found; `minutes`, the duration of training, None if it was interrupted.
     """
     splits, found = setup.splits, tested.evaluation
+    val = len(splits.val) if out_of_fold is None else 0  # else they were learned from as well
     intervals, class_intervals = measure_intervals(tested, setup)
     return Report(
         spec=setup.spec.name,
         task=setup.task.name,
         strategy=plan.strategy,
-        images=SplitSizes(len(splits.train), len(splits.val), len(splits.test)),
-        measured_on="test" if len(setup.test) else "val",
+        images=SplitSizes(len(setup.train), val, len(splits.test)),
+        measured_on="test" if len(setup.test) else "folds" if tested.out_of_fold else "val",
         metrics=found.numbers,
         classes=found.per_class,
         confusion=found.confusion,
@@ -57,6 +59,7 @@ def make_report(
         class_intervals=class_intervals,
         calibration=trained.calibration,
         quality=measure_quality(tested, trained.calibration),
+        cross_validation=None if out_of_fold is None else cross_validation(out_of_fold),
         outcome=compare_outcome(plan, found.numbers.get("accuracy"), minutes),
     )
 

@@ -46,9 +46,7 @@ def show_setup(setup: Setup, console: Console) -> None:
             splits.classes, [sum(c) for c in zip(*(p.counts(classes) for p in parts), strict=True)]
         )
     console.print(line, markup=False)
-    uses = ("to learn from", "to choose the best state of training", "to test the result")
-    shares = ", ".join(f"{len(part):,} {use}" for part, use in zip(parts, uses, strict=True) if len(part))
-    console.print(f"  {shares}", markup=False)
+    console.print(f"  {describe_uses(setup, *map(len, parts))}", markup=False)
     if splits.broken:
         first, count = splits.broken[0], len(splits.broken)
         images = (
@@ -62,6 +60,17 @@ def show_setup(setup: Setup, console: Console) -> None:
         chosen.print(f"[yellow]note[/yellow]: {escape(warning)}")
     if len(setup.warnings) > MAX_WARNINGS and details(console).quiet:
         console.print(f"  … and {len(setup.warnings) - MAX_WARNINGS} more notes, which --why shows")
+
+
+def describe_uses(setup: Setup, train: int, val: int, test: int) -> str:
+    """Return what the images of the three splits are for, with their numbers."""
+    if setup.settings.folds is not None:
+        first = f"{train + val:,} to learn from, each held out in one of {setup.settings.folds} folds"
+        uses = {first: train + val}
+    else:
+        choose = "to choose the best state of training"
+        uses = {f"{train:,} to learn from": train, f"{val:,} {choose}": val}
+    return ", ".join(text for text, count in (uses | {f"{test:,} to test the result": test}).items() if count)
 
 
 def _describe_counts(classes: tuple[str, ...], counts: list[int]) -> str:
@@ -137,19 +146,23 @@ def show_report(report: Report, folder: RunFolder, console: Console, commands: S
 
 def format_result(report: Report) -> str:
     """Return the task's score on the test images in one sentence."""
-    images, score = getattr(report.images, report.measured_on), find_task(report.task).score
-    kind = "test" if report.measured_on == "test" else "validation"
-    value = report.metrics[score]
+    images, kind, score = report.measured_images, report.measured_kind, find_task(report.task).score
+    value, checked = report.metrics[score], report.cross_validation
     if score == "accuracy":
         low, high = wilson_interval(value, images)
         text = (
-            f"{value:.1%} of the {images:,} {kind} images were recognised correctly "
+            f"{value:.1%} of the {images:,} {kind} were recognised correctly "
             f"(95% interval {100 * low:.1f} to {high:.1%})"
         )
     else:
-        text = f"{_format_name(score)} {value:.1%} on the {images:,} {kind} images"
-    if kind == "validation":
+        text = f"{_format_name(score)} {value:.1%} on the {images:,} {kind}"
+    if report.measured_on == "val":
         text += "; these also chose the best state of training, so new images may do worse"
+    elif checked is not None and report.measured_on == "folds":
+        text += ", each by a network that had not learned from it"
+    elif checked is not None:
+        others = f"{checked.folds}-fold cross-validation on {checked.images:,} others"
+        text += f"; {others}: {checked.accuracy.percent}"
     return text
 
 

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import softmax  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from finetune.calibration.out_of_fold import OutOfFold
 from finetune.calibration.sets import make_sets
 from finetune.calibration.temperature import log_losses
 from finetune.data.dataset import ImageDataset
 from finetune.experiment.setup import Setup
+from finetune.fit.execute import Trained
 from finetune.models.calibrated import CalibratedNet, catch_head_input
 from finetune.records.calibration import AnswerQuality, Calibration, Interval
+from finetune.records.report import CrossValidation
 from finetune.report.intervals import (
     calibration_error,
     class_intervals,
@@ -27,7 +30,7 @@ from finetune.report.intervals import (
     share_interval,
 )
 from finetune.tasks import Task
-from finetune.tasks.evaluate import Evaluation, evaluate_artifact
+from finetune.tasks.evaluate import Evaluation, evaluate, evaluate_artifact
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Tested:
     logits: NDArray[np.float32] | None = None
     unknown: NDArray[np.float32] | None = None
     overlaps: NDArray[np.int64] | None = None
+    out_of_fold: bool = False
+    """Whether the answers are those of cross-validation, and not of the trained network."""
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -72,6 +77,30 @@ class Observer:
         if self.caught:
             self.inputs.append(torch.stack(self.caught).mean(0))
             self.caught.clear()
+
+
+def measure_run(trained: Trained, setup: Setup, out_of_fold: OutOfFold | None = None) -> Tested:
+    """Evaluate a run's network on the test split; without one, take the out-of-fold answers if there are any,
+    else the validation split."""
+    if out_of_fold is None or len(setup.test):
+        return evaluate_network(trained.net, setup)
+    assert trained.calibration is not None
+    assert isinstance(trained.net, CalibratedNet)
+    assert trained.net.novelty is not None
+    answers = out_of_fold.answers
+    logits = answers.logits / np.float32(trained.calibration.temperature)
+    pair = (torch.from_numpy(logits), torch.from_numpy(answers.targets))
+    found = evaluate(lambda given: given, [pair], setup.task, setup.classes, torch.device("cpu"))
+    unknown = answers.distances / np.float32(trained.net.novelty.scale)
+    return Tested(out_of_fold.images, found, logits, unknown, out_of_fold=True)
+
+
+def cross_validation(out_of_fold: OutOfFold) -> CrossValidation:
+    """Return how many of the out-of-fold answers are right, over all images and in each fold."""
+    answers, folds = out_of_fold.answers, out_of_fold.folds
+    right = answers.logits.argmax(1) == answers.targets
+    each = tuple(float(right[folds.held_out(fold)].mean()) for fold in range(folds.count))
+    return CrossValidation(folds.count, len(right), share_interval(int(right.sum()), len(right)), each)
 
 
 def evaluate_network(net: nn.Module, setup: Setup) -> Tested:

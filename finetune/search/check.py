@@ -18,6 +18,7 @@ NOT_SEARCHED = {
     "finetune.cache": "a folder is no hyperparameter",
     "finetune.ensemble": "a trial trains one network",
     "finetune.after_stopping": "a trial ends after its epochs",
+    "finetune.folds": "a trial trains one network",
     "finetune.precision": "all trials use the precision of the plan",
     "finetune.plan": "all trials share one plan",
     "finetune.budget_minutes": "search.epochs is the length of a trial",

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import zoo
 from files.paths import expand_home
-from finetune.config import SearchSettings, get_section
+from finetune.config import FinetuneSettings, SearchSettings, get_section
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.planning.load import load_plan
@@ -84,6 +84,11 @@ def search(
     console = console or Terminal()
     recipe = read_recipe(spec, data, set)
     settings = get_section(recipe, SearchSettings)
+    if (folds := get_section(recipe, FinetuneSettings).folds) is not None:
+        raise GraftError(
+            f"finetune.folds: {folds} trains several networks, and a trial of a search trains one\n"
+            "  expected: finetune.folds=none for the search, and folds for the best spec afterwards"
+        )
     folder = expand_home(run) if run is not None else root / recipe.name / "search"
     require_writable(folder)
     lock = FileLock(folder / "study.lock")  # while a study is created and signed

@@ -7,7 +7,7 @@ import math
 from finetune.experiment.setup import Setup
 from finetune.records.estimate import Z_95
 from finetune.records.report import Report, StartingWeights
-from finetune.report.show import format_result
+from finetune.report.show import describe_uses, format_result
 from finetune.strategies import find_strategy
 
 
@@ -21,10 +21,9 @@ def describe_run(setup: Setup, report: Report) -> str:
         if isinstance(report.weights, StartingWeights)
         else "which started from random weights"
     )
-    use = "to choose and calibrate" if report.calibration else "to choose the best state"
     result = format_result(report)
     strategy = find_strategy(report.strategy).description
-    splits = f"{images.train:,} to learn from, {images.val:,} {use}, {images.test:,} to test"
+    splits = describe_uses(setup, images.train, images.val, images.test)
     return (
         f"The network {report.spec}, {start}, learned {len(setup.classes):,} classes from {total:,} images "
         f"of {where}: {splits}. The strategy was {report.strategy}: {strategy}. "
@@ -34,7 +33,7 @@ def describe_run(setup: Setup, report: Report) -> str:
 
 def describe_size(report: Report) -> str:
     """Return what a test of this size can tell at all; empty for a metric that is no share of the images."""
-    count, accuracy = getattr(report.images, report.measured_on), report.intervals.get("accuracy")
+    count, accuracy = report.measured_images, report.intervals.get("accuracy")
     if accuracy is None or not count:
         return ""
     middle = (accuracy.value * count + 1) / (count + 2)

@@ -22,7 +22,7 @@ from finetune.report.page.charts import draw_learning, draw_reliability
 from finetune.report.page.gallery import MATRIX_CLASSES, Gallery, show_masks
 from finetune.report.page.paint import class_colour
 from finetune.report.page.sentences import describe_run, describe_size
-from finetune.report.show import format_outcome
+from finetune.report.show import describe_uses, format_outcome
 from finetune.report.tested import Tested
 
 HERE = Path(__file__).parent
@@ -52,9 +52,11 @@ def write_page(
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         "paragraph": describe_run(setup, report),
         "what_it_tells": describe_size(report),
+        "uses": describe_uses(setup, report.images.train, report.images.val, report.images.test),
         "plan_sentence": format_plan(plan),
         "outcome": format_outcome(report.outcome),
-        "names": {"f1": "mean F1", "mean_iou": "mean IoU"},
+        "names": _metric_names(report),
+        "fitted_to": "validation images" if report.cross_validation is None else "out-of-fold answers",
         "learning": draw_learning(read_records(folder.log), setup.task.score),
         "size_mb": {name: _size_mb(folder.path / one.file) for name, one in report.exports.items()},
         "colours": ["rgb({},{},{})".format(*class_colour(number)) for number in range(len(setup.classes))],
@@ -95,6 +97,14 @@ def _reliability(tested: Tested, temperature: float) -> object:
     after, before = tested.probabilities, softmax(tested.logits.astype(np.float64) * temperature, axis=1)
     correct = (after.argmax(1) == np.asarray(tested.images.split.targets)).astype(np.float64)
     return draw_reliability(before.max(1), after.max(1), correct)
+
+
+def _metric_names(report: Report) -> dict[str, str]:
+    """Return how metrics are called, where not by their own name."""
+    names = {"f1": "mean F1", "mean_iou": "mean IoU"}
+    if report.cross_validation is not None and report.measured_on == "folds":
+        names["accuracy"] = f"accuracy of {report.cross_validation.folds}-fold cross-validation"
+    return names
 
 
 def _size_mb(path: Path) -> float:
