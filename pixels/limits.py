@@ -25,7 +25,7 @@ LARGE_WAITING = 16
 LARGE_NICENESS = 5
 """How much lower the priority of the processes for large images is."""
 WAIT_S = 10.0
-"""How long an image may wait for its turn."""
+"""How long an image may wait for its turn, unless its request has a deadline."""
 
 
 @dataclass(frozen=True)

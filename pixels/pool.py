@@ -54,20 +54,28 @@ class Decoder:
         self._large.start()
 
     @contextlib.contextmanager
-    def decoded(self, content: bytes) -> Iterator[NDArray[np.uint8]]:
+    def decoded(self, content: bytes, deadline: float | None = None) -> Iterator[NDArray[np.uint8]]:
         """Give the pixels of an encoded image, uint8 (height, width, 3), as `decode_rgb` does.
 
+        `deadline`, by `time.monotonic`, is until when it may wait for its turn; WAIT_S from now by default.
         As many small images are worked on at a time as there are cores, and half as many large ones: what is
         done with the pixels in the `with` block counts.
         Raises: ImageError if it is no image or reaches a limit, BusyError if no process is free in time.
         """
         with contextlib.ExitStack() as stack:
             try:
-                pixels = stack.enter_context(self._small.decoded(content))
+                pixels = stack.enter_context(self._small.decoded(content, deadline))
             except (TooManyPixelsError, OverLimitError):
                 stack.callback(release_memory)
-                pixels = stack.enter_context(self._large.decoded(content))
+                pixels = stack.enter_context(self._large.decoded(content, deadline))
             yield pixels
+
+    @contextlib.contextmanager
+    def place(self, pixels: int, deadline: float | None = None) -> Iterator[None]:
+        """Take the place of an image of so many pixels that needs no decoding; BusyError as `decoded`."""
+        lane = self._small if pixels <= SMALL_PIXELS else self._large
+        with lane.place(deadline if deadline is not None else time.monotonic() + WAIT_S):
+            yield
 
     def close(self) -> None:
         """End the processes. Those who wait get BusyError."""
@@ -91,12 +99,18 @@ class _Lane:
             process.start()
 
     @contextlib.contextmanager
-    def decoded(self, content: bytes) -> Iterator[NDArray[np.uint8]]:
-        deadline = time.monotonic() + WAIT_S
+    def place(self, deadline: float) -> Iterator[None]:
+        """Wait for one of the places."""
         with contextlib.ExitStack() as stack:
             if self._waiting is not None:
                 stack.enter_context(_acquired(self._waiting, 0))
-            stack.enter_context(_acquired(self._places, WAIT_S))
+            stack.enter_context(_acquired(self._places, deadline - time.monotonic()))
+            yield
+
+    @contextlib.contextmanager
+    def decoded(self, content: bytes, deadline: float | None) -> Iterator[NDArray[np.uint8]]:
+        deadline = deadline if deadline is not None else time.monotonic() + WAIT_S
+        with self.place(deadline):
             try:
                 process = self._free.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
@@ -114,7 +128,7 @@ class _Lane:
 
 @contextlib.contextmanager
 def _acquired(semaphore: threading.Semaphore, timeout_s: float) -> Iterator[None]:
-    if not semaphore.acquire(blocking=timeout_s > 0, timeout=timeout_s or None):
+    if not (semaphore.acquire(timeout=timeout_s) if timeout_s > 0 else semaphore.acquire(blocking=False)):
         raise BusyError
     try:
         yield

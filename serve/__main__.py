@@ -32,6 +32,7 @@ BAD_INPUT = 2
 SHOWN_LABELS = 20
 DEMO_PORTS = range(7860, 7960)
 UPLOADS = "graft-demo-"
+LOG_FORMS = ("text", "json")
 
 ModelPath = Annotated[Path, typer.Argument(help="a model.onnx, or the folder of a run", metavar="MODEL")]
 Host = Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 for other machines too")]
@@ -149,32 +150,54 @@ def demo(
 
 @command
 def serve(
-    models: Annotated[list[Path], typer.Argument(help="model.onnx files or run folders", metavar="MODEL")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(help="model.onnx files, run folders, or folders of models", metavar="MODEL"),
+    ],
     *,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     host: Host = "127.0.0.1",
-    queue: Annotated[int, typer.Option(min=1, help="requests at a time; one more gets 503")] = 32,
+    versions: Annotated[int, typer.Option(min=1, help="newest ones of each model of a folder")] = 1,
+    queue: Annotated[int, typer.Option(min=1, help="requests at a time; one more gets 503")] = 128,
+    deadline: Annotated[float, typer.Option(min=0.1, help="seconds for a request; then it gets 503")] = 30,
     max_upload: Annotated[int, typer.Option(min=1, help="MiB in one request")] = 32,
     max_pixels: Annotated[int, typer.Option(min=1, help="of one image")] = 50_000_000,
     decode_seconds: Annotated[float, typer.Option(min=0.1, help="processor time to decode an image")] = 10,
+    api_keys: Annotated[
+        Path | None, typer.Option(help="a file with a key on each line", metavar="FILE")
+    ] = None,
+    cors: Annotated[
+        list[str] | None, typer.Option(help="web page that may use the server", metavar="ORIGIN")
+    ] = None,
+    log: Annotated[str, typer.Option(help="text, or json: one object on each line")] = "text",
 ) -> None:
-    """Serve each MODEL over HTTP: /predict, /output, /models, /health."""
+    """Serve each MODEL over HTTP: /predict, /v2, /models, /metrics. /docs shows all of it."""
     require_free(host, port)
     with explain_missing("serve"):
         from pixels.limits import DecodeLimits
-        from serve.app import create_app, load_models
+        from serve.app import Access, create_app
+        from serve.http.keys import read_keys
+        from serve.http.log import log_settings
         from serve.http.server import make_server, run_server
         from serve.limits import ServerLimits
-    limits = ServerLimits(queue=queue, upload_mb=max_upload)
+        from serve.registry import Registry
+    if log not in LOG_FORMS:
+        fail(f"--log: found {log!r}; expected {' or '.join(LOG_FORMS)}")
+    try:
+        access = Access(read_keys(api_keys) if api_keys else (), cors or ())
+    except (OSError, ValueError) as error:
+        fail(f"--api-keys: {error}")
+    limits = ServerLimits(queue=queue, deadline_s=deadline, upload_mb=max_upload)
     decode_limits = DecodeLimits(max_pixels=max_pixels, cpu_s=decode_seconds)
-    loaded, refused = load_models(models)
-    if not loaded:
-        fail("\n".join(map(str, refused)))
-    for error in refused:
-        print(printable(f"left out: {error}"), file=sys.stderr)
-    application = create_app(loaded, limits, decode_limits)
+    registry = Registry(models, versions=versions)
+    if not registry.models:
+        fail("\n".join(map(str, registry.errors.values())))
+    for refusal in registry.errors.values():
+        print(printable(f"left out: {refusal}"), file=sys.stderr)
+    application = create_app(registry, limits, decode_limits, access)
     give_up = application.state.decoder.close
-    run_server(make_server(application, limits, host=host, port=port, give_up=give_up))
+    settings = log_settings(as_json=log == "json")
+    run_server(make_server(application, limits, host=host, port=port, give_up=give_up, log=settings))
 
 
 def format_value(value: object) -> str:

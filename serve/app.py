@@ -2,50 +2,99 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-from fastapi import FastAPI, Request
+import anyio.to_thread
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException as HTTPError
 from starlette.formparsers import MultiPartParser
+from starlette.middleware.cors import CORSMiddleware
 
 from pixels.errors import BusyError
 from pixels.limits import DecodeLimits
 from pixels.pool import Decoder
-from serve.artifact import ArtifactError
-from serve.http.admission import Admission, busy_response
+from serve.http.admission import Admission, Load, busy_response
+from serve.http.keys import Keys
+from serve.http.observe import REQUEST_ID, Observe
 from serve.limits import MEBIBYTE, ServerLimits
-from serve.predictor import Predictor
-from serve.routers.native import Models, native_router
-from serve.trial import try_model
+from serve.metrics import Metrics
+from serve.registry import Registry, UnknownModelError
+from serve.routers.native import native_router
+from serve.routers.v2 import JSON_LENGTH, v2_router
+from serve.worker import Worker
 
-DEFAULT_LIMITS = ServerLimits()
+OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
+"""They need no key: a supervisor asks them."""
+LOOK_S = 1.0
+"""How often the server looks for model files that changed."""
+
+_logger = logging.getLogger("graft.models")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use a server: who has one of the `keys`, if there are any; and web pages of `origins`."""
+
+    keys: Sequence[str] = ()
+    origins: Sequence[str] = ()
 
 
 def create_app(
-    models: Models, limits: ServerLimits = DEFAULT_LIMITS, decode_limits: DecodeLimits | None = None
+    models: Registry,
+    limits: ServerLimits | None = None,
+    decode_limits: DecodeLimits | None = None,
+    access: Access | None = None,
 ) -> FastAPI:
-    """Return the web application for loaded models, the first of which answers if a request names none.
+    """Return the web application for models, the first of which answers if a request names none.
 
     Its `state.decoder` decodes the images; closing that ends every request soon.
     """
-    decoder = Decoder(decode_limits)
+    limits, access = limits or ServerLimits(), access or Access()
+    decoder, load = Decoder(decode_limits), Load()
+    metrics = Metrics(models, lambda: load.running)
 
     @contextlib.asynccontextmanager
-    async def decoding(_app: FastAPI) -> AsyncIterator[None]:
+    async def working(_app: FastAPI) -> AsyncIterator[None]:
+        # Every request that is accepted has a thread, in which it waits for its turn until its deadline.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = limits.queue + 1
         decoder.start()
+        watch = asyncio.create_task(_watch(models))
         yield
+        watch.cancel()
         decoder.close()
 
-    # The pages of the documentation would load scripts from other hosts.
-    app = FastAPI(title="Graft", docs_url=None, redoc_url=None, lifespan=decoding)
+    app = FastAPIOffline(title="Graft", redoc_url=None, static_url="/docs/static", lifespan=working)
     app.state.decoder = decoder
-    app.include_router(native_router(models, decoder))
-    app.add_middleware(Admission, limits=limits)
+    worker = Worker(decoder, metrics)
+    app.include_router(native_router(models, worker))
+    app.include_router(v2_router(models, worker))
+
+    @app.get("/metrics", response_class=Response, tags=["operation"])
+    async def show_metrics() -> Response:
+        """Counts and times, in the text format of Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=1.0.0; charset=utf-8")
+
+    app.add_middleware(Admission, limits=limits, load=load)
+    if access.keys:
+        app.add_middleware(Keys, keys=access.keys, open_paths=OPEN_PATHS)
+    if access.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID, JSON_LENGTH, "retry-after"],
+        )
+    app.add_middleware(Observe, count=metrics.count_request)
     app.add_exception_handler(HTTPError, _answer_http_error)
+    app.add_exception_handler(UnknownModelError, lambda _, error: _error(404, str(error)))
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
     app.add_exception_handler(BusyError, lambda _request, _error: busy_response(limits))
     app.add_exception_handler(Exception, _answer_failure)
@@ -53,34 +102,23 @@ def create_app(
     return app
 
 
-def load_models(
-    paths: Sequence[str | Path], threads: int | None = None
-) -> tuple[dict[str, Predictor], list[ArtifactError]]:
-    """Load models, named after their specs; a second one of the same spec gets a number.
-
-    Out: the models, and an error for each path that holds none of Graft's.
-    """
-    models: dict[str, Predictor] = {}
-    refused = []
-    for path in paths:
+async def _watch(models: Registry) -> None:
+    """Look for changed model files, for good."""
+    while True:
+        await asyncio.sleep(LOOK_S)
         try:
-            try_model(path)
-            predictor = Predictor(path, threads)
-        except ArtifactError as error:
-            refused.append(error)
-            continue
-        name = stem = predictor.metadata.spec or predictor.path.stem
-        number = 1
-        while name in models:
-            number += 1
-            name = f"{stem}-{number}"
-        models[name] = predictor
-    return models, refused
+            await asyncio.to_thread(models.refresh)
+        except Exception:  # such as a folder that cannot be read now
+            _logger.exception("cannot look for changed models")
+
+
+def _error(status: int, text: object) -> JSONResponse:
+    return JSONResponse({"error": text}, status_code=status)
 
 
 def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPError)
-    return JSONResponse({"error": error.detail}, status_code=error.status_code)
+    return _error(error.status_code, error.detail)
 
 
 def _answer_invalid_request(_request: Request, error: Exception) -> JSONResponse:
@@ -91,9 +129,11 @@ def _answer_invalid_request(_request: Request, error: Exception) -> JSONResponse
         if "UploadFile" in message:
             message = f"found text, expected a file; with curl: -F {one['loc'][1]}=@image.jpg"
         reasons.append(f"{field}: {message}")
-    return JSONResponse({"error": "; ".join(reasons)}, status_code=422)
+    return _error(422, "; ".join(reasons))
 
 
-def _answer_failure(_request: Request, error: Exception) -> JSONResponse:
+def _answer_failure(request: Request, error: Exception) -> JSONResponse:
     """Answer for a fault of the server, which also writes it to its log."""
-    return JSONResponse({"error": f"the server failed: {type(error).__name__}"}, status_code=500)
+    answer = _error(500, f"the server failed: {type(error).__name__}")
+    answer.headers[REQUEST_ID] = request.scope.get("request_id", "")
+    return answer

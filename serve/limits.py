@@ -11,13 +11,15 @@ MEBIBYTE = 2**20
 class ServerLimits:
     """What clients may take of a server.
 
-    `queue` is how many requests are answered or wait for it; one more gets 503. `upload_mb` limits the body
-    of one request, `held_mb` all bodies that are not answered yet, in MiB. A client must send a request, and
-    take its answer, at `rate` bytes per second at least, measured over `patience_s`. After SIGTERM, accepted
-    requests are answered for `drain_s`, and those that are still being sent have `last_bytes_s`.
+    `queue` is how many requests are answered or wait for it; one more gets 503. A request that is not
+    answered `deadline_s` after its body arrived gets 503, too. `upload_mb` limits the body of one request,
+    `held_mb` all bodies that are not answered yet, in MiB. A client must send a request, and take its
+    answer, at `rate` bytes per second at least, measured over `patience_s`. After SIGTERM, accepted requests
+    are answered for `drain_s`, and those that are still being sent have `last_bytes_s`.
     """
 
-    queue: int = 32
+    queue: int = 128
+    deadline_s: float = 30.0
     upload_mb: int = 32
     held_mb: int = 256
     connections: int = 512

@@ -71,15 +71,15 @@ class Model:
         except ImageError as error:
             raise ArtifactError(f"{self.path}: {error.reason}. {REMEDY}") from error
 
-    def __call__(self, images: NDArray[np.uint8]) -> ModelOutput:
-        """Return the output for a batch.
+    def __call__(self, images: NDArray[np.uint8], limit_s: float = RUN_S) -> ModelOutput:
+        """Return the output for a batch, which may take `limit_s` seconds.
 
         In: uint8 (batch, height, width, 3), RGB.
         Raises: ImageError for an array of another shape or type, or one too large for the memory; also where
         the model does not answer as it should.
         """
         check_pixels(images, "batch, height, width, 3")
-        return self._run(images, RUN_S)
+        return self._run(images, limit_s)
 
     def _run(self, images: NDArray[np.uint8], limit_s: float) -> ModelOutput:
         options = ort.RunOptions()

@@ -27,7 +27,7 @@ from serve.predictor import Predictor
 from serve.runs import ExportedRun, find_runs, open_run
 
 TOP = 5
-LIMITS = ServerLimits(upload_mb=64, drain_s=3, last_bytes_s=1)
+LIMITS = ServerLimits(queue=32, upload_mb=64, drain_s=3, last_bytes_s=1)
 KEPT_S = 3600
 """Uploaded images are deleted after this many seconds; how often they are looked for."""
 CSS = Path(__file__).with_name("style.css")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -20,19 +22,26 @@ def busy_response(limits: ServerLimits) -> JSONResponse:
     return JSONResponse({"error": BUSY}, status_code=503, headers=headers)
 
 
+@dataclass
+class Load:
+    """What a server holds: requests that run or wait for it, and bytes of bodies."""
+
+    running: int = 0
+    held: int = 0
+
+
 class Admission:
     """ASGI middleware: a request is passed on once its whole body is here and the queue has room.
 
     So slow clients take no place in the queue. A body over `upload_mb` gets 413, whether or not its length is
     declared; a full queue, or too many bytes held for all clients, gets 503 at once. Requests that have no
-    body, such as GET, do not queue.
+    body, such as GET, do not queue. `scope["deadline"]`, by `time.monotonic`, is until when to answer.
     """
 
-    def __init__(self, app: ASGIApp, limits: ServerLimits) -> None:
+    def __init__(self, app: ASGIApp, limits: ServerLimits, load: Load | None = None) -> None:
         self.app = app
         self.limits = limits
-        self.running = 0
-        self.held = 0
+        self.load = load or Load()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
@@ -45,13 +54,14 @@ class Admission:
             if refusal is not None:
                 await refusal(scope, receive, send)
             elif body.whole:
-                self.running += 1
+                self.load.running += 1
+                scope["deadline"] = time.monotonic() + self.limits.deadline_s
                 try:
                     await self.app(scope, body.give, send)
                 finally:
-                    self.running -= 1
+                    self.load.running -= 1
         finally:
-            self.held -= body.size
+            self.load.held -= body.size
 
 
 class _Body:
@@ -65,12 +75,12 @@ class _Body:
 
     async def collect(self, scope: Scope, receive: Receive) -> JSONResponse | None:
         """Receive the body. Out: the answer if the request is refused."""
-        limits, owner = self.owner.limits, self.owner
+        limits, load = self.owner.limits, self.owner.load
         most = limits.upload_mb * MEBIBYTE
         length = Headers(scope=scope).get("content-length", "0")
         declared = int(length) if length.isdecimal() else 0
         while declared <= most and self.size <= most:
-            if owner.running >= limits.queue or owner.held > limits.held_mb * MEBIBYTE:
+            if load.running >= limits.queue or load.held > limits.held_mb * MEBIBYTE:
                 return busy_response(limits)
             if self.whole:
                 return None
@@ -80,7 +90,7 @@ class _Body:
             part = message.get("body", b"")
             self.parts.append(part)
             self.size += len(part)
-            owner.held += len(part)
+            load.held += len(part)
             self.whole = not message.get("more_body", False)
         error = f"upload too large: at most {limits.upload_mb:g} MiB in one request"
         return JSONResponse({"error": error}, status_code=413)

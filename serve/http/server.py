@@ -88,8 +88,12 @@ def make_server(
     port: int,
     give_up: Callable[[], None] = lambda: None,
     log_level: str = "info",
+    log: dict[str, Any] | None = None,
 ) -> BoundedServer:
-    """Return a server for the application. `give_up` is called when accepted requests must end soon."""
+    """Return a server for the application. `give_up` is called when accepted requests must end soon.
+
+    `log` are settings of `logging.config`, for an application that writes its own line for each request.
+    """
     files = _most_files()
     config = uvicorn.Config(
         app,
@@ -102,6 +106,8 @@ def make_server(
         timeout_keep_alive=limits.keep_alive_s,
         timeout_graceful_shutdown=limits.drain_s,
         log_level=log_level,
+        log_config=log or uvicorn.config.LOGGING_CONFIG,
+        access_log=log is None,
     )
     return BoundedServer(config, limits.drain_s, give_up)
 

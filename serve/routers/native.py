@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
+from fastapi import APIRouter, File, Form, HTTPException, Request, Response, UploadFile
 from pydantic import BaseModel
 
 from pixels import ImageError
-from pixels.pool import Decoder
 from serve.codec import encode_output
-from serve.predictor import Predictor
+from serve.registry import Registry, Served
+from serve.worker import Worker
 
 MAX_FILES = 32
 
-Models = Mapping[str, Predictor]
+ModelName = Annotated[str | None, Form(description="the first model if it is left out")]
+Version = Annotated[str | None, Form(description="the newest if it is left out")]
 
 
 class ModelSummary(BaseModel):
-    """One model in `GET /models`."""
+    """One model in `GET /models`; `versions` are those that are loaded, newest first."""
 
     name: str
+    versions: list[str]
     task: str
     classes: int
     metrics: dict[str, Any]
@@ -48,86 +49,90 @@ class Prediction(BaseModel):
     """What `POST /predict` returns."""
 
     model: str
+    version: str
     task: str
     results: list[FileResult]
 
 
-def native_router(models: Models, decoder: Decoder) -> APIRouter:
+def native_router(models: Registry, worker: Worker) -> APIRouter:
     """Return the endpoints for loaded models, the first of which answers if a request names none.
 
     Endpoints that are coroutines do not wait for the threads in which images are answered.
     """
-    router = APIRouter()
+    router = APIRouter(tags=["images"])
 
     @router.get("/health")
     async def health() -> dict[str, object]:
         """The server is running; how many models are loaded."""
-        return {"status": "ok", "models": len(models)}
+        return {"status": "ok", "models": len(models.models)}
 
     @router.get("/models")
     async def list_models() -> list[ModelSummary]:
         """The loaded models."""
-        return [
-            ModelSummary(
-                name=name,
-                task=about.task,
-                classes=len(about.labels),
-                metrics=dict(about.metrics),
-                created=about.created,
-            )
-            for name, about in ((name, predictor.metadata) for name, predictor in models.items())
-        ]
+        return [_summary(models.find(name), list(versions)) for name, versions in models.models.items()]
 
     @router.get("/models/{name}")
-    async def show_model(name: str) -> dict[str, object]:
+    async def show_model(name: str, version: str | None = None) -> dict[str, object]:
         """All metadata of one model."""
-        return {"name": name, **asdict(_find_model(models, name)[1].metadata)}
+        model = models.find(name, version)
+        return {"name": name, "version": model.version, **asdict(model.predictor.metadata)}
 
     @router.post("/predict")
     def predict(
+        request: Request,
         files: Annotated[list[UploadFile], File(max_length=MAX_FILES)],
-        model: Annotated[str | None, Form()] = None,
-        top: Annotated[int, Form(ge=1)] = 5,
+        model: ModelName = None,
+        version: Version = None,
+        top: Annotated[int, Form(ge=1, description="classes for each image")] = 5,
     ) -> Prediction:
         """The `top` best classes of each file; a file that is no image gets its own error."""
-        name, predictor = _find_model(models, model)
-        results = [_answer_file(predictor, decoder, file, top) for file in files]
+        found, deadline = models.find(model, version), float(request.scope["deadline"])
+        worker.begin(found, len(files))
+        results = [_answer_file(worker, found, file, top, deadline) for file in files]
         if all(result.error for result in results):
             raise HTTPException(422, "; ".join(f"{result.file}: {result.error}" for result in results))
-        return Prediction(model=name, task=predictor.metadata.task, results=results)
+        return Prediction(
+            model=found.name, version=found.version, task=found.predictor.metadata.task, results=results
+        )
 
     @router.post("/output", response_class=Response)
-    def output(file: UploadFile, model: Annotated[str | None, Form()] = None) -> Response:
+    def output(
+        request: Request, file: UploadFile, model: ModelName = None, version: Version = None
+    ) -> Response:
         """The model's own output for one image: probabilities as JSON, a mask as a grey PNG of its size."""
-        _, predictor = _find_model(models, model)
+        found, deadline = models.find(model, version), float(request.scope["deadline"])
+        worker.begin(found, 1)
         try:
-            with decoder.decoded(file.file.read()) as pixels:
-                content, media_type = encode_output(predictor.output(pixels))
+            answer = worker.predict(found, file.file.read(), deadline)
         except ImageError as error:
             raise HTTPException(422, f"{file.filename}: {error.reason}") from error
+        content, media_type = encode_output(answer.output)
         return Response(content, media_type=media_type)
 
     return router
 
 
-def _find_model(models: Models, name: str | None) -> tuple[str, Predictor]:
-    if name is None:
-        return next(iter(models.items()))
-    if name not in models:
-        raise HTTPException(404, f"no model {name!r}; expected one of: {', '.join(models)}")
-    return name, models[name]
+def _summary(model: Served, versions: list[str]) -> ModelSummary:
+    about = model.predictor.metadata
+    return ModelSummary(
+        name=model.name,
+        versions=versions,
+        task=about.task,
+        classes=len(about.labels),
+        metrics=dict(about.metrics),
+        created=about.created,
+    )
 
 
-def _answer_file(predictor: Predictor, decoder: Decoder, file: UploadFile, top: int) -> FileResult:
+def _answer_file(worker: Worker, model: Served, file: UploadFile, top: int, deadline: float) -> FileResult:
     name = file.filename or "upload"
     try:
-        with decoder.decoded(file.file.read()) as pixels:
-            found = predictor.predict(pixels)
+        found = worker.predict(model, file.file.read(), deadline)
     except ImageError as error:
         return FileResult(file=name, error=error.reason)
     return FileResult(
         file=name,
-        answers=predictor.task.to_json(found.answer[:top]),
+        answers=model.predictor.task.to_json(found.answer[:top]),
         unknown=found.unknown,
         unlike=None if found.unknown is None else found.unlike,
         likely=list(found.likely),

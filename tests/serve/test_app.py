@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
-from serve.app import create_app, load_models
+from serve.app import create_app
 from serve.limits import ServerLimits
 from serve.predictor import Predictor
+from serve.registry import Registry
 from serve.routers.native import MAX_FILES
 
 Upload = tuple[str, tuple[str, bytes, str]]
@@ -34,7 +35,7 @@ def upload(image: NDArray[np.uint8] | bytes, name: str = "digit.png", field: str
 
 @pytest.fixture(scope="module")
 def client(digits_model: DigitsModel, mask_model: MaskModel) -> Iterator[TestClient]:
-    models, _ = load_models([digits_model.folder, mask_model.path, digits_model.path])
+    models = Registry([digits_model.folder, mask_model.path, digits_model.path])
     with TestClient(create_app(models, ServerLimits(upload_mb=1))) as client:
         yield client
 
@@ -182,8 +183,8 @@ def test_what_the_server_itself_does_wrong_is_a_json_error(
     def fail(*_: object) -> None:
         raise KeyError("a mistake of ours")
 
-    monkeypatch.setattr(Predictor, "predict", fail)
-    with TestClient(create_app(load_models([digits_model.path])[0]), raise_server_exceptions=False) as client:
+    monkeypatch.setattr(Predictor, "describe", fail)
+    with TestClient(create_app(Registry([digits_model.path])), raise_server_exceptions=False) as client:
         response = client.post("/predict", files=[upload(digits[0][0])])
     assert (response.status_code, response.json()) == (500, {"error": "the server failed: KeyError"})
 

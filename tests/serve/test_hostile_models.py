@@ -12,11 +12,11 @@ import pytest
 from hostile_kit import write_endless, write_external, write_model
 
 from pixels import ImageError
-from serve.app import load_models
 from serve.artifact import ArtifactError
 from serve.graph_file import MAX_FIELDS, NotOnnxError, read_graph_file
 from serve.model import Model, read_metadata
 from serve.predictor import Predictor
+from serve.registry import Registry
 from serve.trial import try_model
 
 
@@ -170,6 +170,9 @@ def test_a_model_that_takes_all_memory_ends_only_that_process(
 
 def test_a_bad_model_is_left_out_alone(tmp_path: Path) -> None:
     good, bad = write_model(tmp_path / "good.onnx"), write_model(tmp_path / "bad.onnx", columns="4")
-    models, refused = load_models([bad, tmp_path / "none.onnx", good])
-    assert list(models) == ["evil"]
-    assert [str(error).split(": ")[0] for error in refused] == [str(bad), str(tmp_path / "none.onnx")]
+    found = Registry([bad, tmp_path / "none.onnx", good])
+    assert list(found.models) == ["evil"]
+    assert [str(error).split(": ")[0] for error in found.errors.values()] == [
+        str(bad),
+        str(tmp_path / "none.onnx"),
+    ]

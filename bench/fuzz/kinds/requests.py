@@ -15,9 +15,10 @@ from PIL import Image
 from bench.fuzz.case import Case, Kind, WrongError
 from bench.fuzz.kinds.small import PROPERTIES, write_model
 from bench.fuzz.mutate import TEXTS, damage
-from serve.app import create_app, load_models
+from serve.app import create_app
 from serve.http.server import make_server
 from serve.limits import ServerLimits
+from serve.registry import Registry
 
 METHODS = (
     "GET",
@@ -75,8 +76,7 @@ def _open(folder: Path) -> Case:
     limits = ServerLimits(patience_s=0.3, keep_alive_s=1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    models, _ = load_models([folder / "model.onnx"], threads=1)
-    application = create_app(models, limits)
+    application = create_app(Registry([folder / "model.onnx"], threads=1), limits)
     server = make_server(application, limits, host="127.0.0.1", port=port, log_level="critical")
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
