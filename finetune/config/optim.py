@@ -93,6 +93,10 @@ class EMA(Settings):
     """Use a lower decay in the first steps."""
 
 
+WEIGHTED_LOSSES = ("cross_entropy", "focal")
+"""Losses with an argument `class_weights`."""
+
+
 class Ensemble(OneOf):
     """Several networks from one run."""
 
@@ -113,6 +117,9 @@ class OptimSettings(Settings):
     """Optimiser; by default SGD with Nesterov momentum."""
     loss: Annotated[Call, LOSSES.item()] = LOSSES["auto"].default_call()
     """What training minimises; auto: cross-entropy. Validation and test always report cross-entropy."""
+    balance: Off[Literal["sampling", "loss"]] = None
+    """Give every class the same weight, whatever its number of images: `sampling` draws the images of a batch
+    from all classes alike, `loss` weights the loss; a linear classifier is told that all are as frequent."""
     learning_rate: Positive | Literal["auto"] = "auto"
     """Highest learning rate, that of the head."""
     schedule: Annotated[Call, SCHEDULES.item()] = SCHEDULES["cosine"].default_call()
@@ -185,6 +192,15 @@ class OptimSettings(Settings):
             raise ValueError(
                 f"ensemble: {snapshots} snapshots need as many cosine cycles: "
                 f"expected schedule {{cosine_restarts: {{cycles: {snapshots}}}}} or more, found {found}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_balance(self) -> Self:
+        if self.balance == "loss" and self.loss.op not in ("auto", *WEIGHTED_LOSSES):
+            raise ValueError(
+                f"balance: loss needs a loss with class weights, and loss is {self.loss.op}: "
+                f"expected loss {' or '.join(WEIGHTED_LOSSES)}, or balance sampling"
             )
         return self
 

@@ -143,17 +143,18 @@ def loader(
     workers: int = 0,
     start_batch: int = 0,
     drop_last: bool = False,
+    chances: Tensor | None = None,
 ) -> DataLoader[Any]:
     """Return one epoch in batches of images, uint8 (B, 3, height, width), and targets (B, …).
 
     The order depends on (shuffle_seed, epoch) alone; None keeps the order of the data. `start_batch` skips
     the batches before it and changes nothing about the others. `drop_last` skips a last batch that is not
-    full, unless it is the only one. Torch's global random numbers are not used.
+    full, unless it is the only one. `chances` as `batch_indices`. Torch's global random numbers are not used.
     """
     dataset.set_epoch(epoch)
     workers = dataset.share(workers, batch_size)
     dataset.fill()
-    batches = batch_indices(len(dataset), batch_size, shuffle_seed, epoch)
+    batches = batch_indices(len(dataset), batch_size, shuffle_seed, epoch, chances)
     if drop_last and len(batches) > 1 and len(batches[-1]) < batch_size:
         batches.pop()
     return DataLoader(
@@ -165,13 +166,20 @@ def loader(
     )
 
 
-def batch_indices(count: int, batch_size: int, shuffle_seed: int | None, epoch: int) -> list[list[int]]:
+def batch_indices(
+    count: int, batch_size: int, shuffle_seed: int | None, epoch: int, chances: Tensor | None = None
+) -> list[list[int]]:
     """Return the indices 0 to count - 1 in batches, shuffled by (shuffle_seed, epoch).
 
-    A single image that is left over joins the batch before it: batch norm cannot train on one image.
+    With `chances` (count,), as many are drawn with replacement, each with its chance. A single image that is
+    left over joins the batch before it: batch norm cannot train on one image.
     """
     if shuffle_seed is None:
         order = torch.arange(count)
+    elif chances is not None:
+        order = torch.multinomial(
+            chances, count, replacement=True, generator=make_generator(shuffle_seed, epoch, "draw")
+        )
     else:
         order = torch.randperm(count, generator=make_generator(shuffle_seed, epoch, "order"))
     batches = [batch.tolist() for batch in torch.split(order, batch_size)] if count else []
@@ -179,6 +187,14 @@ def batch_indices(count: int, batch_size: int, shuffle_seed: int | None, epoch: 
         left_over = batches.pop()
         batches[-1] += left_over
     return batches
+
+
+def equal_chances(strata: NDArray[np.int64]) -> Tensor:
+    """Return the chance of each image, (N,), with which all classes are drawn equally often.
+
+    In: the class of each image (N,).
+    """
+    return torch.from_numpy(1 / np.bincount(strata)[strata])
 
 
 def count_batches(count: int, batch_size: int) -> int:

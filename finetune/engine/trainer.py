@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from finetune.data.dataset import EpochDataset, ImageDataset, loader
+from finetune.data.dataset import EpochDataset, ImageDataset, equal_chances, loader
 from finetune.engine.callbacks import Callback
 from finetune.engine.checkpoint import Checkpoint, Stateful
 from finetune.engine.state import TrainState
@@ -177,13 +177,15 @@ class Trainer:
         return updated
 
     def _batches(self) -> DataLoader[Any]:
+        setup = self.setup
         return loader(
             self.train,
             self.plan.batch_size,
-            shuffle_seed=self.setup.settings.seed,
+            shuffle_seed=setup.settings.seed,
             epoch=self.state.epoch,
             workers=self._workers(self.train),
             start_batch=self.state.batch,
+            chances=equal_chances(setup.train.split.strata) if setup.settings.balance == "sampling" else None,
         )
 
     def _workers(self, dataset: EpochDataset) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from torch import nn
@@ -67,7 +67,10 @@ def fit_linear_probe(setup: Setup, plan: Plan, folder: RunFolder, console: Conso
 def fit_stages(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
     """Fit a linear classifier to the features of the best combination of stages."""
     classes, seed = len(setup.classes), setup.settings.seed
-    fit = fit_stage_probe(network_features(setup), setup.train.split.targets, classes=classes, seed=seed)
+    targets = setup.train.split.targets
+    fit = fit_stage_probe(network_features(setup), targets, classes=classes, seed=seed)
+    if setup.settings.balance is not None:
+        fit = replace(fit, probe=fit.probe.balance(targets))
     features = fit.probe.weight.shape[1]
     return Trained(
         build_stage_probe(setup.net, setup.anatomy.head, fit),

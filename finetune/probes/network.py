@@ -71,5 +71,7 @@ def fit_head(setup: Setup) -> Probe:
     targets = setup.train.split.targets
     features = network_features(setup).head_input
     probe = fit_probe(features, targets, classes=len(setup.classes), seed=setup.settings.seed)
+    if setup.settings.balance is not None:
+        probe = probe.balance(targets)
     write_head(probe, head)
     return probe

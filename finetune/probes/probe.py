@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,6 +46,16 @@ class Probe:
     def logits(self, features: Array) -> Array:
         """Compute logits (N, K) from raw features (N, F)."""
         return features @ self.weight.T + self.bias
+
+    def balance(self, targets: Targets) -> Probe:
+        """Return the classifier for images of which each class has as many.
+
+        In: the targets (N,) that it was fitted to.
+        Source: Menon et al. 2021, Long-tail learning via logit adjustment, arXiv:2007.07314.
+        """
+        counts = np.bincount(targets, minlength=len(self.bias)).clip(1)
+        bias = self.bias - np.log(counts / counts.mean())
+        return replace(self, bias=bias.astype(np.float32))
 
 
 @dataclass(frozen=True)

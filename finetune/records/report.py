@@ -106,7 +106,8 @@ class Report:
 
     `metrics` and `classes` (label -> metric -> value) are measured on the split `measured_on`, or on the
     out-of-fold answers of cross-validation, and so are `intervals` and `class_intervals`, by the same names;
-    `confusion` counts images by true and by predicted class. `remarks` are conclusions from the log.
+    `confusion` counts images by true and by predicted class. `remarks` are conclusions from the log,
+    `advice` is about settings that would probably pay.
     `calibration` and `quality` are None for tasks without probabilities.
     """
 
@@ -130,6 +131,7 @@ class Report:
     calibration: Calibration | None = None
     quality: AnswerQuality | None = None
     cross_validation: CrossValidation | None = None
+    advice: tuple[str, ...] = ()
     outcome: Outcome = field(default_factory=Outcome)
     exports: Mapping[str, Export] = field(default_factory=dict)
     seconds: float = 0.0

@@ -21,6 +21,7 @@ from finetune.records.report import (
     WeightsOrigin,
 )
 from finetune.records.run_folder import RunFolder
+from finetune.report.advice import advise
 from finetune.report.tested import Tested, cross_validation, measure_intervals, measure_quality
 
 
@@ -60,6 +61,7 @@ def make_report(
         calibration=trained.calibration,
         quality=measure_quality(tested, trained.calibration),
         cross_validation=None if out_of_fold is None else cross_validation(out_of_fold),
+        advice=tuple(advise(setup, intervals)),
         outcome=compare_outcome(plan, found.numbers.get("accuracy"), minutes),
     )
 

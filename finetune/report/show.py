@@ -131,6 +131,8 @@ def show_report(report: Report, folder: RunFolder, console: Console, commands: S
     console.print(f"[bold green]{escape(format_result(report))}[/bold green]")
     if report.remarks and not report.remarks[0].endswith(GOOD_FIT):
         console.print(f"  {report.remarks[0]}", markup=False)
+    for sentence in report.advice:
+        console.print(f"  {sentence}", markup=False)
     _show_details(report, details(console))
     for export in report.exports.values():
         console.print(f"  {export.summary}", markup=False)

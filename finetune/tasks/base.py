@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -116,6 +117,8 @@ class Task(ABC):
         counts = partial(train.class_counts, classes)
         context = LossContext(classes, settings.label_smoothing, self.ignore_index, counts)
         call = LOSSES[self.default_loss].default_call() if settings.loss.op == "auto" else settings.loss
+        if settings.balance == "loss":
+            call = replace(call, args={**call.args, "class_weights": "balanced"})
         return build_loss(call, context)
 
     def evaluation_loss(self) -> Loss:

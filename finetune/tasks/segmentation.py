@@ -24,7 +24,7 @@ class Segmentation(Task):
     score = "mean_iou"
     per_class = ("iou", "recall")
     ignore_index = IGNORED
-    refuses = ("mixup", "cutmix", "test_time", "rand_augment", "trivial_augment", "folds")
+    refuses = ("mixup", "cutmix", "test_time", "rand_augment", "trivial_augment", "folds", "balance")
     resize_rules = ("squash",)  # a mask has to cover its whole image
     memorised = 0.95  # the edges of masks are drawn coarser than the images
 
