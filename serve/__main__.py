@@ -116,8 +116,28 @@ def info(model: ModelPath, as_json: AsJson = False) -> None:
 def export(
     run: Annotated[Path, typer.Argument(help="the folder of a finished run", metavar="RUN")],
     opset: Annotated[int | None, typer.Option(help="overrides the spec's export.opset")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="copy the file into a folder for triton or kserve instead")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="that folder, by default named triton or kserve; may hold other models"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="of the model there, by default the spec's")] = None,
 ) -> None:
-    """Write RUN's model.onnx again and check it against the network."""
+    """Write RUN's model.onnx again and check it against the network, or lay it out for another server."""
+    if layout is not None:
+        from serve.layout import LAYOUTS, write_layout
+
+        if layout not in LAYOUTS:
+            fail(f"--layout: found {layout!r}; expected {' or '.join(LAYOUTS)}")
+        if opset is not None:
+            fail("--opset writes the file again; without --layout")
+        path = write_layout(run, layout, out or Path(layout), name)
+        print(printable(f"{path}: a copy of the checked file"))
+        return
+    if out is not None or name is not None:
+        fail("--out and --name are for --layout")
     with explain_missing("train"):
         from serve.export import export_folder
     written = export_folder(run, opset)
@@ -143,7 +163,7 @@ def demo(
     with uploads_folder() as uploads:
         # Gradio reads it when it is imported. Its own folder is shared, and may be another user's.
         os.environ["GRADIO_TEMP_DIR"] = uploads
-        with explain_missing("serve"):
+        with explain_missing("demo"):
             from serve.demo.page import launch_demo
         launch_demo(runs, host=host, port=port, share=share)
 

@@ -97,7 +97,7 @@ def test_missing_package_names_its_extra(
     assert code == 2
     assert err == (
         f"this needs the package {package}, which is not installed\n"
-        "  expected: pip install '.[serve]' in a checkout of Graft\n"
+        f"  expected: pip install '.[{command[0]}]' in a checkout of Graft\n"
     )
 
 
