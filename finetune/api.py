@@ -28,6 +28,7 @@ from finetune.experiment.start import prepare_start
 from finetune.finished import RunReport, export, finish, get_splits, next_commands
 from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.fit.folds import deal_folds, share_budget, use_all
+from finetune.health.run import add_labels, read_health
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.networks.choose import choose_network
 from finetune.planning.choose import choose_plan
@@ -52,7 +53,7 @@ from finetune.records.training import TRAINING
 from finetune.records.verify import claim_folder
 from finetune.report.page.write import write_page
 from finetune.report.report import make_report
-from finetune.report.show import show_network, show_plan, show_report, show_setup
+from finetune.report.show import show_findings, show_network, show_plan, show_report, show_setup
 from finetune.report.tested import measure_run
 from finetune.runtime.console import Terminal, show_progress
 from finetune.runtime.console_text import format_command, show_path
@@ -115,7 +116,9 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
     with show_progress(console):
         setup = _read_or_choose_arithmetic(setup, folder)
         plan = _get_plan(setup, choice, folder, console)
+        findings = read_health(folder) if folder.trained.exists() else add_labels(setup, plan, folder)
     show_plan(plan, console)
+    show_findings(findings, setup, console)
     if not find_strategy(plan.strategy).probe and not folder.checkpoint.exists():
         _require_space(setup, folder, COPIES_OF_TRAINING)
     setup = prepare_start(setup, plan)

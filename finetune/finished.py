@@ -20,6 +20,7 @@ from finetune.data import Split, Splits
 from finetune.experiment.recipe import load_data, restore_spec
 from finetune.experiment.setup import Setup, prepare
 from finetune.fit.execute import Trained, rebuild
+from finetune.health.run import check_splits, write_health
 from finetune.models.calibrated import CalibratedNet
 from finetune.models.tta import apply_test_time_augmentation
 from finetune.records.calibration import Calibration
@@ -186,5 +187,6 @@ def get_splits(spec: zoo.Spec, folder: RunFolder) -> Splits:
         except ValueError as error:  # no JSON, or no splits
             raise GraftError(f"{folder.splits}: not the splits of a run: {error}") from error
     splits = load_data(spec)
+    write_health(check_splits(splits, classes=find_task(spec.task).target == "class"), folder)
     write_json(folder.splits, splits.to_record())
     return splits

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from finetune.config.data import DataSettings
-from finetune.data.copies import find_copies
+from finetune.data.copies import Copies, find_copies
 from finetune.data.cut import cut_splits
 from finetune.data.exclude import exclude_images
 from finetune.data.images import ImageSource
@@ -47,10 +47,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Scanned:
+    """What the scan of the images showed: the items of each split with their looks, and their copies."""
+
+    parts: Mapping[str, Sequence[Item]]
+    copies: Copies
+
+
+@dataclass(frozen=True)
 class Splits:
     """What a run trains, validates and tests on; `test` is empty where the settings say `test: 0`.
 
-    `warnings` are sentences for the user about what was left out or looks wrong. `named` is False where the
+    `warnings` are sentences for the user about what was left out or looks wrong. `scanned` is None for splits
+    that were read from a file. `named` is False where the
     classes are called by their numbers, because the data gives them no names.
     """
 
@@ -61,6 +70,7 @@ class Splits:
     broken: tuple[Broken, ...] = ()
     warnings: tuple[str, ...] = ()
     named: bool = True
+    scanned: Scanned | None = field(default=None, compare=False, repr=False)
 
     @property
     def given_names(self) -> tuple[str, ...]:
@@ -146,7 +156,8 @@ def load_splits(settings: DataSettings, seed: int, target: str = "class") -> Spl
     parts |= cut
     warnings = (*pool.warnings, *mended, *noted, *warn_copies(parts, copies, pool.classes, where))
     train, val, test = (make_split(parts.get(name, [])) for name in SPLITS)
-    return Splits(pool.classes, train, val, test, images.broken, warnings, pool.named)
+    scanned = Scanned(parts, copies)
+    return Splits(pool.classes, train, val, test, images.broken, warnings, pool.named, scanned)
 
 
 def make_split(items: Sequence[Item]) -> Split:

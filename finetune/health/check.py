@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 import zoo
 from finetune.config import DataSettings, get_section
 from finetune.config.finetune import FinetuneSettings
@@ -16,6 +13,7 @@ from finetune.data.copies import find_copies
 from finetune.data.source import Item
 from finetune.data.splits import Images, make_split, read_images
 from finetune.experiment.setup import prepare
+from finetune.features.extract import Features
 from finetune.health.copies import find_repeated
 from finetune.health.finding import Finding, sort_findings
 from finetune.health.learned import find_doubtful_labels, find_outliers
@@ -72,14 +70,14 @@ def check_health(recipe: zoo.Spec) -> Health:
 
 
 def _check_features(
-    items: Sequence[Item], features: NDArray[np.float32], classes: Sequence[str], recipe: zoo.Spec
+    items: Sequence[Item], features: Features, classes: Sequence[str], recipe: zoo.Spec
 ) -> Iterator[Finding]:
     yield from find_doubtful_labels(items, features, classes, get_section(recipe, FinetuneSettings).seed)
-    yield from find_outliers(items, features, classes)
+    yield from find_outliers(items, features.head_input, classes)
 
 
-def _compute_features(recipe: zoo.Spec, images: Images) -> NDArray[np.float32]:
-    """Return the input of the network's head for all images, (N, F); what is cached is not computed again.
+def _compute_features(recipe: zoo.Spec, images: Images) -> Features:
+    """Return the features of all images; what is cached is not computed again.
 
     Raises: GraftError without pretrained weights.
     """
@@ -88,4 +86,4 @@ def _compute_features(recipe: zoo.Spec, images: Images) -> NDArray[np.float32]:
     setup = prepare(probing, Splits(images.pool.classes, make_split(images.items), none, none))
     if setup.origin is None:
         raise GraftError(f"{recipe.name} has no pretrained weights ({setup.no_weights})")
-    return network_features(choose_arithmetic(setup)).head_input
+    return network_features(choose_arithmetic(setup))

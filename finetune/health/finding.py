@@ -80,3 +80,21 @@ def format_table(findings: Sequence[Finding]) -> str:
         values = (each.kind, each.image, each.label, each.split, each.detail, each.suggested, each.other)
         writer.writerow(["yes" if each.exclude else "", *values, f"{each.score:.4g}"])
     return text.getvalue()
+
+
+def parse_table(text: str) -> list[Finding]:
+    """Return the findings of `format_table`."""
+    return [
+        Finding(
+            kind=row["kind"],
+            image=row["image"],
+            label=row["class"],
+            split=row["split"],
+            detail=row["detail"],
+            other=row["other"],
+            suggested=row["suggested"],
+            score=float(row["score"]),
+            exclude=row["exclude"] == "yes",
+        )
+        for row in csv.DictReader(io.StringIO(text))
+    ]

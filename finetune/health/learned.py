@@ -8,24 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune.data.source import Item
+from finetune.features.extract import Features
 from finetune.health.finding import Finding
-from finetune.probes.probe import measure_probe
+from finetune.probes.basis import find_basis
+from finetune.probes.discriminant import DiscriminantSearch
+from finetune.probes.folds import deal_folds
+from finetune.probes.stage_select import tap_blocks
+from finetune.runtime.threads import one_core_each
 
 NEIGHBOURS = 5
 FAR = 6.0
 """Distance to the neighbours at which an image is unlike the others, in deviations from the median."""
 MOST_OUTLIERS = 50
+LAYERS = 3
+"""The input of the head, and the stages below it, by which labels are doubted."""
 MOST_DOUBTFUL = 0.05
 """Share of the images whose labels are doubted at most: the most doubtful ones."""
 
 
 def find_doubtful_labels(
-    items: Sequence[Item], features: NDArray[np.float32], classes: Sequence[str], seed: int
+    items: Sequence[Item], features: Features, classes: Sequence[str], seed: int
 ) -> Iterator[Finding]:
     """Yield a finding for each image whose label is perhaps wrong.
 
-    A linear classifier of the features (N, F) is cross-validated, so that each image gets its probabilities
-    from one that did not learn from it; confident learning says which labels are doubtful.
+    A linear classifier of the features is cross-validated, so that each image gets its probabilities from one
+    that did not learn from it; confident learning says which labels are doubtful.
     Source: Northcutt et al. 2021, "Confident Learning", arXiv:1911.00068.
     """
     from cleanlab.filter import find_label_issues
@@ -46,11 +53,18 @@ def find_doubtful_labels(
         )
 
 
-def held_out_probabilities(
-    features: NDArray[np.float32], targets: NDArray[np.int64], seed: int
-) -> NDArray[np.float64]:
-    """Return the probabilities (N, classes) of each image from a classifier that did not learn from it."""
-    found = measure_probe(features, targets, seed=seed).cv.probabilities.astype(np.float64)
+def held_out_probabilities(features: Features, targets: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """Return the probabilities (N, classes) of each image from a classifier that did not learn from it.
+
+    It is a discriminant of the roots of the last LAYERS outputs: docs/health.md has the measurement.
+    """
+    blocks = [np.sign(one) * np.sqrt(np.abs(one)) for one in [*tap_blocks(features).values()][-LAYERS:]]
+    with one_core_each() as pool:
+        basis, folds = find_basis(blocks), deal_folds(targets, seed=seed)[0]
+        search = DiscriminantSearch(basis, targets, int(targets.max()) + 1, folds, pool)
+        found = search.best().probabilities.astype(np.float64)
+    # the only image of a class is never held out, and is not doubted
+    found = np.where(np.isnan(found), np.eye(found.shape[1])[targets], found)
     probabilities: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
     return probabilities
 

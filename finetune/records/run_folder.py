@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "splits.json"
 
     @property
+    def health(self) -> Path:
+        """What looks wrong with the images: a table that `data.exclude` reads."""
+        return self.path / "health.csv"
+
+    @property
     def plan(self) -> Path:
         """The plan: strategy, evidence, reasons."""
         return self.path / "plan.json"

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from finetune.data import SPLITS
 from finetune.experiment.setup import Setup
+from finetune.health.finding import Finding
+from finetune.health.run import describe_findings
 from finetune.monitor.diagnosis import GOOD_FIT
 from finetune.planning.load import GIVEN
 from finetune.planning.summary import format_plan
@@ -22,7 +24,7 @@ from finetune.records.plan import Plan
 from finetune.records.report import Outcome, Report, StartingWeights
 from finetune.records.run_folder import RunFolder
 from finetune.runtime.console import details
-from finetune.runtime.console_text import show_path
+from finetune.runtime.console_text import format_command, show_path
 from finetune.strategies import find_strategy
 from finetune.tasks import find_task
 
@@ -92,6 +94,14 @@ def show_network(choice: NetworkChoice | None, console: Console) -> None:
         accuracy = score.left_out if score.accuracy is None else score.accuracy.percent
         table.add_row(score.spec, accuracy, f"{score.seconds:g}", score.licence)
     console.print(table)
+
+
+def show_findings(findings: Sequence[Finding], setup: Setup, console: Console) -> None:
+    """Print what looks wrong with the images, in numbers, and the command that shows it."""
+    if found := describe_findings(findings):
+        source = ("--data", setup.data.folder) if setup.data.folder else (setup.spec.path,)
+        console.print(f"[bold]Data health[/bold]: {escape(found)}")
+        console.print(f"  to see them: {format_command('health', *source)}", markup=False)
 
 
 def show_plan(plan: Plan, console: Console) -> None:

@@ -11,7 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from scipy.special import softmax  # type: ignore[import-untyped]
 from torch import nn
 
+from finetune.data import SPLITS
 from finetune.experiment.setup import Setup
+from finetune.health.page import embed_pictures, make_sections
+from finetune.health.run import read_health
 from finetune.planning.summary import format_plan
 from finetune.records.files import write_text
 from finetune.records.metrics_log import read_records
@@ -26,6 +29,8 @@ from finetune.report.show import describe_uses, format_outcome
 from finetune.report.tested import Tested
 
 HERE = Path(__file__).parent
+HEALTH_SHOWN = 6
+"""Findings of a kind that are shown."""
 
 
 def write_page(
@@ -61,7 +66,8 @@ def write_page(
         "size_mb": {name: _size_mb(folder.path / one.file) for name, one in report.exports.items()},
         "colours": ["rgb({},{},{})".format(*class_colour(number)) for number in range(len(setup.classes))],
     }
-    write_text(folder.page, template.render(values | _pictures(setup, net, tested, report)))
+    pictures = _pictures(setup, net, tested, report)
+    write_text(folder.page, template.render(values | pictures | _health(setup, folder)))
     return folder.page
 
 
@@ -90,6 +96,13 @@ def _pictures(setup: Setup, net: nn.Module, tested: Tested, report: Report) -> d
         "unlike": gallery.unlike(),
         "reliability": _reliability(tested, report.calibration.temperature),
     }
+
+
+def _health(setup: Setup, folder: RunFolder) -> dict[str, object]:
+    """Return what looks wrong with the images, and the pictures of it by name."""
+    sections = make_sections(read_health(folder), HEALTH_SHOWN)
+    images = {image.name: image for name in SPLITS for image in getattr(setup.splits, name).images}
+    return {"health": sections, "health_pictures": embed_pictures(sections, images)}
 
 
 def _reliability(tested: Tested, temperature: float) -> object:

@@ -16,8 +16,16 @@ from PIL import Image
 from planted_kit import random_state, write_images, write_spec
 from rich.console import Console
 
+from finetune.data import SPLITS, FileImage
+from finetune.experiment.recipe import load_data, read_recipe
+from finetune.experiment.setup import prepare
+from finetune.finished import get_splits
 from finetune.health.check import Health
 from finetune.health.command import show_health
+from finetune.health.finding import format_table
+from finetune.health.run import add_labels, describe_findings, read_health
+from finetune.planning.choose import choose_plan
+from finetune.records.run_folder import RunFolder
 
 SWAPPED = [("class_000", 5), ("class_001", 7), ("class_002", 9), ("class_003", 11), ("class_001", 13)]
 
@@ -109,3 +117,28 @@ def test_without_pretrained_weights_the_rest_is_checked(checked: Checked, tmp_pa
     assert any("labels and unlike images were not checked" in note for note in health.notes)
     kinds = {each.kind for each in health.findings}
     assert {"copy", "classes", "broken", "look"} <= kinds and not {"label", "outlier"} & kinds
+
+
+def test_a_run_tells_the_same_without_decoding_anything_again(checked: Checked, tmp_path: Path) -> None:
+    place, folder = checked.root.parent, RunFolder(tmp_path)
+    given = {"finetune.cache": str(place / "cache"), "finetune.precision": "float32"}
+    recipe = read_recipe(
+        place / "planted.yaml", str(checked.root), {**given, "finetune.strategy": "linear_probe"}
+    )
+    setup = prepare(recipe, get_splits(recipe, folder))
+    assert {each.kind for each in read_health(folder)} == {"broken", "classes", "copy", "look"}
+    plan = choose_plan(setup)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileImage, "decode", None)  # every image is at hand
+        findings = add_labels(setup, plan, folder)
+        assert add_labels(setup, plan, folder) == findings
+    assert folder.health.read_text() == format_table(findings)
+    doubted = {Path(each.image).name for each in findings if each.kind == "label"}
+    learned = {Path(image.name).name for image in setup.splits.train.images if "swapped" in image.name}
+    assert learned <= doubted
+    assert re.search(r"in several classes 1, doubtful labels \d, .*copies 1", describe_findings(findings))
+    exclude = read_recipe(
+        place / "planted.yaml", str(checked.root), {**given, "data.exclude": str(folder.health)}
+    )
+    left = [Path(image.name).name for split in SPLITS for image in getattr(load_data(exclude), split).images]
+    assert "copy.png" not in left and "other.png" in left

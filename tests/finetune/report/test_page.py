@@ -15,6 +15,8 @@ from finetune.data.thumbnail import embed_image
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.fit.execute import Trained
+from finetune.health.finding import Finding
+from finetune.health.run import write_health
 from finetune.records.evidence import Evidence
 from finetune.records.metrics_log import EpochRecord, write_records
 from finetune.records.plan import Plan
@@ -65,6 +67,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Report, Path]:
     tested = evaluate_network(trained.net, setup)
     report = make_report(setup, PLAN, trained, tested, folder=folder, minutes=1.0)
     report = replace(report, broken=(BrokenFile("<u>.jpg", "cut short"),))
+    names = [image.name for image in setup.splits.train.images[:2]]
+    doubted = Finding("label", names[0], HOSTILE, detail="90% leaf", other=names[1], suggested="leaf")
+    write_health([doubted, Finding("balance", label="sea", detail="only 4 images")], folder)
     path = write_page(setup, trained.net, tested, plan=PLAN, report=report, folder=folder)
     return path.read_text(encoding="utf-8"), report, path
 
@@ -74,6 +79,9 @@ def test_page_says_what_came(page: tuple[str, Report, Path]) -> None:
     assert f"{report.metrics['accuracy']:.1%}" in text
     for title in ("Each class", "What is taken for what", "The worst errors", "The model file"):
         assert f"<h2>{title}</h2>" in text
+    health = text.partition("<h2>Data health</h2>")[2].partition("<h2>")[0]
+    assert "Perhaps a wrong label: 1" in health and "<li>sea: only 4 images</li>" in health
+    assert health.count("<img") == 2
     assert report.quality is not None
     assert f"{report.quality.log_loss.after.value:.3f}" in text
     assert text.count("<svg") == 3
