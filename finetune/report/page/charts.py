@@ -47,16 +47,19 @@ def draw_learning(records: Sequence[EpochRecord], score: str) -> list[Markup]:
 
 
 def draw_reliability(
-    before: NDArray[np.float64], after: NDArray[np.float64], correct: NDArray[np.float64]
+    before: NDArray[np.float64] | None, after: NDArray[np.float64], correct: NDArray[np.float64]
 ) -> Markup:
     """Draw how often answers are right against how probable they are said to be.
 
     The points are as large as the number of images that they stand for. In, each (N,): the probability of
-    each image's answer before and after the temperature, and 1 where it is right.
+    each image's answer before and after the temperature, and 1 where it is right. `before` is None where they
+    are the same.
     """
     figure, axes = _figure("probability of the answer", "share that is right")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     for confidence, colour, label in ((before, GREY, "before"), (after, BLUE, "after")):
+        if confidence is None:
+            continue
         bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
         counts = np.bincount(bins, minlength=BINS)
         used = counts >= FEWEST
@@ -65,7 +68,8 @@ def draw_reliability(
         axes.plot(x, y, color=colour, label=label, linewidth=1.5)
         axes.scatter(x, y, s=8 + 60 * counts[used] / counts.max(), color=colour)
     axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.05))
-    axes.legend(frameon=False, loc="lower right")
+    if before is not None:
+        axes.legend(frameon=False, loc="lower right")
     return _svg(figure)
 
 

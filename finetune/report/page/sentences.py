@@ -13,11 +13,10 @@ from finetune.strategies import find_strategy
 
 def describe_run(setup: Setup, report: Report) -> str:
     """Return one paragraph: the network, the images, what was trained, the result."""
-    images, data = report.images, setup.data
+    images = report.images
     total = images.train + images.val + images.test
-    where = getattr(data, data.source)
     start = (
-        f"which started from the weights {report.weights.name}"
+        f"which started from pretrained weights ({report.weights.name})"
         if isinstance(report.weights, StartingWeights)
         else "which started from random weights"
     )
@@ -26,9 +25,14 @@ def describe_run(setup: Setup, report: Report) -> str:
     splits = describe_uses(setup, images.train, images.val, images.test)
     return (
         f"The network {report.spec}, {start}, learned {len(setup.classes):,} classes from {total:,} images "
-        f"of {where}: {splits}. The strategy was {report.strategy}: {strategy}. "
+        f"of {find_source(setup)}: {splits}. The strategy was {report.strategy}: {strategy}. "
         f"{result[0].upper()}{result[1:]}."
     )
+
+
+def find_source(setup: Setup) -> str:
+    """Return the folder, table or data set that the images come from."""
+    return str(getattr(setup.data, setup.data.source))
 
 
 def describe_size(report: Report) -> str:

@@ -24,7 +24,7 @@ from finetune.records.run_folder import RunFolder
 from finetune.report.page.charts import draw_learning, draw_reliability
 from finetune.report.page.gallery import MATRIX_CLASSES, Gallery, show_masks
 from finetune.report.page.paint import class_colour
-from finetune.report.page.sentences import describe_run, describe_size
+from finetune.report.page.sentences import describe_run, describe_size, find_source
 from finetune.report.show import describe_uses, format_outcome
 from finetune.report.tested import Tested
 
@@ -55,6 +55,7 @@ def write_page(
         "plan": plan,
         "classes": setup.classes,
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        "title": f"{Path(find_source(setup)).name}: {report.spec}",
         "paragraph": describe_run(setup, report),
         "what_it_tells": describe_size(report),
         "uses": describe_uses(setup, report.images.train, report.images.val, report.images.test),
@@ -102,14 +103,19 @@ def _health(setup: Setup, folder: RunFolder) -> dict[str, object]:
     """Return what looks wrong with the images, and the pictures of it by name."""
     sections = make_sections(read_health(folder), HEALTH_SHOWN)
     images = {image.name: image for name in SPLITS for image in getattr(setup.splits, name).images}
-    return {"health": sections, "health_pictures": embed_pictures(sections, images)}
+    keys = {name: image.key for name, image in images.items()}
+    return {
+        "health": sections,
+        "health_pictures": embed_pictures(sections, images),
+        "health_keys": keys,
+    }
 
 
 def _reliability(tested: Tested, temperature: float) -> object:
     assert tested.logits is not None
     after, before = tested.probabilities, softmax(tested.logits.astype(np.float64) * temperature, axis=1)
     correct = (after.argmax(1) == np.asarray(tested.images.split.targets)).astype(np.float64)
-    return draw_reliability(before.max(1), after.max(1), correct)
+    return draw_reliability(None if temperature == 1 else before.max(1), after.max(1), correct)
 
 
 def _metric_names(report: Report) -> dict[str, str]:
