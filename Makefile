@@ -9,6 +9,7 @@ TORCH ?= auto
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
   --no-header --quiet pyproject.toml
 FASTAI := .venv-fastai
+LITSERVE := .venv-litserve
 
 # With DATA and no SPEC, the network is chosen too.
 chosen = $(if $(and $(DATA),$(filter file,$(origin SPEC))),specs/auto.yaml,$(SPEC))
@@ -22,7 +23,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder bench-answers load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder bench-serve bench-answers load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -138,6 +139,9 @@ bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one ba
 load: $(READY) ## hostile and good clients on a server of MODEL for 10 minutes; what they got and how long it took
 	@$(BIN)/python -m bench.load "$(MODEL)"
 
+bench-serve: $(READY) $(LITSERVE)/.ready ## the server of MODEL under load, against a bare loop and LitServe, into docs/serving.md
+	$(BIN)/python -m bench.serve $(MODEL) --litserve $(LITSERVE)/bin/python
+
 bench-folder: $(READY) ## images per second of predict on a folder with MODEL, against a bare loop
 	@$(BIN)/python -m bench.folder "$(MODEL)"
 
@@ -161,6 +165,11 @@ $(FASTAI)/.ready: bench/fastai.txt | $(READY)
 	$(BIN)/uv pip install --quiet --python $(FASTAI)/bin/python -r $< $(UV_FLAGS)
 	@touch $@
 
+$(LITSERVE)/.ready: bench/litserve.txt | $(READY)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(LITSERVE)
+	$(BIN)/uv pip install --quiet --python $(LITSERVE)/bin/python -r $< $(UV_FLAGS)
+	@touch $@
+
 fuzz: $(DEV) ## damage specs, weights, images, plans, models, requests and runs by the thousand (KIND=specs COUNT=100 SEED=1 CASE=7)
 	$(BIN)/python -m bench.fuzz $(foreach kind,$(KIND),--kind $(kind)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
@@ -170,5 +179,5 @@ lock: $(DEV) ## resolve the two lock files from pyproject.toml again
 	$(COMPILE) --extra serve --constraints requirements.lock -o deploy/requirements.lock
 
 clean: ## remove what was made here, runs excepted
-	rm -rf $(VENV) $(FASTAI) build dist *.egg-info coverage.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FASTAI) $(LITSERVE) build dist *.egg-info coverage.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

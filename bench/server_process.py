@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,12 +18,18 @@ HOST = "127.0.0.1"
 @contextlib.contextmanager
 def running_server(model: Path, files: int, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Start `graft serve` with so many files that it may open. Out: the process and its port."""
+    command = f'ulimit -n {files}; exec "$0" -m graft serve "$1" --port "$2"'
+    with running(["sh", "-c", command, sys.executable, str(model)], log) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a server whose last argument is its port, until it listens. Out: the process and the port."""
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
-    command = f'ulimit -n {files}; exec "$0" -m graft serve "$1" --port {port}'
     with log.open("wb") as file:
-        arguments = ["sh", "-c", command, sys.executable, str(model)]
-        server = subprocess.Popen(arguments, stdout=file, stderr=file)
+        server = subprocess.Popen([*command, str(port)], stdout=file, stderr=file, start_new_session=True)
     try:
         for _ in range(600):
             with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
@@ -31,8 +39,20 @@ def running_server(model: Path, files: int, log: Path) -> Iterator[tuple[subproc
             time.sleep(0.1)
         yield server, port
     finally:
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # with the processes that it started
         server.wait()
+
+
+def processor_s(pid: int) -> float:
+    """Return the seconds of the processor that a process and all below it have used. Only on Linux."""
+    ticks, waiting = 0, [pid]
+    while waiting:
+        each = waiting.pop()
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:15]))
+            for task in Path(f"/proc/{each}/task").iterdir():
+                waiting.extend(map(int, (task / "children").read_text().split()))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int) -> list[float]:

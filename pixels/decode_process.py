@@ -21,6 +21,9 @@ from pixels.worker import ERROR, HEAD, LENGTH, NO_MEMORY, PIXELS, TOO_MANY
 
 PROGRAM = "from pixels.worker import main; main()"
 PIPE_BYTES = 2**20
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
+"""glibc would give the memory of each photo back, and take it again for the next, which takes as long as to
+decode it. So up to 64 MiB are kept."""
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, on Linux
 
 
@@ -95,7 +98,7 @@ class DecodeProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries complain there of damaged files, without end
-            env=environment(),
+            env=environment() | KEEP_MEMORY,
         )
         _widen(process)
         return process

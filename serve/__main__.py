@@ -178,6 +178,9 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     host: Host = "127.0.0.1",
     versions: Annotated[int, typer.Option(min=1, help="newest ones of each model of a folder")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="for one image, by default half as many as cores")
+    ] = None,
     queue: Annotated[int, typer.Option(min=1, help="requests at a time; one more gets 503")] = 128,
     deadline: Annotated[float, typer.Option(min=0.1, help="seconds for a request; then it gets 503")] = 30,
     max_upload: Annotated[int, typer.Option(min=1, help="MiB in one request")] = 32,
@@ -194,6 +197,7 @@ def serve(
     """Serve each MODEL over HTTP: /predict, /v2, /models, /metrics. /docs shows all of it."""
     require_free(host, port)
     with explain_missing("serve"):
+        from pixels.cores import usable_cores
         from pixels.limits import DecodeLimits
         from serve.app import Access, create_app
         from serve.http.keys import read_keys
@@ -209,7 +213,7 @@ def serve(
         fail(f"--api-keys: {error}")
     limits = ServerLimits(queue=queue, deadline_s=deadline, upload_mb=max_upload)
     decode_limits = DecodeLimits(max_pixels=max_pixels, cpu_s=decode_seconds)
-    registry = Registry(models, versions=versions)
+    registry = Registry(models, threads=threads or max(1, usable_cores() // 2), versions=versions)
     if not registry.models:
         fail("\n".join(map(str, registry.errors.values())))
     for refusal in registry.errors.values():

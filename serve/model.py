@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +25,7 @@ from serve.artifact import (
 )
 from serve.graph_file import NotOnnxError, read_graph_file
 from serve.tasks import Task, find_task
+from serve.watchdog import stop_after
 
 PROVIDERS = ("CPUExecutionProvider",)
 LOAD_S, TRIAL_S, RUN_S = 120.0, 30.0, 120.0
@@ -84,7 +83,7 @@ class Model:
     def _run(self, images: NDArray[np.uint8], limit_s: float) -> ModelOutput:
         options = ort.RunOptions()
         try:
-            with _after(limit_s, lambda: setattr(options, "terminate", True)):
+            with stop_after(limit_s, lambda: setattr(options, "terminate", True)):
                 found = self._session.run(None, {INPUT.name: np.ascontiguousarray(images)}, options)
         except Exception as error:  # onnxruntime raises a different class for each kind of failure
             count, height, width = images.shape[:3]
@@ -129,7 +128,7 @@ def open_session(model: str | bytes, options: ort.SessionOptions | None = None) 
 def _open_file(path: Path, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
     options.log_severity_level = 4  # errors are raised; onnxruntime would print them as well
     try:
-        with _after(LOAD_S, lambda: options.set_load_cancellation_flag(True)):
+        with stop_after(LOAD_S, lambda: options.set_load_cancellation_flag(True)):
             return ort.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # onnxruntime raises a different class for each kind of damage
         reason = _first_line(error).split(" : ")[-1].rpartition(" failed:")[2].rstrip(".")
@@ -138,19 +137,6 @@ def _open_file(path: Path, options: ort.SessionOptions, providers: Sequence[str]
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-@contextlib.contextmanager
-def _after(seconds: float, stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` from another thread if the block takes longer."""
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def session_options(threads: int | None = None) -> ort.SessionOptions:
