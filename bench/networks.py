@@ -1,24 +1,33 @@
 """`make bench-networks`: what each network with weights at hand is worth on few images, into docs/zoo.md.
 
-A run per network, data set, number of images per class and draw: a linear probe, and `auto`. A spec that
-chooses its network stands beside them. What stands in the log is not run again.
+One line per network, data set, number of images per class and draw: a linear probe on the network's features,
+which are computed once, and a whole run of `auto`. A spec that chooses its network stands beside them. What
+stands in the log is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from statistics import mean
 
+import zoo
 from bench.document import machine, spread, write_between
 from bench.draw import draw_images
 from bench.pool import Line, read_log, run_all
 from bench.task import Task
 from bench.trial import QUIET, measure
+from finetune.data import Splits
 from finetune.experiment.recipe import read_recipe
+from finetune.experiment.setup import prepare
 from finetune.networks.choose import choose_network
+from finetune.probes.arithmetic import choose_arithmetic
+from finetune.probes.network import network_features
+from finetune.probes.probe import fit_probe
 
 SPECS = (
     "resnet_tiny",
@@ -31,8 +40,9 @@ SPECS = (
 SIZES = (5, 20, 80)
 """Labelled images per class."""
 DRAWS = 3
+PROBE = "linear probe"
 WAYS: dict[str, dict[str, object]] = {
-    "linear probe": {"finetune.strategy": "linear_probe"},
+    PROBE: {"finetune.strategy": "linear_probe"},
     "auto": {"finetune.budget_minutes": 10},
 }
 LOG, DOCUMENT = Path("runs/bench/networks.jsonl"), Path("docs/zoo.md")
@@ -66,7 +76,20 @@ def train_one(task: Task) -> Line:
     splits = draw_images(recipe, classes=None, images=task.images, seed=task.draw)
     if recipe.is_chosen:
         recipe, _ = choose_network(recipe, splits)
-    return {"network": recipe.name, **measure(recipe, splits)}
+    return {"network": recipe.name, **(probe if task.way == PROBE else measure)(recipe, splits)}
+
+
+def probe(recipe: zoo.Spec, splits: Splits) -> dict[str, object]:
+    """Return the test accuracy of a linear probe, and in what time of one core how many images passed."""
+    setup = choose_arithmetic(prepare(recipe, splits))
+    start = time.process_time()
+    learned, tested = network_features(setup), network_features(replace(setup, train=setup.test))
+    passed_s = time.process_time() - start
+    seed, targets = setup.settings.seed, splits.train.targets
+    fitted = fit_probe(learned.head_input, targets, classes=len(splits.classes), seed=seed)
+    right = fitted.logits(tested.head_input).argmax(axis=1) == splits.test.targets
+    computed = learned.computed + tested.computed
+    return {"accuracy": round(float(right.mean()), 5), "passed": computed, "passed_s": round(passed_s, 2)}
 
 
 def table(lines: list[Line], way: str) -> str:
@@ -79,15 +102,29 @@ def table(lines: list[Line], way: str) -> str:
     for data, size in product(dict.fromkeys(line["data"] for line in lines), SIZES):
         cells = [_cell(lines, way, data, size, spec) for spec in specs]
         rows.append(f"| {data}, {size} | {' | '.join(cells)} |")
+    if way == PROBE:
+        rows.append(
+            f"| images per second of one core | {' | '.join(_speed(lines, spec) for spec in specs)} |"
+        )
     return "\n".join(rows)
+
+
+def _speed(lines: list[Line], spec: str) -> str:
+    """How fast a network's features are computed, decoding included, over all lines that computed some."""
+    found = [line for line in _find(lines, way=PROBE, spec=spec) if line["passed"]]
+    if not found or spec == "auto":
+        return ""
+    return f"{sum(line['passed'] for line in found) / sum(line['passed_s'] for line in found):.0f}"
 
 
 def _cell(lines: list[Line], way: str, data: str, size: int, spec: str) -> str:
     found = _find(lines, way=way, data=data, images=size, spec=spec)
     if not found:
         return "—"
-    minutes = mean(line["seconds"] for line in found) / 60
-    return f"{spread([100 * line['accuracy'] for line in found])} ({minutes:.1f} min)"
+    accuracy = spread([100 * line["accuracy"] for line in found])
+    if way == PROBE:
+        return accuracy
+    return f"{accuracy} ({mean(line['seconds'] for line in found) / 60:.1f} min)"
 
 
 def choices(lines: list[Line]) -> str:
@@ -97,7 +134,7 @@ def choices(lines: list[Line]) -> str:
     keys = sorted({(line["data"], line["images"], line["draw"]) for line in lines if line["spec"] == "auto"})
     losses: dict[str, list[float]] = {}
     for data, size, draw in keys:
-        cell = _find(lines, way="linear probe", data=data, images=size, draw=draw)
+        cell = _find(lines, way=PROBE, data=data, images=size, draw=draw)
         accuracy = {line["spec"]: 100 * line["accuracy"] for line in cell}
         if {*fixed, "auto"} <= set(accuracy):
             best = max(accuracy[spec] for spec in fixed)

@@ -23,15 +23,21 @@ from finetune.probes.similarity import RULES
 from finetune.records.plan import PLAN, Plan
 from finetune.strategies import STRATEGIES
 
-VERSION = 6
+VERSION = 7
 """Increased when plans are chosen or timed in another way, so that older ones are not used."""
 
 
 def load_cached_plan(setup: Setup, *, compare: bool) -> Plan | None:
-    """Return the plan that was chosen before; None where there is none, or where nothing is measured."""
+    """Return the plan that was chosen before; None where there is none, or where nothing is measured.
+
+    A plan by race is the same with the forecasts of other strategies as without.
+    """
     if not _is_measured(setup):
         return None
-    return feature_cache(setup).load_note(_name(setup, compare=compare), PLAN.validate_json)
+    cache, found = feature_cache(setup), None
+    for wider in {True, compare} if setup.settings.strategy == "auto" else {compare}:
+        found = found or cache.load_note(_name(setup, compare=wider), PLAN.validate_json)
+    return found
 
 
 def save_cached_plan(setup: Setup, plan: Plan, *, compare: bool) -> None:
@@ -54,7 +60,7 @@ def _name(setup: Setup, *, compare: bool) -> str:
     content = [
         [VERSION, RULES, numbers, PRIOR.read_text(), strategies],
         PartialState().device.type,
-        compare or setup.settings.strategy == "auto",
+        compare,
         zoo.override(setup.spec, {f"data.{key}": None for key in LOCATION_KEYS}).to_yaml(),
         len(setup.val),
         [image.digest() for image in train.images],

@@ -59,25 +59,21 @@ def race_strategies(
     """Race the strategies that start from pretrained weights.
 
     In: `min_gain` as in run_race. Out: the race; the plans of the strategies that train by gradient; the
-    forecasts of all.
+    forecasts of the probes, and of all that race where there is a budget: timing them takes long.
     """
     probes = [name for name in measured.correct if is_possible(setup, find_strategy(name))]
     plans = _gradient_plans(setup, cell, depth=measured.depth)
     forecasts = {name: measured.forecasts[name] for name in probes}
-    forecasts |= {name: forecast_plan(setup, plan) for name, plan in plans.items()}
-    budget = setup.settings.budget_minutes
-    affordable = [name for name in probes if budget is None or forecasts[name].minutes <= budget] or probes[
-        :1
-    ]
+    racing = {name: plan for name, plan in plans.items() if not find_strategy(name).outside_race}
+    budget, affordable = setup.settings.budget_minutes, probes
+    if budget is not None:
+        forecasts |= {name: forecast_plan(setup, plan) for name, plan in racing.items()}
+        affordable = [name for name in probes if forecasts[name].minutes <= budget] or probes[:1]
     race = run_race(
         measured.sample(setup),
         read_prior(cell[1]),
         measured.correct,
-        [
-            Contender(plan, forecasts[name])
-            for name, plan in plans.items()
-            if not find_strategy(name).outside_race
-        ],
+        [Contender(plan, forecasts.get(name)) for name, plan in racing.items()],
         probes=affordable,
         budget_minutes=budget,
         min_gain=min_gain,

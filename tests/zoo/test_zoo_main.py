@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -89,13 +88,6 @@ def test_five_mistakes_in_a_process_of_its_own() -> None:
     assert "Traceback" not in done.stderr
 
 
-def cpu_time_s(*arguments: str) -> float:
-    """Run the command; return its time on the processor."""
-    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    subprocess.run([sys.executable, "-m", "zoo", *arguments], cwd=ROOT, capture_output=True, check=True)
-    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
-
-
 def imported(*arguments: str) -> set[str]:
     """Run the command; return the modules that it imports."""
     done = subprocess.run(
@@ -108,14 +100,13 @@ def imported(*arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
-def test_help_and_validate_import_little_and_are_fast() -> None:
-    assert not imported("--help") & {"torch", "pydantic", "numpy", "yaml"}
-    assert not imported("validate", "specs/resnet18.yaml") & {"torch", "numpy", "finetune"}
-    # In turns, so that both meet the same load; the processor's clock and caches change with it.
-    turns = [(cpu_time_s("--help"), cpu_time_s("validate", "specs/resnet18.yaml")) for _ in range(5)]
-    help_s, validate_s = map(min, zip(*turns, strict=True))
-    assert help_s < 0.35  # 0.2 on the machine of the benchmarks
-    assert validate_s < 4 * help_s, turns
+def test_help_and_validate_import_little() -> None:
+    """So they are fast: 0.1 and 0.4 s; their times alone would depend on the machine."""
+    helping, validating = imported("--help"), imported("validate", "specs/resnet18.yaml")
+    assert not helping & {"torch", "pydantic", "numpy", "yaml"}
+    assert len(helping) < 200  # 152 now
+    assert not validating & {"torch", "numpy", "finetune"}
+    assert len(validating) < 430  # 329 now
 
 
 def test_validate_of_a_recipe_imports_no_torch() -> None:

@@ -32,10 +32,13 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Contender:
-    """A strategy that trains by gradient: its plan for a whole run, and how long that would take."""
+    """A strategy that trains by gradient: its plan for a whole run, and how long that would take.
+
+    Without a budget the forecast is not needed: None.
+    """
 
     plan: Plan
-    forecast: Forecast
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True)
@@ -181,10 +184,12 @@ def _plan_short_run(contender: Contender, run_s: float, budget_s: float) -> Shor
     """
     plan, forecast = contender.plan, contender.forecast
     usual = round(SHORT_RUN * plan.epochs)
-    epochs = min(max(usual, 1), math.floor(min(run_s / forecast.epoch_s, plan.epochs)))
-    if not epochs:
-        return None
-    rest_s = (1 - SHARE_OF_BUDGET) * budget_s
-    whole = max(math.floor(min(rest_s / forecast.epoch_s / forecast.trainings, plan.epochs)), epochs)
+    epochs, whole = max(usual, 1), plan.epochs
+    if forecast is not None:
+        epochs = min(epochs, math.floor(min(run_s / forecast.epoch_s, plan.epochs)))
+        if not epochs:
+            return None
+        rest_s = (1 - SHARE_OF_BUDGET) * budget_s
+        whole = max(math.floor(min(rest_s / forecast.epoch_s / forecast.trainings, plan.epochs)), epochs)
     left = (1 - epochs / whole) / (1 - usual / plan.epochs)
     return ShortRun(replace(plan, epochs=epochs), whole, left)
