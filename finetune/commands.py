@@ -21,6 +21,7 @@ from finetune.checks.run import CHECKS, run_checks
 from finetune.checks.subject import Subject
 from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get_section
 from finetune.data.dataset import ImageDataset
+from finetune.data.pixels import Room
 from finetune.data.subset import spread_rows
 from finetune.experiment.recipe import choose_weights, load_data, read_recipe
 from finetune.experiment.setup import build_preprocess, prepare, resolve_input
@@ -117,7 +118,8 @@ def show_augment(
     console, recipe = Terminal(), read_recipe(spec, data, set)
     splits = load_data(recipe)
     shape = resolve_input(recipe, choose_weights(recipe)[0], len(splits.classes)).input
-    train = ImageDataset(splits.train, build_preprocess(shape), get_section(recipe, DataSettings).cache_mb)
+    room = Room(get_section(recipe, DataSettings).cache_mb)
+    train = ImageDataset(splits.train, build_preprocess(shape), room)
     calls = get_section(recipe, AugmentSettings).calls
     if calls is None:
         calls = default_augmentation(splits.given_names, (shape.height, shape.width))

@@ -101,8 +101,8 @@ class DataSettings(Settings):
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Processes that load images; 0: the main process."""
     cache_mb: Annotated[int, Field(ge=0)] = 2048
-    """Memory for the resized images of a split, in MiB; the outputs of frozen stages may take as much
-    again."""
+    """Memory for the resized images of all splits and for the outputs of frozen stages together, in MiB. What
+    finds no room is computed again in each epoch."""
 
     @model_validator(mode="before")
     @classmethod

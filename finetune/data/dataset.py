@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from finetune.data import Split
-from finetune.data.pixels import Pixels, one_thread
+from finetune.data.pixels import Pixels, Room, one_thread
 from finetune.data.shared_memory import limit_workers
 from finetune.runtime.seeds import derive_seed, make_generator
 from finetune.transforms.preprocess import Preprocess
@@ -59,7 +59,7 @@ class ImageDataset(EpochDataset):
 
     split: Split
     preprocess: Preprocess
-    cache_mb: int = 2048
+    room: Room = field(default_factory=Room)
     augment: Augment | None = None
     seed: int = 0
     epoch: int = 0
@@ -70,7 +70,7 @@ class ImageDataset(EpochDataset):
 
     def __post_init__(self) -> None:
         if self.pixels is None:
-            self.pixels = Pixels(self.split.images, self.preprocess, self.cache_mb)
+            self.pixels = Pixels(self.split.images, self.preprocess, self.room)
 
     @property
     def stored(self) -> Pixels:

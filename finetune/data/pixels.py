@@ -20,13 +20,26 @@ from pixels import ImageError, usable_cores
 IMAGES_PER_CHUNK = 256
 
 
-class Pixels:
-    """Images at the network's size; each stays in memory from its first use, if all fit into `cache_mb`."""
+class Room:
+    """The memory for images of all splits of a run: `data.cache_mb`."""
 
-    def __init__(self, images: Sequence[ImageSource], preprocess: Preprocess, cache_mb: int) -> None:
+    def __init__(self, size_mb: int = 2048) -> None:
+        self.left = size_mb * MIB
+
+    def take(self, size_bytes: int) -> bool:
+        """Take that much, if it is left; return whether it was."""
+        fits = size_bytes <= self.left
+        self.left -= size_bytes if fits else 0
+        return fits
+
+
+class Pixels:
+    """Images at the network's size; each stays in memory from its first use, if there is `room` for all."""
+
+    def __init__(self, images: Sequence[ImageSource], preprocess: Preprocess, room: Room) -> None:
         self.images, self.preprocess = images, preprocess
         self.shape = (len(images), 3, preprocess.height, preprocess.width)
-        self.fits = math.prod(self.shape) <= cache_mb * MIB
+        self.fits = room.take(math.prod(self.shape))
         self.cache: Tensor | None = None
         self.known = np.zeros(len(images), dtype=bool)
         self.shared = False

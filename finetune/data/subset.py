@@ -12,7 +12,7 @@ from torch import Tensor
 
 from finetune.data import Split
 from finetune.data.dataset import ImageDataset, collate
-from finetune.data.pixels import Pixels
+from finetune.data.pixels import Pixels, Room
 from finetune.runtime.seeds import make_generator
 
 Rows = NDArray[np.int64]
@@ -22,7 +22,7 @@ class PixelView(Pixels):
     """Pixels held by others: image i is image `rows[i]` of the parts, counted one after the other."""
 
     def __init__(self, parts: Sequence[Pixels], rows: Rows) -> None:
-        super().__init__([image for part in parts for image in part.images], parts[0].preprocess, 0)
+        super().__init__([image for part in parts for image in part.images], parts[0].preprocess, Room(0))
         self.shape = (len(rows), *self.shape[1:])
         self.parts, self.rows = parts, rows
         self.starts = np.cumsum([0] + [len(part.images) for part in parts])

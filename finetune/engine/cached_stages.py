@@ -11,6 +11,7 @@ from torch import Tensor
 
 from finetune.config import FinetuneSettings
 from finetune.data.dataset import EpochDataset
+from finetune.data.shared_memory import MIB
 from finetune.engine.step import Step
 from finetune.experiment.setup import Setup
 from finetune.features.cached_features import CachedFeatures, view_mb
@@ -46,7 +47,8 @@ def cache_frozen_stages(setup: Setup, plan: Plan, step: Step) -> TrainingData:
 
     In that case the images are returned, and the message says why if the spec requests a number of views.
     """
-    cache, room_mb = _plan_cache(setup, plan, step), setup.data.cache_mb
+    room_mb = setup.train.room.left / MIB
+    cache = _plan_cache(setup, plan, step, room_mb)
     if isinstance(cache, str):
         requested = isinstance(setup.settings.partial.views, int)
         message = f"  frozen stages are not cached: {cache}" if requested else ""
@@ -58,8 +60,9 @@ def cache_frozen_stages(setup: Setup, plan: Plan, step: Step) -> TrainingData:
         batch_size=plan.batch_size * 2,  # nothing is kept for a backward pass
         workers=setup.data.workers,
     )
-    val_fits = len(setup.val) and view_mb(cache.stages, setup.val) <= room_mb
-    fewer = f" (of {cache.requested}: data.cache_mb is {room_mb})" if cache.views < cache.requested else ""
+    val_fits = len(setup.val) and view_mb(cache.stages, setup.val) <= room_mb - cache.views * cache.view_mb
+    left = f" (of {cache.requested}: data.cache_mb leaves {room_mb:.0f} MiB)"
+    fewer = left if cache.views < cache.requested else ""
     return TrainingData(
         train=cached(setup.train, views=cache.views),
         val=cached(setup.val, views=1) if val_fits else setup.val,
@@ -108,7 +111,7 @@ def compute_outputs(step: Step, images: Tensor) -> Tensor:
         return step.frozen_stages.outputs(net, step.inputs(images)).cpu()
 
 
-def _plan_cache(setup: Setup, plan: Plan, step: Step) -> CachePlan | str:
+def _plan_cache(setup: Setup, plan: Plan, step: Step, room_mb: float) -> CachePlan | str:
     """Return what to cache, or why nothing is cached."""
     settings, augmented = setup.settings, setup.train.augment is not None
     views = count_views(settings.partial.views, plan.epochs, augmented=augmented)
@@ -120,7 +123,7 @@ def _plan_cache(setup: Setup, plan: Plan, step: Step) -> CachePlan | str:
     stages = find_frozen_stages(net, setup.anatomy.stages, step.inputs(noise), step.precision)
     if stages is None:
         return "no stage separates what is frozen from what is trained"
-    size_mb, room_mb = view_mb(stages, setup.train), setup.data.cache_mb
+    size_mb = view_mb(stages, setup.train)
     if size_mb > room_mb:
-        return f"a view takes {size_mb:.0f} MiB, and data.cache_mb is {room_mb}"
+        return f"a view takes {size_mb:.0f} MiB, and data.cache_mb leaves {room_mb:.0f}"
     return CachePlan(stages, min(views, int(room_mb / size_mb)), views, size_mb)

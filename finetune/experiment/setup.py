@@ -12,6 +12,7 @@ from finetune.config import AugmentSettings, DataSettings, FinetuneSettings, get
 from finetune.config.finetune import PrecisionSettings
 from finetune.data import Split, Splits
 from finetune.data.dataset import ImageDataset
+from finetune.data.pixels import Room
 from finetune.data.shared_memory import shared_memory_warning
 from finetune.experiment.recipe import choose_weights, fetch_weights
 from finetune.runtime.memory import keep_freed_memory
@@ -101,10 +102,10 @@ def prepare(spec: zoo.Spec, splits: Splits) -> Setup:
     spec = _resolve_augmentation(spec, splits.given_names)
     settings, data = get_section(spec, FinetuneSettings), get_section(spec, DataSettings)
     net, origin = zoo.load(spec, weights=weights, seed=settings.seed)
-    resize, dataset_type = build_preprocess(spec.input), task.dataset_type()
+    resize, dataset_type, room = build_preprocess(spec.input), task.dataset_type(), Room(data.cache_mb)
 
     def dataset(split: Split) -> ImageDataset:
-        return dataset_type(split, resize, cache_mb=data.cache_mb, seed=settings.seed)
+        return dataset_type(split, resize, room, seed=settings.seed)
 
     train = dataset(splits.train)
     statistics = measure_statistics(train.images()) if _needs_statistics(spec) else None

@@ -21,6 +21,9 @@ from finetune.strategies import STRATEGIES
 
 Probes = Mapping[Taps, MeasuredProbe]
 
+ENOUGH_FOR_SIMILARITY = 500
+"""Images from which similarity alone is measured: its standard error is far below its limit by then."""
+
 
 @dataclass(frozen=True)
 class Measurements:
@@ -50,12 +53,13 @@ class Measurements:
 def measure_evidence(setup: Setup, *, probes: bool = True) -> Measurements:
     """Pass the training images, or a sample of them, through the frozen network once and measure the data.
 
-    Without `probes`, only similarity is measured, where the spec does not state it.
+    Without `probes`, only similarity is measured, where the spec does not state it, and on fewer images.
     Raises: GraftError where no image can be held out: fewer than two classes, or one image in each.
     """
     evidence, stated, targets = count_images(setup), setup.data.similarity, setup.splits.train.targets
     seed = setup.settings.seed
-    rows = stratified_sample(targets, setup.settings.evidence_images, seed=seed)
+    most = setup.settings.evidence_images
+    rows = stratified_sample(targets, most if probes else min(most, ENOUGH_FOR_SIMILARITY), seed=seed)
     reasons = [f"{evidence.images} training images, {evidence.median_class:g} in the median class"]
     if len(rows) < len(setup.train):
         reasons.append(f"the measurements below are from a sample of {len(rows)} images")

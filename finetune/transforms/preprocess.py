@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, cast
 
 import torch
@@ -109,15 +110,33 @@ class Preprocess(nn.Module):
 def _resample(rows: Tensor, size: int, numerator: int, denominator: int, *, pad: bool) -> Tensor:
     """Resample rows with a triangle filter; the centres of input and output coincide.
 
-    One output row covers `numerator / denominator` input rows. All positions are integers: twice the distance
-    from the centre of the image, times the denominator. In: (N, length, M). Out: float (N, size, M).
+    In: (N, length, M); the rest as _weigh_rows. Out: float (N, size, M).
     """
     count, length, width = rows.shape
+    device = rows.device
+    weigh = _weigh_rows if torch.compiler.is_exporting() else _cached_rows
+    index, shares = weigh(length, size, numerator, denominator, pad=pad, device=device)
+    # On CUDA, float32 products may use TF32, which has fewer digits; float64 products do not.
+    dtype = torch.float64 if rows.is_cuda else torch.float32
+    groups, window = index.shape
+    picked = rows.index_select(1, index.reshape(-1)).reshape(count, groups, window, width)
+    with _full_precision(device):
+        return (shares @ picked.to(dtype)).reshape(count, groups * GROUP, width)[:, :size]
+
+
+def _weigh_rows(
+    length: int, size: int, numerator: int, denominator: int, *, pad: bool, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return which of `length` rows each of `size` new rows is made of, and their shares.
+
+    One new row covers `numerator / denominator` rows. All positions are integers: twice the distance from the
+    centre of the image, times the denominator. New rows are taken in groups of GROUP.
+    Out: indices (groups, window); float64 on CUDA, else float32, (groups, GROUP, window).
+    """
     groups = -(-size // GROUP)
     reach = _larger(numerator, denominator)  # half the width of the triangle, at least one input row
     window = _smaller(length, ((GROUP - 1) * numerator + 2 * reach) // denominator + 5)
 
-    device = rows.device
     targets = (2 * torch.arange(groups * GROUP, device=device) + 1 - size).reshape(groups, GROUP)
     first = targets[:, :1] * numerator - 2 * reach + (length - 1) * denominator
     first = torch.div(first.clamp(min=0), 2 * denominator, rounding_mode="trunc") - 1
@@ -130,13 +149,12 @@ def _resample(rows: Tensor, size: int, numerator: int, denominator: int, *, pad:
     if pad:  # rows outside the image get no weight, which is black
         edge = _larger(length * denominator, numerator)  # at least one row of the thinnest image stays
         weights = weights * (targets.abs() * numerator <= edge)[:, :, None]
-    # On CUDA, float32 products may use TF32, which has fewer digits; float64 products do not.
-    dtype = torch.float64 if rows.is_cuda else torch.float32
-    shares = weights.to(dtype) / weights.sum(2, keepdim=True).clamp(min=1).to(dtype)
+    dtype = torch.float64 if device.type == "cuda" else torch.float32
+    return index, weights.to(dtype) / weights.sum(2, keepdim=True).clamp(min=1).to(dtype)
 
-    picked = rows.index_select(1, index.reshape(-1)).reshape(count, groups, window, width)
-    with _full_precision(device):
-        return (shares @ picked.to(dtype)).reshape(count, groups * GROUP, width)[:, :size]
+
+_cached_rows = lru_cache(maxsize=64)(_weigh_rows)
+"""Photos of a folder often have the same few sizes; for small images, this is most of the work."""
 
 
 def _smaller(one: int, other: int) -> int:

@@ -29,7 +29,6 @@ def record(**shares: float) -> dict[str, object]:
 
 def test_a_data_set_is_left_out_of_its_own_prior() -> None:
     line, rows = record(linear_probe=0.5, stage_probe=0.5, partial=0.5, full=0.5), read_rows()
-    assert {row["similarity"] for row in everything(line, rows)} == {"different"}
     assert {row["data"] for row in everything(line, rows)} > {row["data"] for row in other_data(line, rows)}
     assert "digits" not in {row["data"] for row in other_data(line, rows)}
 

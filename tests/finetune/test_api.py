@@ -61,12 +61,14 @@ def test_a_run_leaves_every_file_of_the_contract(unbroken: RunReport) -> None:
     assert unbroken.report.exports["onnx"].numbers["top1_differences"] == 0
 
 
+@pytest.mark.usefixtures("unexported")
 def test_the_resolved_spec_gives_the_same_run_again(unbroken: RunReport, tmp_path: Path) -> None:
     again = run(unbroken.folder / "spec.yaml", run=tmp_path / "again", console=Console(quiet=True))
     assert numbers(again) == numbers(unbroken)
     assert again.metrics == unbroken.metrics
 
 
+@pytest.mark.usefixtures("unexported")
 def test_killed_in_the_second_epoch_and_resumed(unbroken: RunReport, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     pairs = [argument for key, value in QUICK.items() for argument in ("--set", f"{key}={value}")]
@@ -86,6 +88,7 @@ def test_killed_in_the_second_epoch_and_resumed(unbroken: RunReport, tmp_path: P
     assert resumed.metrics == unbroken.metrics
 
 
+@pytest.mark.usefixtures("unexported")
 def test_broken_off_in_the_middle_of_an_epoch_and_resumed(unbroken: RunReport, tmp_path: Path) -> None:
     with broken_off(lambda _, name: name == "step-000015"):  # 11 steps an epoch: the middle of the second
         run(SPEC, set=QUICK, run=tmp_path / "run", console=Console(quiet=True))
@@ -94,6 +97,7 @@ def test_broken_off_in_the_middle_of_an_epoch_and_resumed(unbroken: RunReport, t
     assert resumed.metrics == unbroken.metrics
 
 
+@pytest.mark.usefixtures("unexported")
 def test_worker_processes_change_no_number(unbroken: RunReport, tmp_path: Path) -> None:
     workers = run(SPEC, set=QUICK | {"data.workers": 1}, run=tmp_path / "run", console=Console(quiet=True))
     assert numbers(workers) == numbers(unbroken)

@@ -9,12 +9,15 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from small_kit import without_export
 
 import zoo
 from finetune.finished import load_trained
 from finetune.publish import measure, pretrain, publish
 from finetune.records.run_folder import RunFolder
 from zoo.pretrained.card import Card, find_card
+
+pytestmark = pytest.mark.usefixtures("unexported")
 
 QUIET = Console(quiet=True)
 QUICK: dict[str, object] = {
@@ -28,7 +31,8 @@ QUICK: dict[str, object] = {
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of weights of a short run; beside it a spec that starts from them."""
     folder = tmp_path_factory.mktemp("published")
-    path = pretrain("specs/resnet_tiny.yaml", set=QUICK, folder=folder / "run", out=folder, console=QUIET)
+    with without_export():
+        path = pretrain("specs/resnet_tiny.yaml", set=QUICK, folder=folder / "run", out=folder, console=QUIET)
     (folder / "user.yaml").write_text(
         "extends: resnet_tiny\nweights: {default: {file: resnet_tiny.safetensors}}\n"
     )

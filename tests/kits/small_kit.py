@@ -48,6 +48,14 @@ def small_net() -> nn.Sequential:
 
 
 @contextmanager
+def without_export() -> Iterator[None]:
+    """In here, runs write no ONNX file: half of the time of a small run, for tests of training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("finetune.finished.find_plugins", lambda _: iter(()))
+        yield
+
+
+@contextmanager
 def broken_off(wanted: Callable[[Path, str], bool]) -> Iterator[None]:
     """In here a run ends by an error after the first checkpoint that is `wanted`, by folder and name."""
 

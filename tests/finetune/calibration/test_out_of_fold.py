@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
-from small_kit import QUIET, SPEC, broken_off
+from small_kit import QUIET, SPEC, broken_off, without_export
 
 from finetune.api import run
 from finetune.calibration.out_of_fold import read_out_of_fold
@@ -24,6 +24,8 @@ from finetune.records.verify import open_run
 from finetune.report.show import format_result
 from finetune.search import search
 from zoo.errors import GraftError
+
+pytestmark = pytest.mark.usefixtures("unexported")
 
 CLASSES = ("dark", "grey", "light")
 FOLDS = 3
@@ -55,7 +57,8 @@ def settings(**more: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def finished(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(spec, set=settings(), run=tmp_path_factory.mktemp("runs") / "run", console=QUIET).folder
+    with without_export():
+        return run(spec, set=settings(), run=tmp_path_factory.mktemp("runs") / "run", console=QUIET).folder
 
 
 def test_each_image_is_answered_once_by_a_network_that_did_not_learn_from_it(finished: Path) -> None:

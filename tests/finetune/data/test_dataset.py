@@ -15,6 +15,7 @@ from PIL import Image
 
 from finetune.data import ArrayImage, DataError, FileImage, Split, shared_memory
 from finetune.data.dataset import ImageDataset, batch_indices, count_batches, loader
+from finetune.data.pixels import Room
 from finetune.transforms.augment import build_augment
 from finetune.transforms.augmentations import AUGMENTATIONS
 from finetune.transforms.preprocess import Preprocess
@@ -61,7 +62,7 @@ def test_items_are_resized_pixels_and_targets() -> None:
 
 @pytest.mark.parametrize("cache_mb", [0, 100])
 def test_in_memory_or_not_the_pixels_are_the_same(cache_mb: int) -> None:
-    plain, dataset = augmented(30), augmented(30, cache_mb=cache_mb)
+    plain, dataset = augmented(30), augmented(30, room=Room(cache_mb))
     dataset.fill()
     assert (dataset.stored.cache is not None) == (cache_mb > 0)
     expected, targets = collect(loader(plain, 7, shuffle_seed=1))
@@ -129,10 +130,17 @@ def test_workers_without_room_for_batches_are_told_and_not_started(monkeypatch: 
 
 
 def test_what_does_not_fit_stays_out_of_memory() -> None:
-    dataset = dataset_of(2000, cache_mb=1)  # 2000 x 3 x 16 x 12 bytes are 1.1 MiB
+    dataset = dataset_of(2000, room=Room(1))  # 2000 x 3 x 16 x 12 bytes are 1.1 MiB
     dataset.fill()
     assert dataset.stored.cache is None
-    assert dataset_of(1800, cache_mb=1).stored.fits
+    assert dataset_of(1800, room=Room(1)).stored.fits
+
+
+def test_splits_share_the_room_for_images() -> None:
+    room = Room(1)
+    first, second, small = (dataset_of(count, room=room) for count in (1500, 1000, 300))
+    assert (first.stored.fits, second.stored.fits, small.stored.fits) == (True, False, True)
+    assert replace(first, seed=5).stored is first.stored
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -163,7 +171,7 @@ def test_pixels_follow_from_seed_epoch_and_index_alone() -> None:
     torch.rand(1000)
     dataset[7]
     assert torch.equal(dataset[4][0], first)
-    assert torch.equal(replace(dataset, cache_mb=0, pixels=None)[4][0], first)
+    assert torch.equal(replace(dataset, room=Room(0), pixels=None)[4][0], first)
     assert not torch.equal(replace(dataset, seed=2)[4][0], first)
     dataset.set_epoch(1)
     assert not torch.equal(dataset[4][0], first)
@@ -242,7 +250,7 @@ def test_an_image_that_vanished_is_named(cache_mb: int, tmp_path: Path) -> None:
     path = tmp_path / "gone.png"
     zeros = np.zeros(2, np.int64)
     split = Split((FileImage(str(path), path, tmp_path),) * 2, zeros, zeros)
-    dataset = ImageDataset(split, Preprocess(height=4, width=4), cache_mb=cache_mb)
+    dataset = ImageDataset(split, Preprocess(height=4, width=4), room=Room(cache_mb))
     with pytest.raises(
         DataError, match=r"gone\.png: cannot be read: .* It could be read when it was checked"
     ):

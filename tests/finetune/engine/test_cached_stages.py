@@ -28,7 +28,7 @@ from finetune.records.run_folder import RunFolder
 from finetune.runtime.console import Terminal
 from finetune.runtime.precision import EXACT
 
-pytestmark = pytest.mark.usefixtures("seeded")
+pytestmark = pytest.mark.usefixtures("seeded", "unexported")
 
 SPEC = """\
 name: stages
@@ -215,7 +215,7 @@ def test_views_are_as_many_as_there_is_memory_for(tmp_path: Path) -> None:
     assert isinstance(trainer.train, CachedFeatures)
     assert trainer.train.views == 2
     images = len(trainer.setup.train)
-    assert f"2 views of {images} images (of 4: data.cache_mb is 2), 1 MiB" in words
+    assert f"2 views of {images} images (of 4: data.cache_mb leaves 2 MiB), 1 MiB" in words
     assert isinstance(trainer.val, CachedFeatures)
     for epoch in range(3):
         trainer.train.set_epoch(epoch)
@@ -231,7 +231,7 @@ def test_without_memory_for_a_view_images_are_shown(tmp_path: Path) -> None:
     assert trainer.val is trainer.setup.val
     assert trainer.step.frozen_stages is None
     words, _ = said(tmp_path, views(2) | {"data.cache_mb": 0})
-    assert words == "frozen stages are not cached: a view takes 1 MiB, and data.cache_mb is 0"
+    assert words == "frozen stages are not cached: a view takes 1 MiB, and data.cache_mb leaves 0"
 
 
 def test_without_caching_images_are_shown_and_a_message_only_if_requested(tmp_path: Path) -> None:

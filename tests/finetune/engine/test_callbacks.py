@@ -21,7 +21,7 @@ from finetune.records.metrics_log import EpochRecord, read_records
 from finetune.records.run_folder import RunFolder
 from finetune.records.training import GradientTraining
 
-pytestmark = pytest.mark.usefixtures("seeded")
+pytestmark = pytest.mark.usefixtures("seeded", "unexported")
 
 
 class Recorder(Callback):

@@ -98,6 +98,7 @@ def test_an_ensemble_is_one_network_and_answers_with_its_members_mean(snapshots:
     np.testing.assert_allclose(answers, expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.usefixtures("unexported")
 def test_killed_between_snapshots_and_resumed(snapshots: RunReport, spec: Path, tmp_path: Path) -> None:
     def in_the_third_epoch(_: Path, name: str) -> bool:
         return name == "step-000030"  # after the first snapshot
@@ -147,6 +148,7 @@ def test_a_soup_is_one_plain_network_and_never_worse_in_validation(spec: Path, t
         torch.testing.assert_close(value, torch.stack([member[name] for member in members]).mean(dim=0))
 
 
+@pytest.mark.usefixtures("unexported")
 def test_bagging_trains_each_member_on_its_own_sample_and_goes_on_where_it_broke(
     spec: Path, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ from finetune.regularization.resizing import Resizing
 from finetune.transforms.preprocess import Preprocess
 from zoo.errors import GraftError
 
-pytestmark = pytest.mark.usefixtures("seeded")
+pytestmark = pytest.mark.usefixtures("seeded", "unexported")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Every strategy from pretrained weights to a checked file, on digits, with the smallest network."""
+"""Every strategy from pretrained weights to a trained network, on digits, with the smallest one."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from finetune.probes.network import fit_head
 from finetune.records.report import NoWeights, StartingWeights
 from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError
+
+pytestmark = pytest.mark.usefixtures("unexported")
 
 QUIET = Console(quiet=True)
 SIZES = {"images": 360, "smallest_class": 36, "median_class": 36}
@@ -49,6 +51,14 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "pretrained.yaml"
     path.write_text(SPEC.format(file=folder / "weights.safetensors", cache=folder / "cache"))
     return path
+
+
+@pytest.fixture(scope="module")
+def planned(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The content of the spec's plan file."""
+    folder = tmp_path_factory.mktemp("planned")
+    make_plan(spec, root=folder, console=QUIET)
+    return written_plan(folder).read_text()
 
 
 @pytest.mark.parametrize("strategy", ["linear_probe", "stage_probe", "partial", "full"])
@@ -187,10 +197,9 @@ def written_plan(root: Path) -> Path:
     return path
 
 
-def test_a_plan_that_was_edited_is_carried_out(spec: Path, tmp_path: Path) -> None:
-    make_plan(spec, root=tmp_path, console=QUIET)
-    path = written_plan(tmp_path)
-    plan = json.loads(path.read_text()) | {"strategy": "partial", "trains": ["layer3.1", "fc"], "epochs": 1}
+def test_a_plan_that_was_edited_is_carried_out(spec: Path, planned: str, tmp_path: Path) -> None:
+    path = tmp_path / "edited.plan.json"
+    plan = json.loads(planned) | {"strategy": "partial", "trains": ["layer3.1", "fc"], "epochs": 1}
     path.write_text(json.dumps(plan | {"batch_size": 32, "learning_rate": 0.01}))
     report = run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)
     assert report.plan.trains == ("layer3.1", "fc")
@@ -274,10 +283,9 @@ def test_a_plan_that_was_edited_is_kept_when_another_is_made(spec: Path, tmp_pat
     ],
 )
 def test_an_impossible_plan_is_refused_with_the_reason(
-    edit: dict[str, object], message: str, spec: Path, tmp_path: Path
+    edit: dict[str, object], message: str, spec: Path, planned: str, tmp_path: Path
 ) -> None:
-    make_plan(spec, root=tmp_path, console=QUIET)
-    path = written_plan(tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
+    path = tmp_path / "edited.plan.json"
+    path.write_text(json.dumps(json.loads(planned) | edit))
     with pytest.raises(GraftError, match=message):
         run(spec, set={"finetune.plan": str(path)}, run=tmp_path / "run", console=QUIET)

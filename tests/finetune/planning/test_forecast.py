@@ -22,6 +22,8 @@ from finetune.records.evidence import Forecast
 from finetune.strategies import find_strategy
 from zoo.errors import GraftError
 
+pytestmark = pytest.mark.usefixtures("unexported")
+
 QUICK: dict[str, object] = {"data.val": 0.3, "data.test": 0.6, "finetune.precision": "float32"}
 
 

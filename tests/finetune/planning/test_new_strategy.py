@@ -21,6 +21,8 @@ from finetune.records.estimate import Correct
 from finetune.records.plan import Plan
 from finetune.strategies import STRATEGIES, Strategy, racing_names, register_strategy, strategy_names
 
+pytestmark = pytest.mark.usefixtures("unexported")
+
 QUIET = Console(quiet=True)
 
 
@@ -50,7 +52,7 @@ def train_fold(setup: Setup, plan: Plan, fold: Fold) -> Correct:
 def test_a_new_strategy_is_ordered_by_cost_and_has_a_wide_prior() -> None:
     assert strategy_names() == ("linear_probe", "stage_probe", "first_stage", "partial", "full", "scratch")
     assert racing_names() == strategy_names()[:-1]
-    known, prior = {}, read_prior("different")
+    known, prior = {}, read_prior()
     for name, lead in zip(prior.names, np.sqrt(np.diag(prior.lead_cov)), strict=True):
         known[name] = lead
     assert known["first_stage"] == UNKNOWN_SPREAD > max(known["partial"], known["full"])
@@ -67,7 +69,7 @@ def test_auto_chooses_it_and_trains_it_to_the_end(tmp_path: Path, monkeypatch: p
     assert report.plan.trains == ("low", "fc")
     assert report.plan.evidence.race is not None
     assert set(report.plan.evidence.race.scores) == set(racing_names())
-    assert set(report.plan.evidence.forecasts) >= {"first_stage", "partial", "full"}
+    assert "first_stage" in report.plan.evidence.forecasts
     trained = load_file(report.folder / "model.safetensors")
     changed = {name.split(".")[0] for name, value in trained.items() if not torch.equal(value, state[name])}
     assert "high" not in changed

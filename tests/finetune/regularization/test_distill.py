@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from small_kit import without_export
 from torch import nn
 
 import zoo
@@ -14,6 +15,8 @@ from finetune.api import run
 from finetune.config.finetune import Distill
 from finetune.finished import load_run
 from finetune.regularization.distill import Teacher, load_teacher
+
+pytestmark = pytest.mark.usefixtures("unexported")
 
 QUICK: dict[str, object] = {
     **{"data.val": 0.3, "data.test": 0.5, "finetune.epochs": 2, "finetune.precision": "float32"},
@@ -27,9 +30,9 @@ GREY: dict[str, object] = {"input.channels": 1, "finetune.weights": "none"}
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose network is the mean of two epochs' answers, and of two views."""
     more = {"finetune.ensemble": {"average": 2}, "finetune.test_time": "flip"}
-    return run(
-        "specs/lenet5.yaml", set=QUICK | more, run=tmp_path_factory.mktemp("t") / "run", console=QUIET
-    ).folder
+    folder = tmp_path_factory.mktemp("t") / "run"
+    with without_export():
+        return run("specs/lenet5.yaml", set=QUICK | more, run=folder, console=QUIET).folder
 
 
 def test_a_teacher_predicts_as_its_run_for_other_normalisations(teacher: Path) -> None:

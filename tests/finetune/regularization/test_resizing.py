@@ -15,6 +15,8 @@ from finetune.config.optim import ProgressiveResizing
 from finetune.records.training import GradientTraining
 from finetune.regularization.resizing import Resizing, build_resizing, scaled
 
+pytestmark = pytest.mark.usefixtures("unexported")
+
 HALF = ProgressiveResizing(initial_scale=0.5, delay_fraction=0.4, finetune_fraction=0.2)
 
 

@@ -18,6 +18,8 @@ from finetune.records.metrics_log import read_records
 from finetune.search.trial import Shared, run_trial, trial_plan, trial_setup
 from zoo.errors import GraftError
 
+pytestmark = pytest.mark.usefixtures("unexported")
+
 Reports = list[tuple[int, float, float]]
 
 PRETRAINED = """\

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from race_kit import answers, make_prior
 
+from finetune.planning.race.decision import MIN_ROUND_GAIN, choose_winner, round_gain
 from finetune.planning.race.posterior import compute_posterior, is_at_chance, measure_answers, start_posterior
 from finetune.planning.race.prior import angle, fit_prior, read_prior, read_rows
-from finetune.records.plan import SIMILARITIES
 from finetune.strategies import STRATEGIES, racing_names
 
 RACERS = racing_names()
@@ -20,12 +20,23 @@ FIRST, FULL = RACERS[0], RACERS[-1]
 
 def test_the_prior_has_every_racing_strategy() -> None:
     assert tuple(name for name, strategy in STRATEGIES.items() if strategy.pretrained) == RACERS
-    for similarity in SIMILARITIES:
-        found = read_prior(similarity)
-        assert found.lead[0] == 0
-        assert found.lead_cov[0] == pytest.approx(np.zeros(R))
-        for spread in (found.lead_cov[1:, 1:], found.growth_cov):
-            assert np.linalg.eigvalsh(spread).min() > -1e-9
+    found = read_prior()
+    assert found.lead[0] == 0
+    assert found.lead_cov[0] == pytest.approx(np.zeros(R))
+    for spread in (found.lead_cov[1:, 1:], found.growth_cov):
+        assert np.linalg.eigvalsh(spread).min() > -1e-9
+
+
+def test_full_is_tried_where_a_probe_is_far_from_certain_and_not_where_it_knows_nearly_all() -> None:
+    """Photographs like those of ImageNet: 3,000 that a probe knows 75% of, and 400 that it knows 99% of."""
+    for right, images, tried in ((0.75, 3000, True), (0.99, 400, False)):
+        correct = np.arange(images) < right * images
+        probed = {"linear_probe": correct.astype(float), "stage_probe": correct.astype(float)}
+        posterior = compute_posterior(read_prior(), probed, 0.2)
+        asked = choose_winner(RACERS, posterior) in ("partial", "full") or any(
+            round_gain(name, RACERS, posterior, probed, 100) >= MIN_ROUND_GAIN for name in ("partial", "full")
+        )
+        assert asked == tried
 
 
 def test_the_prior_is_the_mean_and_the_spread_of_the_rows() -> None:
