@@ -19,9 +19,7 @@ import zoo
 from files.paths import expand_home
 from finetune.calibration.calibrate import calibrate
 from finetune.calibration.out_of_fold import answer_out_of_fold
-from finetune.config import DataSettings, FinetuneSettings, get_section
-from finetune.config.finetune import PrecisionSettings
-from finetune.data import Splits
+from finetune.config import DataSettings, get_section
 from finetune.experiment.recipe import fetch_weights, load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
@@ -30,13 +28,13 @@ from finetune.fit.execute import Trained, execute_plan, rebuild
 from finetune.fit.folds import deal_folds, share_budget, use_all
 from finetune.health.run import add_labels, read_health
 from finetune.models.tta import apply_test_time_augmentation
-from finetune.networks.choose import choose_network
+from finetune.networks.choose import choose_network, read_or_choose_network
 from finetune.planning.choose import choose_plan
 from finetune.planning.load import load_plan, read_given_plan
-from finetune.probes.arithmetic import choose_arithmetic, state_arithmetic
+from finetune.probes.arithmetic import choose_arithmetic, read_or_choose_arithmetic
 from finetune.records.disk import WriteError, require_space, require_writable
 from finetune.records.files import keep_other, read_record, write_record, write_text
-from finetune.records.network import NETWORK, NetworkChoice
+from finetune.records.network import NetworkChoice
 from finetune.records.plan import Plan, read_plan
 from finetune.records.report import write_report
 from finetune.records.run_folder import (
@@ -107,14 +105,14 @@ def _run_in(folder: RunFolder, recipe: zoo.Spec, console: Console, start: float)
     with show_progress(console):
         fetch_weights(recipe)
         splits = get_splits(recipe, folder)
-        recipe, choice = _read_or_choose_network(recipe, splits, folder)
+        recipe, choice = read_or_choose_network(recipe, splits, folder)
         setup = prepare(recipe, splits)
         deal_folds(setup)  # what it finds wrong is said before anything is measured
     show_setup(setup, console)
     show_network(choice, console)
     _require_space(setup, folder, COPIES_OF_PROBES)
     with show_progress(console):
-        setup = _read_or_choose_arithmetic(setup, folder)
+        setup = read_or_choose_arithmetic(setup, folder)
         plan = _get_plan(setup, choice, folder, console)
         findings = read_health(folder) if folder.trained.exists() else add_labels(setup, plan, folder)
     show_plan(plan, console)
@@ -245,35 +243,9 @@ def _require_space(setup: Setup, folder: RunFolder, copies: int) -> None:
     require_space(folder.path, copies * size, f"a run of {setup.spec.name}")
 
 
-def _read_or_choose_network(
-    recipe: zoo.Spec, splits: Splits, folder: RunFolder
-) -> tuple[zoo.Spec, NetworkChoice | None]:
-    """Return the recipe of the network that the folder records, or choose one and record it."""
-    if not recipe.is_chosen:
-        return recipe, None
-    if folder.network.exists():
-        return zoo.read_spec(folder.chosen), read_record(folder.network, NETWORK)
-    chosen, choice = choose_network(recipe, splits)
-    write_text(folder.chosen, chosen.to_yaml())
-    write_record(folder.network, NETWORK, choice)
-    return chosen, choice
-
-
 def _add_choice(plan: Plan, choice: NetworkChoice | None) -> Plan:
     """Return the plan with the reason for its network, if that was chosen."""
     return plan if choice is None else replace(plan, reasons=(choice.reason, *plan.reasons))
-
-
-def _read_or_choose_arithmetic(setup: Setup, folder: RunFolder) -> Setup:
-    """Return the setup with the arithmetic that the folder's spec states, or choose it and write the spec."""
-    if folder.spec.exists():
-        stated = get_section(zoo.read_spec(folder.spec), FinetuneSettings).precision
-        if not isinstance(stated, PrecisionSettings):
-            raise GraftError(f"{folder.spec}: finetune.precision is {stated}; expected what the run wrote")
-        return state_arithmetic(setup, stated)
-    setup = choose_arithmetic(setup)
-    write_text(folder.spec, setup.spec.to_yaml())
-    return setup
 
 
 def _get_plan(setup: Setup, choice: NetworkChoice | None, folder: RunFolder, console: Console) -> Plan:

@@ -10,7 +10,9 @@ from finetune.config import FinetuneSettings, get_section
 from finetune.data import Splits
 from finetune.networks.candidates import find_candidates
 from finetune.networks.measure import measure_network
-from finetune.records.network import NetworkChoice, NetworkScore
+from finetune.records.files import read_record, write_record, write_text
+from finetune.records.network import NETWORK, NetworkChoice, NetworkScore
+from finetune.records.run_folder import RunFolder
 from pixels.processes import release_memory
 from zoo.errors import GraftError
 
@@ -53,6 +55,23 @@ def choose_network(recipe: zoo.Spec, splits: Splits) -> tuple[zoo.Spec, NetworkC
         left = max(budget_s - (time.monotonic() - start), 1.0)
         spec = zoo.override(spec, {"finetune.budget_minutes": round(left / 60, 2)})
     return spec, NetworkChoice(chosen.spec, explain(chosen, scores), tuple(scores))
+
+
+def read_or_choose_network(
+    recipe: zoo.Spec, splits: Splits, folder: RunFolder
+) -> tuple[zoo.Spec, NetworkChoice | None]:
+    """Return the recipe of the network that the folder records, or choose one and record it.
+
+    A recipe of one network is returned as it is, without a choice. Raises: as choose_network.
+    """
+    if not recipe.is_chosen:
+        return recipe, None
+    if folder.network.exists():
+        return zoo.read_spec(folder.chosen), read_record(folder.network, NETWORK)
+    chosen, choice = choose_network(recipe, splits)
+    write_text(folder.chosen, chosen.to_yaml())
+    write_record(folder.network, NETWORK, choice)
+    return chosen, choice
 
 
 def find_best(scores: Sequence[NetworkScore]) -> NetworkScore:

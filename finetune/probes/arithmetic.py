@@ -13,15 +13,19 @@ from accelerate import PartialState
 
 import zoo
 from files.paths import expand_home
+from finetune.config import FinetuneSettings, get_section
 from finetune.config.finetune import PrecisionSettings
 from finetune.experiment.setup import Setup
 from finetune.features.frozen_pass import ACCELERATOR_BATCH, CPU_BATCH
 from finetune.probes.network import feature_cache
+from finetune.records.files import write_text
 from finetune.records.plan import read_plan
+from finetune.records.run_folder import RunFolder
 from finetune.runtime.device import describe_device
 from finetune.runtime.fastest import fastest_precision
 from finetune.runtime.precision import EXACT, Precision
 from finetune.strategies import find_strategy
+from zoo.errors import GraftError
 
 MOST_TIMED = 32
 """Images of a batch that is timed on a processor at most; larger ones give the same speed."""
@@ -49,6 +53,21 @@ def choose_arithmetic(setup: Setup) -> Setup:
         training = _measure(setup, backward=True)
     stated = {"features": features.name, "training": training.name}
     return state_arithmetic(setup, PrecisionSettings.model_validate(stated))
+
+
+def read_or_choose_arithmetic(setup: Setup, folder: RunFolder) -> Setup:
+    """Return the setup with the arithmetic that the folder's spec states, or choose it and write the spec.
+
+    Raises: GraftError for a spec in the folder that states none.
+    """
+    if folder.spec.exists():
+        stated = get_section(zoo.read_spec(folder.spec), FinetuneSettings).precision
+        if not isinstance(stated, PrecisionSettings):
+            raise GraftError(f"{folder.spec}: finetune.precision is {stated}; expected what the run wrote")
+        return state_arithmetic(setup, stated)
+    setup = choose_arithmetic(setup)
+    write_text(folder.spec, setup.spec.to_yaml())
+    return setup
 
 
 def state_arithmetic(setup: Setup, arithmetic: PrecisionSettings) -> Setup:

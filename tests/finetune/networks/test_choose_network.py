@@ -97,7 +97,7 @@ def test_a_run_records_the_choice_and_keeps_to_it(tmp_path: Path, monkeypatch: p
     spec, photos = write_networks(tmp_path), str(write_photos(tmp_path))
     folder = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("finetune.api._read_or_choose_arithmetic", interrupt)
+        patch.setattr("finetune.api.read_or_choose_arithmetic", interrupt)
         run(spec, photos, run=folder, console=QUIET)
     assert json.loads((folder / "network.json").read_text())["spec"] == "seeing"
     monkeypatch.setattr("finetune.api.choose_network", lambda *_: pytest.fail("it was chosen before"))
