@@ -130,9 +130,9 @@ def strange_images(
 def tabulate(runs: Mapping[str, Sequence[Found]], ways: Mapping[str, tuple[str, str]]) -> str:
     """Return the tables: means over the seeds; coverage over the test images of all seeds."""
     first = [
-        "| images, network, strategy | accuracy | temperature | calibration error | log loss | the same with "
-        "vector scaling | sets hold the right class | classes in a set |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| images, network, strategy | seeds | accuracy | temperature | calibration error | log loss | with "
+        "vector scaling: calibration error, log loss | sets hold the right class | classes in a set |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     second = [
         "| `unknown`, AUROC against images of | " + " | ".join(runs) + " |",
@@ -147,11 +147,11 @@ def tabulate(runs: Mapping[str, Sequence[Found]], ways: Mapping[str, tuple[str, 
         )
         spec = Path(ways[name][0]).stem
         first.append(
-            f"| {name}, {spec}, {ways[name][1]} | {mean(one.accuracy for one in found):.1%} "
+            f"| {name}, {spec}, {ways[name][1]} | {len(found)} | {mean(one.accuracy for one in found):.1%} "
             f"| {', '.join(f'{one.calibration.temperature:.2f}' for one in found)} "
             f"| {mean(x.before.value for x in ece):.3f} to {mean(x.after.value for x in ece):.3f} "
             f"| {mean(x.before.value for x in loss):.3f} to {mean(x.after.value for x in loss):.3f} "
-            f"| {mean(one.vector[1] for one in found):.3f}; {mean(one.vector[0] for one in found):.3f} "
+            f"| {mean(one.vector[1] for one in found):.3f}, {mean(one.vector[0] for one in found):.3f} "
             f"| {held / total:.1%} ({100 * low:.1f} to {high:.1%}) "
             f"| {mean(one.quality.set_size or 0 for one in found):.2f} |"
         )
@@ -185,7 +185,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             runs[name].append(measure(name, sets, ways[name], seed))
             print(name, seed, runs[name][-1], flush=True)
-    note = f"{arguments.seeds} seeds; AUROC is the lowest of them. {machine()}"
+    note = f"Means over the seeds, but the lowest AUROC of them. {machine()}"
     write_or_print(PAGE, "answers", f"{tabulate(runs, ways)}\n\n{note}")
 
 

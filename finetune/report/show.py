@@ -212,4 +212,4 @@ def format_outcome(outcome: Outcome) -> str:
 
 
 def _format_name(name: str) -> str:
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace("iou", "IoU")

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from finetune.records.metrics_log import EpochRecord
@@ -30,7 +31,9 @@ def draw_learning(records: Sequence[EpochRecord], score: str) -> list[Markup]:
         return []
     marker = "o" if len(records) <= FEW else ""
     loss, left = _figure("passes over the images", "loss (nats)")
-    scores, right = _figure("passes over the images", score.replace("_", " "))
+    scores, right = _figure("passes over the images", score.replace("_", " ").replace("iou", "IoU"))
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     def draw(axes: Axes, values: Sequence[float | None], colour: str, label: str) -> None:
         pairs = [(one.epoch, y) for one, y in zip(records, values, strict=True) if y is not None]

@@ -131,7 +131,7 @@ def test_the_result_is_one_sentence_and_everything_else_is_behind_why() -> None:
 
 def test_other_scores_and_validation_images_have_their_own_sentence() -> None:
     report = replace(REPORT, task="segmentation", metrics={"mean_iou": 0.5}, measured_on="val")
-    assert format_result(report).startswith("mean iou 50.0% on the 20 validation images; these also chose")
+    assert format_result(report).startswith("mean IoU 50.0% on the 20 validation images; these also chose")
 
 
 @pytest.mark.parametrize(("licence", "told"), [("non-commercial research only", True), ("MIT", False)])
