@@ -32,7 +32,7 @@ BRIEF = {
     "outlier": "unlike all others",
     "copy": "copies",
     "look": "odd size or colour",
-    "balance": "unequal classes",
+    "balance": "small classes",
 }
 """Kinds of findings as one line names them; broken images are told before."""
 
