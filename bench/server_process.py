@@ -39,7 +39,8 @@ def running(command: list[str], log: Path) -> Iterator[tuple[subprocess.Popen[by
             time.sleep(0.1)
         yield server, port
     finally:
-        os.killpg(server.pid, signal.SIGKILL)  # with the processes that it started
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)  # with the processes that it started
         server.wait()
 
 

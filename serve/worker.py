@@ -57,9 +57,10 @@ class Worker:
 
     def _run(self, model: Served, images: NDArray[np.uint8], deadline: float) -> ModelOutput:
         start = time.monotonic()
+        if start >= deadline:
+            raise BusyError
         try:
-            limit_s = min(RUN_S, max(deadline - start, 0))
-            output = self._runs.submit(model.predictor.model, images, limit_s).result()
+            output = self._runs.submit(model.predictor.model, images, min(RUN_S, deadline - start)).result()
         except ImageError as error:
             if time.monotonic() >= deadline:
                 raise BusyError from error

@@ -22,6 +22,8 @@ MAX_JSON_NUMBERS = 2**20
 MAX_BATCH = 128
 BINARY, BINARY_SIZE, ALL_BINARY = "binary_data", "binary_data_size", "binary_data_output"
 PIXELS = 256
+LARGEST = 2**31
+"""Larger numbers in a request are no sides and no microseconds."""
 
 
 class TensorError(ValueError):
@@ -59,8 +61,8 @@ def read_request(body: bytes, json_size: int | None, names: Sequence[str]) -> In
         raise TensorError(f"the body is not JSON: {str(error)[:200]}") from error
     request, options = _object(found, "the request"), _options(found)
     timeout = options.get("timeout")
-    if timeout is not None and not (isinstance(timeout, int) and timeout > 0):
-        raise TensorError("timeout is not a whole number of microseconds above 0")
+    if timeout is not None and not (type(timeout) is int and 0 < timeout <= LARGEST):
+        raise TensorError(f"timeout is not a whole number of microseconds from 1 to {LARGEST}")
     number = request.get("id")
     if number is not None and not isinstance(number, str):
         raise TensorError("id is not a string")
@@ -82,8 +84,8 @@ def _read_input(request: Mapping[str, Any], rest: memoryview) -> NDArray[np.uint
     named = (tensor.get("name"), tensor.get("datatype")) == (INPUT.name, DATATYPES[INPUT.dtype])
     if not named or not isinstance(shape, list) or len(shape) != INPUT.rank:
         raise TensorError(f"the input is not {expected}")
-    if not all(type(side) is int and side > 0 for side in shape) or shape[-1] != CHANNELS:
-        raise TensorError(f"the input has the shape {str(shape)[:80]}; expected {expected}, none of them 0")
+    if not all(type(side) is int and 0 < side <= LARGEST for side in shape) or shape[-1] != CHANNELS:
+        raise TensorError(f"the input has the shape {str(shape)[:80]}; expected {expected}, none 0")
     if shape[0] > MAX_BATCH:
         raise TensorError(f"a batch of {shape[0]} images; at most {MAX_BATCH} in one request")
     size = _options(tensor).get(BINARY_SIZE)

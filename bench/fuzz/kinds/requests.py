@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import random
 import socket
 import threading
@@ -40,6 +41,9 @@ PATHS = [
     "/predict",
     "/predict",
     "/output",
+    "/v2/models/small",
+    "/v2/models/small/versions/2/infer",
+    "/metrics",
     "/openapi.json",
     "/",
     "*",
@@ -63,6 +67,24 @@ HEADERS += (
     "X: " + "y" * 9000,
 )
 HEADERS += ("Content-Type: multipart/form-data", "Connection: keep-alive", "Range: bytes=0-", ": empty")
+ODD: tuple[object, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    2**31,
+    10**400,
+    10**4000,
+    1e308,
+    "",
+    "x" * 5000,
+    [],
+    {},
+    [[]],
+    [1, [2]],
+    {"a": 1},
+)
+"""Values where a request has another."""
 WAIT_S = 20.0
 OK, BUSY, FAULT = 200, 503, 500
 BOUNDARY = "frontier"
@@ -109,6 +131,36 @@ def _ask(port: int, request: bytes) -> int | None:
 
 
 def _draw(draw: random.Random, images: list[bytes]) -> bytes:
+    request = _draw_tensors(draw) if draw.random() < 0.3 else _draw_form(draw, images)
+    return damage(request, draw) if draw.random() < 0.5 else request
+
+
+def _draw_tensors(draw: random.Random) -> bytes:
+    """A request of the open inference protocol, in which some values are others."""
+
+    def or_odd(value: object) -> object:
+        return value if draw.random() < 0.9 else draw.choice(ODD)
+
+    height, width = draw.choice(((1, 2), (30, 20), (400, 400)))
+    pixels = draw.randbytes(height * width * 3)
+    image = {"name": "image", "datatype": "UINT8", "shape": or_odd([1, or_odd(height), width, 3])}
+    if binary := draw.random() < 0.7:
+        image["parameters"] = or_odd({"binary_data_size": or_odd(len(pixels))})
+    else:
+        image["data"] = or_odd([or_odd(pixels[0]), *pixels[1:6000]])
+    output = {"name": or_odd("probabilities"), "parameters": or_odd({"binary_data": or_odd(True)})}
+    asked = {"id": or_odd("1"), "inputs": or_odd([or_odd(image)]), "outputs": or_odd([or_odd(output)])}
+    head = json.dumps(asked | {"parameters": or_odd({"timeout": or_odd(10**7)})}).encode()
+    body = head + (pixels if binary else b"")
+    lines = (
+        f"POST /v2/models/{draw.choice(('small', 'small', '%2e%2e'))}/infer HTTP/1.1",
+        f"Host: x\r\nConnection: close\r\nContent-Length: {len(body)}",
+        f"Inference-Header-Content-Length: {or_odd(len(head))}",
+    )
+    return "\r\n".join((*lines, "", "")).encode(errors="replace") + body
+
+
+def _draw_form(draw: random.Random, images: list[bytes]) -> bytes:
     body = b"".join(_part(draw, images) for _ in range(draw.choice((0, 1, 1, 1, 2, 40)))) + _line(
         "", last=True
     )
@@ -122,8 +174,7 @@ def _draw(draw: random.Random, images: list[bytes]) -> bytes:
     if not usual:
         headers.insert(draw.randrange(len(headers)), draw.choice(HEADERS))
     head = "\r\n".join((f"{method} {path} HTTP/1.1", *headers, "", ""))
-    request = head.encode() + body
-    return damage(request, draw) if draw.random() < 0.5 else request
+    return head.encode() + body
 
 
 def _part(draw: random.Random, images: list[bytes]) -> bytes:
