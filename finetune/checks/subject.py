@@ -19,7 +19,7 @@ from finetune.engine.build import build_step
 from finetune.engine.dead_units import count_dead
 from finetune.engine.step import BatchPosition, Step
 from finetune.experiment.setup import Setup
-from finetune.optim.freeze import covers, freeze, set_training
+from finetune.optim.freeze import covers, freeze, set_training, use_stored_statistics
 from finetune.optim.groups import rate_factor
 from finetune.optim.schedules import SCHEDULES, Schedule
 from finetune.records.plan import Plan
@@ -76,6 +76,7 @@ class Subject:
         """Return a copy of the network, frozen and in training mode as the plan says, without dropout."""
         net = copy.deepcopy(self.setup.net).to(self.device)
         freeze(net, self.plan.trains)
+        use_stored_statistics(net, self.plan.batch_norm == "stored")
         set_training(net)
         disable_dropout(net)
         return net

@@ -113,6 +113,9 @@ class FinetuneSettings(OptimSettings):
     folds: Off[Annotated[int, Field(ge=2, le=100)]] = None
     """Cross-validation: every image of training and validation is answered by a network that did not learn
     from it, of this many in turn; then one network learns from all of them."""
+    batch_norm: Literal["stored", "batch"] = "stored"
+    """Statistics that batch norms normalise by while pretrained weights are trained: `stored`, those that
+    came with the weights, which stay as they are; `batch`, those of each batch."""
     head: Literal["auto", "fresh", "probe"] = "auto"
     """Initial weights of a fine-tuned head: `fresh` (random, or the head of a weights file with as many
     classes) or `probe` (a linear probe, arXiv:2202.10054); auto: `fresh`."""

@@ -18,7 +18,7 @@ from finetune.engine.state import TrainState
 from finetune.engine.step import Step
 from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
-from finetune.optim.freeze import freeze
+from finetune.optim.freeze import freeze, use_stored_statistics
 from finetune.optim.groups import param_groups
 from finetune.optim.optimizers import build_optimizer
 from finetune.optim.schedules import Schedule, build_plateau
@@ -136,6 +136,7 @@ def build_ema(net: nn.Module, settings: EMA) -> ModelEmaV3:
 def prepare_net(net: nn.Module, setup: Setup, plan: Plan) -> None:
     """Freeze what the plan does not train, and arrange the weights in memory."""
     freeze(net, plan.trains)
+    use_stored_statistics(net, plan.batch_norm == "stored")
     if setup.settings.gradient_checkpointing:
         enable_checkpointing(net, setup.anatomy.stages)
     plan.precision.arrange_weights(net)

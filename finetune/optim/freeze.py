@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
+STORED = "normalises_by_stored_statistics"
+"""An attribute of batch norms."""
+
 
 def freeze(net: nn.Module, trains: Collection[str]) -> None:
     """Let only the parameters under these module paths learn."""
@@ -24,13 +27,25 @@ def covers(path: str, name: str) -> bool:
 def set_training(net: nn.Module) -> None:
     """Set training mode, but evaluation mode for modules whose own parameters are all frozen.
 
-    A frozen batch norm keeps its running statistics, and a frozen stage has no dropout.
+    A frozen batch norm keeps its running statistics, and a frozen stage has no dropout. So do batch norms
+    that normalise by their stored statistics.
     """
     net.train()
     for module in net.modules():
         parameters = list(module.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
+        frozen = parameters and not any(parameter.requires_grad for parameter in parameters)
+        if frozen or getattr(module, STORED, False):
             module.eval()
+
+
+def use_stored_statistics(net: nn.Module, stored: bool) -> None:
+    """Let batch norms normalise by their stored statistics in training, too, or again by those of each batch.
+
+    Small batches have statistics of their own, which disturb weights that suit the stored ones.
+    """
+    for module in net.modules():
+        if getattr(module, "running_mean", None) is not None:
+            setattr(module, STORED, stored)
 
 
 @contextmanager

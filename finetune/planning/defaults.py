@@ -62,6 +62,7 @@ def resolve_defaults(
         cell=cell,
         reasons=reasons,
         evidence=evidence,
+        batch_norm="stored" if strategy.fine_tunes and settings.batch_norm == "stored" else "batch",
     )
 
 

@@ -33,7 +33,8 @@ class Plan:
     `trains` holds the paths of the modules that learn; `""` is the whole network. `head` says where the head
     starts: `fresh`, from random weights, or `probe`, from a linear classifier that is fitted first. `cell` is
     the place in the table of size and similarity, None where there are no pretrained weights to compare with.
-    `summary` is the plan in one paragraph.
+    `summary` is the plan in one paragraph. `batch_norm` says by what batch norms normalise in training: the
+    statistics of each `batch`, or those `stored` with the weights.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -49,6 +50,7 @@ class Plan:
     reasons: tuple[str, ...]
     evidence: Evidence
     summary: str = ""
+    batch_norm: Literal["batch", "stored"] = "batch"
 
     def to_json(self) -> str:
         """Return the text of plan.json."""

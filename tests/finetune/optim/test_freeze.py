@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from finetune.optim.freeze import covers, freeze, set_training
+from finetune.optim.freeze import covers, freeze, set_training, use_stored_statistics
 
 
 def small_net() -> nn.Sequential:
@@ -35,3 +35,21 @@ def test_a_frozen_batch_norm_keeps_its_statistics() -> None:
     set_training(net)
     net(torch.randn(8, 3, 8, 8) + 5)
     assert not torch.equal(before, net[1].running_mean)  # type: ignore[arg-type]
+
+
+def test_a_batch_norm_may_learn_and_keep_its_stored_statistics() -> None:
+    net = small_net()
+    freeze(net, [""])
+    use_stored_statistics(net, True)
+    set_training(net)
+    assert net.training and not net[1].training
+    images = torch.randn(8, 3, 8, 8) + 5
+    before = net[1].running_mean.clone()  # type: ignore[union-attr, operator]
+    trained = net(images)
+    trained.square().mean().backward()
+    assert torch.equal(before, net[1].running_mean)  # type: ignore[arg-type]
+    assert net[1].weight.grad.abs().sum() > 0  # type: ignore[union-attr, operator]
+    assert torch.allclose(net.eval()(images), trained)
+    use_stored_statistics(net, False)
+    set_training(net)
+    assert net[1].training
