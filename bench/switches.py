@@ -26,6 +26,8 @@ class Switch:
 SWITCHES = {
     "partial, head from the probe": Switch("partial", {"finetune.head": "probe"}),
     "full, head from the probe": Switch("full", {"finetune.head": "probe"}),
+    "partial, statistics of each batch": Switch("partial", {"finetune.batch_norm": "batch"}),
+    "full, statistics of each batch": Switch("full", {"finetune.batch_norm": "batch"}),
     "full, rates 0.7 times a stage": Switch("full", {"finetune.layer_decay": 0.7}),
 }
 DRAW = 0
