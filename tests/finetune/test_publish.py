@@ -23,7 +23,7 @@ QUIET = Console(quiet=True)
 QUICK: dict[str, object] = {
     **{"data.val": 0.2, "data.test": 0, "finetune.epochs": 2, "finetune.precision": "float32"},
     **{"finetune.weights": "none", "finetune.checks": "none", "finetune.monitor": "none"},
-    **{"export.parity_images": 8, "card.data": "digits of scikit-learn", "card.licence": "BSD-3-Clause"},
+    **{"finetune.report": False, "card.data": "digits of scikit-learn", "card.licence": "BSD-3-Clause"},
 }
 
 

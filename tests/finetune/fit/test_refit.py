@@ -132,7 +132,7 @@ def test_the_second_phase_sees_the_sizes_of_the_first(
     settings: dict[str, object] = {
         **{"finetune.after_stopping": how, "finetune.progressive_resizing": {"initial_scale": 0.5}},
         **{"finetune.epochs": 2, "finetune.strategy": "scratch", "finetune.precision": "float32"},
-        **{"finetune.checks": "none", "data.val": 0.05, "data.test": 0.85, "export.parity_images": 4},
+        **{"finetune.checks": "none", "data.val": 0.05, "data.test": 0.85, "finetune.report": False},
     }
     report = run("resnet_tiny", set=settings, run=tmp_path / "run", console=QUIET)
     lines = read_records(report.folder / "metrics.jsonl")

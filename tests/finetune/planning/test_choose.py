@@ -37,7 +37,7 @@ weights:
   default:
     {{file: {file}, licence: none, classes: 200, input: {{mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}}}}
 data: {{val: 0.2, test: 0.6}}
-finetune: {{epochs: 1, precision: float32, cache: {cache}}}
+finetune: {{epochs: 1, precision: float32, report: false, cache: {cache}}}
 export: {{parity_images: 10}}
 """
 

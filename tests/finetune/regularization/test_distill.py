@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("unexported")
 
 QUICK: dict[str, object] = {
     **{"data.val": 0.3, "data.test": 0.5, "finetune.epochs": 2, "finetune.precision": "float32"},
-    **{"finetune.checks": "none", "finetune.monitor": "none", "export.parity_images": 8},
+    **{"finetune.checks": "none", "finetune.monitor": "none", "finetune.report": False},
 }
 QUIET = Console(quiet=True)
 GREY: dict[str, object] = {"input.channels": 1, "finetune.weights": "none"}

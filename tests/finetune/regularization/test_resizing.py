@@ -77,7 +77,7 @@ def test_a_run_is_not_given_up_while_its_images_are_small(tmp_path: Path) -> Non
         **{"data.val": 0.3, "data.test": 0.6, "finetune.epochs": 6, "finetune.patience": 1},
         **{"finetune.learning_rate": 1e-9, "finetune.checks": "none", "finetune.monitor": "none"},
         **{"finetune.progressive_resizing": {"delay_fraction": 0.5, "finetune_fraction": 0.34}},
-        **{"finetune.precision": "float32", "finetune.weights": "none", "export.parity_images": 4},
+        **{"finetune.precision": "float32", "finetune.weights": "none", "finetune.report": False},
     }
     done = run("specs/resnet_tiny.yaml", set=settings, run=tmp_path / "run", console=QUIET)
     training = done.report.training
