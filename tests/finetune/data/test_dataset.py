@@ -2,7 +2,6 @@
 
 import io
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +18,6 @@ from finetune.data.pixels import Room
 from finetune.transforms.augment import build_augment
 from finetune.transforms.augmentations import AUGMENTATIONS
 from finetune.transforms.preprocess import Preprocess
-from finetune.transforms.statistics import measure_statistics, principal_components
 
 SIZE = (16, 12)
 STEPS: list[object] = ["horizontal_flip", {"crop": {"padding": 2}}, "rotation", "gaussian_noise"]
@@ -270,38 +268,3 @@ def test_files_are_decoded_upright(tmp_path: Path) -> None:
     pixels = ImageDataset(split, Preprocess(height=8, width=4))[0][0]
     assert pixels[:, 0, 0].tolist() == [0, 0, 255]
     assert pixels[:, 7, 0].tolist() == [255, 0, 0]
-
-
-def test_statistics_are_those_of_all_pixels() -> None:
-    dataset = augmented(40)
-    statistics = measure_statistics(dataset.images())
-    assert dataset.stored.cache is not None
-    pixels = dataset.stored.cache.numpy() / 255
-    flat = pixels.transpose(1, 0, 2, 3).reshape(3, -1)
-    np.testing.assert_allclose(statistics.mean, flat.mean(1), rtol=1e-12)
-    np.testing.assert_allclose(statistics.std, flat.std(1), rtol=1e-9)
-    np.testing.assert_allclose(statistics.covariance, np.cov(flat, bias=True), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(statistics.mean_image, pixels.mean(0), rtol=1e-6)
-    assert statistics.images == 40
-    normal = (flat - np.array(statistics.mean)[:, None]) / np.array(statistics.std)[:, None]
-    np.testing.assert_allclose(normal.std(1), 1, rtol=1e-6)
-
-
-def test_statistics_do_not_depend_on_the_order() -> None:
-    images = list(dataset_of(20).images())
-    assert measure_statistics(images) == measure_statistics(images[::-1])
-
-
-def test_statistics_need_an_image() -> None:
-    def none() -> Iterator[Any]:
-        yield from ()
-
-    with pytest.raises(ValueError, match="at least one image"):
-        measure_statistics(none())
-
-
-def test_principal_components_rebuild_the_covariance() -> None:
-    statistics = measure_statistics(dataset_of(20).images())
-    values, vectors = principal_components(statistics)
-    assert values[0] >= values[1] >= values[2] >= 0
-    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, statistics.covariance, atol=1e-12)
