@@ -59,7 +59,8 @@ def main() -> None:
     tasks = all_tasks(given.folders, given.specs, given.ways, given.draws)
     run_all(list(tasks), train_one, LOG)
     lines = read_log(LOG)
-    text = "\n\n".join([machine(), *(table(lines, way) for way in WAYS), choices(lines)])
+    ways = [way for way in WAYS if any(line["way"] == way for line in lines)]
+    text = "\n\n".join([machine(), *(table(lines, way) for way in ways), choices(lines)])
     write_between(DOCUMENT, "networks", text)
 
 

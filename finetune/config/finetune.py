@@ -103,7 +103,7 @@ class FinetuneSettings(OptimSettings):
     epochs: Count | Auto = "auto"
     """Most epochs; auto: as many as give about 300 steps, or 400 from scratch, from 8 to 60."""
     batch_size: Count | Auto = "auto"
-    """Images per batch; auto: up to 64, fewer with few images."""
+    """Images per batch; auto: up to 64, fewer with few images or large ones."""
     precision: Literal["auto", "float32", "bfloat16"] | PrecisionSettings = "auto"
     """Type of matrix products; auto: bfloat16 where it is clearly faster on this device. What is left open is
     measured when a run starts, and stands in its spec.yaml."""

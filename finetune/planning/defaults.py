@@ -19,6 +19,8 @@ from zoo.errors import GraftError
 MIN_EPOCHS, MAX_EPOCHS = 8, 60
 """Bounds on the epochs that follow from a strategy's number of steps."""
 MAX_BATCH = 64
+MAX_BATCH_PIXELS = 2**21
+"""Pixels of a batch: training efficientnet_lite0 on 64 images of 224x224 holds 7.5 GB, on 32 half of it."""
 
 
 def resolve_defaults(
@@ -38,10 +40,11 @@ def resolve_defaults(
     Raises: GraftError when the spec asks for more stages than the network has.
     """
     settings, images = setup.settings, len(setup.splits.train.targets)
-    batch = settings.batch_size if settings.batch_size != "auto" else _default_batch(images)
+    usual = settings.batch_size if settings.batch_size != "auto" else _default_batch(images)
+    batch = min(usual, _most_images(setup)) if settings.batch_size == "auto" else usual
     epochs, rate = settings.epochs, settings.learning_rate
     if epochs == "auto":
-        epochs = 1 if strategy.probe else _clamp(round(strategy.steps / math.ceil(images / batch)))
+        epochs = 1 if strategy.probe else _clamp(round(strategy.steps / math.ceil(images / usual)))
     if rate == "auto":
         rate = 0.0 if strategy.probe else strategy.learning_rate * batch / MAX_BATCH
         if strategy.fine_tunes and rate_scale != 1:
@@ -93,6 +96,12 @@ def _find_trained(setup: Setup, strategy: Strategy, depth: int | None) -> tuple[
 def _default_batch(images: int) -> int:
     """Return a power of two that gives about eight steps per epoch or more, at most MAX_BATCH."""
     return min(MAX_BATCH, max(8, 1 << round(math.log2(max(images / 8, 1)))))
+
+
+def _most_images(setup: Setup) -> int:
+    """Return the largest power of two of images that hold at most MAX_BATCH_PIXELS, at least 4."""
+    shape = setup.spec.input
+    return 1 << max(int(math.log2(MAX_BATCH_PIXELS / (shape.height * shape.width))), 2)
 
 
 def _clamp(epochs: int) -> int:
