@@ -14,8 +14,7 @@ from finetune.health.copies import find_repeated
 from finetune.health.finding import Finding, format_table, parse_table, sort_findings
 from finetune.health.learned import find_doubtful_labels, find_outliers
 from finetune.health.looks import find_imbalance, find_odd_looks
-from finetune.probes.folds import stratified_sample
-from finetune.probes.network import network_features
+from finetune.probes.network import network_features, sample_rows
 from finetune.records.files import write_text
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
@@ -65,10 +64,10 @@ def check_labels(setup: Setup, plan: Plan) -> list[Finding]:
         return []
     if find_strategy(plan.strategy).probe:
         rows = np.arange(len(train))
-    elif settings.plan is None and plan.evidence.measured_images:
-        rows = stratified_sample(train.targets, settings.evidence_images, seed=settings.seed)
     else:
-        return []
+        samples = (sample_rows(setup, probes=probes) for probes in (True, False))
+        measured = 0 if settings.plan is not None else plan.evidence.measured_images
+        rows = next((sample for sample in samples if len(sample) == measured), np.array([], np.intp))
     if len(rows) < FEWEST:
         return []
     features = network_features(setup, rows)

@@ -10,8 +10,8 @@ from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
 from finetune.features.extract import Features
 from finetune.features.taps import HEAD
-from finetune.probes.folds import Rows, stratified_sample
-from finetune.probes.network import network_features
+from finetune.probes.folds import Rows
+from finetune.probes.network import network_features, sample_rows
 from finetune.probes.probe import MeasuredProbe
 from finetune.probes.similarity import measure_similarity
 from finetune.probes.stage_select import TAPS_OF_FITTER, Taps, measure_stages, top_taps
@@ -20,9 +20,6 @@ from finetune.records.evidence import Evidence, Forecast
 from finetune.strategies import STRATEGIES
 
 Probes = Mapping[Taps, MeasuredProbe]
-
-ENOUGH_FOR_SIMILARITY = 500
-"""Images from which similarity alone is measured: its standard error is far below its limit by then."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,7 @@ def measure_evidence(setup: Setup, *, probes: bool = True) -> Measurements:
     """
     evidence, stated, targets = count_images(setup), setup.data.similarity, setup.splits.train.targets
     seed = setup.settings.seed
-    most = setup.settings.evidence_images
-    rows = stratified_sample(targets, most if probes else min(most, ENOUGH_FOR_SIMILARITY), seed=seed)
+    rows = sample_rows(setup, probes=probes)
     reasons = [f"{evidence.images} training images, {evidence.median_class:g} in the median class"]
     if len(rows) < len(setup.train):
         reasons.append(f"the measurements below are from a sample of {len(rows)} images")

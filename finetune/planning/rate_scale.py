@@ -26,7 +26,7 @@ SAME_WITHIN = {"batch": 3.0, "stored": 10.0}
 """Factors below this do not change the rate, by the statistics that batch norms normalise by.
 
 Sets of images differ by as much. With stored statistics the loss is not the same for weights of another norm,
-and large rates diverge: efficientnet_lite0 at 4 times the default.
+and large rates diverge: efficientnet_lite0 at 3 times the default.
 """
 MOST = 100.0
 

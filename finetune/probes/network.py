@@ -15,11 +15,21 @@ from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
 from finetune.features.cache import FeatureCache, default_folder
 from finetune.features.extract import Features, extract_features, feature_key
-from finetune.probes.folds import Rows
+from finetune.probes.folds import Rows, stratified_sample
 from finetune.probes.probe import Probe, fit_probe, write_head
 from finetune.records.plan import Plan
 from finetune.strategies import find_strategy
 from zoo.errors import GraftError
+
+ENOUGH_FOR_SIMILARITY = 500
+"""Images from which similarity alone is measured: its standard error is far below its limit by then."""
+
+
+def sample_rows(setup: Setup, *, probes: bool) -> Rows:
+    """Return the training images that a plan is chosen by; fewer where only similarity is measured."""
+    settings, most = setup.settings, setup.settings.evidence_images
+    limit = most if probes else min(most, ENOUGH_FOR_SIMILARITY)
+    return stratified_sample(setup.splits.train.targets, limit, seed=settings.seed)
 
 
 def feature_cache(setup: Setup) -> FeatureCache:

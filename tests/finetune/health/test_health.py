@@ -19,12 +19,14 @@ from rich.console import Console
 from finetune.data import SPLITS, FileImage
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
+from finetune.features.frozen_pass import FrozenPass
 from finetune.finished import get_splits
 from finetune.health.check import Health
 from finetune.health.command import show_health
 from finetune.health.finding import format_table
 from finetune.health.run import add_labels, describe_findings, read_health
 from finetune.planning.choose import choose_plan
+from finetune.probes.arithmetic import choose_arithmetic
 from finetune.records.run_folder import RunFolder
 
 SWAPPED = [("class_000", 5), ("class_001", 7), ("class_002", 9), ("class_003", 11), ("class_001", 13)]
@@ -117,6 +119,20 @@ def test_without_pretrained_weights_the_rest_is_checked(checked: Checked, tmp_pa
     assert any("labels and unlike images were not checked" in note for note in health.notes)
     kinds = {each.kind for each in health.findings}
     assert {"copy", "classes", "broken", "look"} <= kinds and not {"label", "outlier"} & kinds
+
+
+def test_a_run_that_measures_similarity_alone_computes_no_features_for_its_health(
+    checked: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finetune.probes.network.ENOUGH_FOR_SIMILARITY", 60)
+    keys = {"finetune.cache": str(tmp_path / "cache"), "finetune.precision": "float32"}
+    spec = checked.root.parent / "planted.yaml"
+    recipe = read_recipe(spec, str(checked.root), {**keys, "finetune.strategy": "full"})
+    setup = choose_arithmetic(prepare(recipe, get_splits(recipe, RunFolder(tmp_path))))
+    plan = choose_plan(setup)
+    assert 50 <= plan.evidence.measured_images <= 70 < len(setup.train)
+    monkeypatch.setattr(FrozenPass, "_columns", None)  # all that it needs is in the cache
+    assert add_labels(setup, plan, RunFolder(tmp_path))
 
 
 def test_a_run_tells_the_same_without_decoding_anything_again(checked: Checked, tmp_path: Path) -> None:
