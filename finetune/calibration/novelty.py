@@ -29,16 +29,6 @@ LEAST_SCALE = 0.1
 Features = NDArray[np.float32]
 
 
-def fit_novelty(reference: Features, held_out: Features, kept: float) -> Novelty:
-    """Return the score fitted to the reference, scaled so that a share `kept` of `held_out` is below 1.
-
-    In: inputs of the head for training images (N, F), and for images that were not trained on (M, F).
-    """
-    novelty = fit_distance(reference)
-    novelty.scale = torch.tensor(find_scale(measure_distances(novelty, held_out), kept))
-    return novelty
-
-
 def fit_distance(reference: Features) -> Novelty:
     """Return the score fitted to the inputs of the head for training images (N, F), without a scale."""
     values = equalise(torch.from_numpy(reference).double()).numpy()

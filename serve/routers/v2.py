@@ -84,12 +84,17 @@ def v2_router(models: Registry, worker: Worker) -> APIRouter:
             )
         except (TensorError, ImageError) as error:
             raise HTTPException(400, str(error)) from error
-        if json_size is None:
-            return Response(content, media_type="application/json")
-        headers = {JSON_LENGTH: str(json_size)}
-        return Response(content, media_type="application/octet-stream", headers=headers)
+        return _respond(content, json_size)
 
     return router
+
+
+def _respond(content: bytes, json_size: int | None) -> Response:
+    """Return the answer: JSON, or so many bytes of JSON and then tensors."""
+    if json_size is None:
+        return Response(content, media_type="application/json")
+    headers = {JSON_LENGTH: str(json_size)}
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 def _infer(

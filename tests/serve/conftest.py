@@ -15,10 +15,10 @@ import pytest
 import torch
 from call_kit import Call
 from digits_kit import DIGITS, ONNX_WEB, DigitsModel, MaskModel, digit_images, smooth_images, train
+from novelty_kit import fit_novelty
 from numpy.typing import NDArray
 from torch import nn
 
-from finetune.calibration.novelty import fit_novelty
 from finetune.models.calibrated import CalibratedNet, catch_head_input
 from finetune.transforms.preprocess import Preprocess
 from serve.__main__ import app

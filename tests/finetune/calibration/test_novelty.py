@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from novelty_kit import fit_novelty
 from numpy.typing import NDArray
 
-from finetune.calibration.novelty import fit_novelty
 from finetune.models.novelty import Novelty, equalise
 
 MIXING = np.random.default_rng(7).normal(size=(5, 40))
