@@ -66,9 +66,9 @@ def test_cached_stages_shorten_the_forecast(spec: Path) -> None:
     found = {}
     for views in ("none", 2):
         setup = set_up(spec, epochs=40, **{"partial.views": views, "partial.stages": 1})
-        found[views] = forecast_plan(
-            setup, resolve_defaults(setup, find_strategy("partial"), None, (), count_images(setup))
-        )
+        plan = resolve_defaults(setup, find_strategy("partial"), None, (), count_images(setup))
+        forecasts = [forecast_plan(setup, plan) for _ in range(3)]  # other work may slow one of them down
+        found[views] = max(forecasts, key=lambda each: each.images_per_s)
     assert found[2].images_per_s > 1.3 * found["none"].images_per_s
     assert found[2].minutes < found["none"].minutes
 
