@@ -13,12 +13,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from pixels.processes import is_running
 from pixels.text import printable
+from serve.command.export import export
+from serve.command.failure import explain_missing, fail
 
 app = typer.Typer(
     add_completion=False,
@@ -28,7 +30,6 @@ app = typer.Typer(
     help="Use trained models: predict, export, open a demo in the browser, serve over HTTP.",
 )
 
-BAD_INPUT = 2
 SHOWN_LABELS = 20
 DEMO_PORTS = range(7860, 7960)
 UPLOADS = "graft-demo-"
@@ -112,36 +113,7 @@ def info(model: ModelPath, as_json: AsJson = False) -> None:
     print_rich(table)
 
 
-@command
-def export(
-    run: Annotated[Path, typer.Argument(help="the folder of a finished run", metavar="RUN")],
-    opset: Annotated[int | None, typer.Option(help="overrides the spec's export.opset")] = None,
-    layout: Annotated[
-        str | None, typer.Option(help="copy the file into a folder for triton or kserve instead")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="that folder, by default named triton or kserve; may hold other models"),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="of the model there, by default the spec's")] = None,
-) -> None:
-    """Write RUN's model.onnx again and check it against the network, or lay it out for another server."""
-    if layout is not None:
-        from serve.layout import LAYOUTS, write_layout
-
-        if layout not in LAYOUTS:
-            fail(f"--layout: found {layout!r}; expected {' or '.join(LAYOUTS)}")
-        if opset is not None:
-            fail("--opset writes the file again; without --layout")
-        path = write_layout(run, layout, out or Path(layout), name)
-        print(printable(f"{path}: a copy of the checked file"))
-        return
-    if out is not None or name is not None:
-        fail("--out and --name are for --layout")
-    with explain_missing("train"):
-        from serve.export import export_folder
-    written = export_folder(run, opset)
-    print(printable(f"{run / written.file}: {written.summary}"))
+command(export)
 
 
 @command
@@ -267,24 +239,6 @@ def uploads_folder() -> Iterator[str]:
             shutil.rmtree(folder, ignore_errors=True)  # perhaps of another user
     with tempfile.TemporaryDirectory(prefix=f"{UPLOADS}{os.getpid()}-") as uploads:
         yield uploads
-
-
-@contextlib.contextmanager
-def explain_missing(extra: str) -> Iterator[None]:
-    """If a package is not installed, say which extra of Graft brings it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        fail(
-            f"this needs the package {error.name}, which is not installed\n"
-            f"  expected: pip install '.[{extra}]' in a checkout of Graft"
-        )
-
-
-def fail(message: str) -> NoReturn:
-    """Print a message for the user and exit with 2."""
-    print(printable(message), file=sys.stderr)
-    raise SystemExit(BAD_INPUT)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from files.paths import expand_home
+from files.paths import cache_folder
 from finetune.records.disk import WriteError
 from finetune.records.files import write_text
 
@@ -39,8 +39,7 @@ Columns = Mapping[str, NDArray[np.float32]]
 
 def default_folder() -> Path:
     """Return the folder `features` under GRAFT_CACHE, else under ~/.cache/graft."""
-    root = os.environ.get("GRAFT_CACHE")
-    return (expand_home(root) if root else Path.home() / ".cache" / "graft") / "features"
+    return cache_folder() / "features"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def open_browser() -> Iterator[tuple[BrowserContext, list[str]]]:
     strangers: list[str] = []
 
     def refuse_strangers(route: Route) -> None:
-        if route.request.url.startswith((HERE, "data:", "blob:")):
+        if route.request.url.startswith((HERE, "data:", "blob:", "file:")):
             route.continue_()
         else:
             strangers.append(route.request.url)

@@ -22,10 +22,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """Names of folders and of models in addresses."""
 
 
-def write_layout(run: str | Path, layout: str, out: Path, name: str | None = None) -> Path:
+def write_models(layout: str, run: str | Path, out: Path, name: str | None = None) -> Path:
     """Add a run's model to a folder of models: `NAME/VERSION/model.onnx`, the version after the last.
 
-    `layout` is a key of LAYOUTS; `name` is that of the spec by default. Out: the file.
+    `layout` is triton or kserve; `name` is that of the spec by default. Out: the file.
     Raises: ArtifactError if the run has no usable file, or the name or folder cannot be used.
     """
     source = find_artifact(run)
@@ -38,7 +38,7 @@ def write_layout(run: str | Path, layout: str, out: Path, name: str | None = Non
     try:
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
-        LAYOUTS[layout](out, name, metadata)
+        CONFIGURE[layout](out, name, metadata)
         versions = [int(each.name) for each in folder.iterdir() if each.name.isdecimal()]
         path = folder / str(max(versions, default=0) + 1) / FILE_NAME
         path.parent.mkdir()
@@ -114,7 +114,7 @@ def _write(path: Path, text: str) -> None:
         new.write_text(text, "utf-8")
 
 
-LAYOUTS: dict[str, Callable[[Path, str, Metadata], None]] = {
+CONFIGURE: dict[str, Callable[[Path, str, Metadata], None]] = {
     "triton": _write_triton,
     "kserve": _write_kserve,
 }

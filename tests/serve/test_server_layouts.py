@@ -15,7 +15,7 @@ from digits_kit import DigitsModel, MaskModel
 from google.protobuf import text_format
 from numpy.typing import NDArray
 
-from serve.layout import kserve_service
+from serve.layouts.servers import kserve_service
 from serve.predictor import Predictor
 from serve.registry import Registry
 
@@ -96,7 +96,7 @@ def test_the_service_of_kserve(call: Call, digits_model: DigitsModel, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--layout", "web2"], "--layout: found 'web2'; expected triton or kserve"),
+        (["--layout", "web2"], "--layout: found 'web2'; expected triton, kserve or web"),
         (["--layout", "triton", "--name", "../x"], "'../x' cannot name a model here"),
         (["--out", "x"], "--out and --name are for --layout"),
         (["--layout", "triton", "--opset", "18"], "--opset writes the file again; without --layout"),

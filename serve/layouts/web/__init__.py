@@ -1,0 +1,1 @@
+"""A page that answers in the browser alone, without a server."""
