@@ -70,6 +70,9 @@ class Distill(Settings):
     """Weight of the teacher's predictions in the loss; the labels have the rest."""
     temperature: Positive = 2.0
     """Temperature of both predictions."""
+    cached: bool = False
+    """Compute the teacher's predictions once, for the images without augmentation; else for each batch as the
+    student sees it, which costs a pass through the teacher in each epoch."""
 
 
 class MonitorSettings(Settings):
@@ -129,6 +132,15 @@ class FinetuneSettings(OptimSettings):
     """Where the numbers of each epoch are logged, in addition to metrics.jsonl."""
     cache: str | None = None
     """Folder of cached features; by default GRAFT_CACHE or the user's cache folder."""
+
+    @model_validator(mode="after")
+    def _check_distill(self) -> Self:
+        if self.distill is not None and self.distill.cached and (self.mixup or self.cutmix):
+            raise ValueError(
+                "distill.cached holds predictions for single images, and mixup and cutmix combine two: "
+                "expected distill.cached false, or neither of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_folds(self) -> Self:

@@ -24,7 +24,7 @@ from finetune.optim.optimizers import build_optimizer
 from finetune.optim.schedules import Schedule, build_plateau
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder
-from finetune.regularization.distill import load_teacher
+from finetune.regularization.distill import find_teacher
 from finetune.regularization.gradients import enable_checkpointing
 from finetune.regularization.mixup import Mix
 from finetune.regularization.penalties import build_penalty, starting_point
@@ -79,9 +79,6 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
                 f"finetune.l2_sp ties weights to pretrained ones, and there are none: {setup.no_weights}"
             )
         start = starting_point(setup.net, new=setup.anatomy.head)
-    teacher = None
-    if settings.distill is not None:
-        teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, accelerator.device)
     mixes = settings.mixup or settings.cutmix
     return Step(
         accelerator=accelerator,
@@ -96,7 +93,7 @@ def build_step(setup: Setup, plan: Plan, accelerator: Accelerator) -> Step:
         mix=Mix(len(setup.classes), settings.mixup, settings.cutmix) if mixes else None,
         penalty=build_penalty(setup.net, settings, start),
         ema=build_ema(setup.net, settings.ema) if settings.ema is not None else None,
-        teacher=teacher,
+        teacher=find_teacher(setup, accelerator.device),
         resizing=resizing,
     )
 

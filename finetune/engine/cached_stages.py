@@ -78,6 +78,7 @@ def reasons_not_to_cache(settings: FinetuneSettings, views: int, processes: int 
 
     It uses or changes the pixels in every step, or no view would be shown twice.
     """
+    live_teacher = settings.distill is not None and not settings.distill.cached
     reasons = {
         "finetune.partial.views is none": settings.partial.views == "none",
         "finetune.mixup blends pixels": settings.mixup,
@@ -85,7 +86,7 @@ def reasons_not_to_cache(settings: FinetuneSettings, views: int, processes: int 
         "finetune.input_noise changes pixels in every step": settings.input_noise,
         "finetune.adversarial changes pixels in every step": settings.adversarial,
         "finetune.progressive_resizing changes the size of images": settings.progressive_resizing,
-        "finetune.distill shows pixels to its teacher": settings.distill,
+        "finetune.distill shows pixels to its teacher": live_teacher,
         f"{processes} processes train, and each would compute all views": processes > 1,
         "too few epochs would show a view again": not views,
     }

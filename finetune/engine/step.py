@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,8 @@ class BatchPosition:
     """The position of a batch: `batch` counts within the epoch, `step` the updates of the whole run.
 
     `last` marks the last batch of an epoch, which always ends in an update. `group_size` is the number of
-    batches whose gradients are accumulated for the update that this batch belongs to.
+    batches whose gradients are accumulated for the update that this batch belongs to. `rows` are the indices
+    of the batch's images in the training split.
     """
 
     epoch: int
@@ -46,6 +47,7 @@ class BatchPosition:
     step: int
     last: bool
     group_size: int = 1
+    rows: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Step:
         if settings.input_noise:
             inputs = add_input_noise(inputs, settings.input_noise, make_generator(*seed, "input noise"))
         with weight_noise(self.net, settings.weight_noise, make_generator(*seed, "weight noise")):
-            loss = self._training_loss(self._forward(self.net, images), inputs, targets)
+            loss = self._training_loss(self._forward(self.net, images), inputs, targets, position.rows)
             self.accelerator.backward(loss / position.group_size)
         updates = position.last or (position.batch + 1) % settings.accumulate == 0
         if updates:
@@ -132,12 +134,14 @@ class Step:
         assert self.frozen_stages is not None, "cached outputs come from frozen stages"
         return partial(self.frozen_stages.run_above, net)
 
-    def _training_loss(self, forward: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor) -> Tensor:
+    def _training_loss(
+        self, forward: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor, rows: Sequence[int]
+    ) -> Tensor:
         """Return the loss, mixed with the teacher's and on adversarial inputs if the recipe says so."""
         teacher, device, answers = self.teacher, self.accelerator.device, None
         if teacher is not None:
             with self.precision.context(device):
-                answers = teacher.predict(inputs)
+                answers = teacher.predict(inputs, rows)
 
         def loss_of(pixels: Tensor) -> Tensor:
             with self.precision.context(device):

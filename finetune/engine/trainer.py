@@ -152,8 +152,9 @@ class Trainer:
         state, start_s = self.state, time.monotonic()
         saved_s, images_before = start_s, state.images
         set_training(self.step.net)
-        for images, targets in self._batches():
-            updated = self._train_batch(images, targets)
+        batches = self._batches()
+        for rows, (images, targets) in zip(batches.batch_sampler or (), batches, strict=True):
+            updated = self._train_batch(images, targets, rows)
             if self.saves and updated and time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
                 self.save(f"step-{state.step:06d}")
                 saved_s = time.monotonic()
@@ -161,12 +162,12 @@ class Trainer:
                 break
         self.close_epoch((state.images - images_before) / (time.monotonic() - start_s))
 
-    def _train_batch(self, images: Tensor, targets: Tensor) -> bool:
+    def _train_batch(self, images: Tensor, targets: Tensor, rows: Sequence[int]) -> bool:
         """Train on one batch. Return whether the weights were updated."""
         state = self.state
         for callback in self.callbacks:
             callback.on_batch_start(state)
-        mean_loss, updated = self.step(images, targets, self._position(), state.damping)
+        mean_loss, updated = self.step(images, targets, self._position(rows), state.damping)
         loss = float(mean_loss)
         state.count_batch(len(images), loss, updated=updated)
         for callback in self.callbacks:
@@ -192,10 +193,10 @@ class Trainer:
         """Return the number of processes that load images; cached outputs are in memory and need none."""
         return self.setup.data.workers if isinstance(dataset, ImageDataset) else 0
 
-    def _position(self) -> BatchPosition:
+    def _position(self, rows: Sequence[int]) -> BatchPosition:
         """Return the position of the next batch in the run."""
         state, accumulate = self.state, self.setup.settings.accumulate
         first = state.batch // accumulate * accumulate
         last = state.batch + 1 == state.batches_per_epoch
         group_size = min(accumulate, state.batches_per_epoch - first)
-        return BatchPosition(state.epoch, state.batch, state.step, last, group_size)
+        return BatchPosition(state.epoch, state.batch, state.step, last, group_size, rows)

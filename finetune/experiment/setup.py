@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -68,24 +69,26 @@ class Setup:
     @property
     def features_precision(self) -> Precision:
         """The arithmetic of the frozen pass, as the spec states it."""
-        return self._precision("features")
+        return stated_precision(self.settings, "features")
 
     @property
     def training_precision(self) -> Precision:
         """The arithmetic of training, as the spec states it."""
-        return self._precision("training")
-
-    def _precision(self, name: str) -> Precision:
-        stated = self.settings.precision
-        if stated == "float32":
-            return EXACT
-        assert isinstance(stated, PrecisionSettings), "the arithmetic is chosen before anything is computed"
-        return Precision.named(getattr(stated, name))
+        return stated_precision(self.settings, "training")
 
     @property
     def data(self) -> DataSettings:
         """The spec's `data` section."""
         return get_section(self.spec, DataSettings)
+
+
+def stated_precision(settings: FinetuneSettings, use: Literal["features", "training"]) -> Precision:
+    """Return the arithmetic of the frozen pass or of training, as the spec of a run states it."""
+    stated = settings.precision
+    if stated == "float32":
+        return EXACT
+    assert isinstance(stated, PrecisionSettings), "the arithmetic is chosen before anything is computed"
+    return Precision.named(getattr(stated, use))
 
 
 def prepare(spec: zoo.Spec, splits: Splits) -> Setup:

@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from files.paths import cache_folder
+from files.paths import cache_folder, expand_home
 from finetune.records.disk import WriteError
 from finetune.records.files import write_text
 
@@ -40,6 +40,11 @@ Columns = Mapping[str, NDArray[np.float32]]
 def default_folder() -> Path:
     """Return the folder `features` under GRAFT_CACHE, else under ~/.cache/graft."""
     return cache_folder() / "features"
+
+
+def find_folder(requested: str | None) -> Path:
+    """Return the folder that `finetune.cache` names, by default the user's."""
+    return expand_home(requested) if requested else default_folder()
 
 
 @dataclass(frozen=True)

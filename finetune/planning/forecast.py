@@ -61,7 +61,8 @@ def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
         seconds = plan.epochs * epoch / speed + (views * len(setup.train) + len(setup.val)) / below
     if settings.distill is not None:
         teacher = load_teacher(settings.distill, setup.classes, setup.preprocess, images.device)
-        seconds += plan.epochs * train / speed_of(lambda: teacher.predict(images), learning=False)
+        passes = len(setup.train) if settings.distill.cached else plan.epochs * train
+        seconds += passes / speed_of(lambda: teacher.predict(images, ()), learning=False)
     trainings = float((settings.ensemble and settings.ensemble.bagging) or 1)
     if settings.after_stopping == "retrain":
         trainings += 1

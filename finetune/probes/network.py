@@ -10,10 +10,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from files.paths import expand_home
 from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
-from finetune.features.cache import FeatureCache, default_folder
+from finetune.features.cache import FeatureCache, find_folder
 from finetune.features.extract import Features, extract_features, feature_key
 from finetune.probes.folds import Rows, stratified_sample
 from finetune.probes.probe import Probe, fit_probe, write_head
@@ -34,11 +33,8 @@ def sample_rows(setup: Setup, *, probes: bool) -> Rows:
 
 def feature_cache(setup: Setup) -> FeatureCache:
     """Return the cache for features of this network with this preprocessing."""
-    folder = setup.settings.cache
-    return FeatureCache(
-        feature_key(setup.net, setup.anatomy.head, setup.preprocess),
-        expand_home(folder) if folder else default_folder(),
-    )
+    key = feature_key(setup.net, setup.anatomy.head, setup.preprocess)
+    return FeatureCache(key, find_folder(setup.settings.cache))
 
 
 def network_features(setup: Setup, rows: Rows | None = None) -> Features:
