@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import Annotated
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.models import CommandInfo
@@ -11,16 +13,20 @@ from typer.models import CommandInfo
 from finetune.__main__ import Data, Set, run_app
 from finetune.__main__ import app as finetune_app
 from pixels.text import printable
+from serve.__main__ import Host, Port, Runs, Share, open_demo
 from serve.__main__ import app as serve_app
 from zoo.__main__ import Overrides, SpecArgument, read_pairs
 from zoo.__main__ import app as zoo_app
+
+if TYPE_CHECKING:
+    from graft.teach.page import TeachTab
 
 NAMES = {"run": "finetune"}
 """Commands of `python -m finetune` that have another name here."""
 DESCRIPTIONS = {
     "finetune": "Learn your classes from a folder of photos.",
     "predict": "Name new photos with a model.",
-    "demo": "Try your models in the browser.",
+    "demo": "Try your models, and teach new ones, in the browser.",
     "serve": "Answer for photos over HTTP.",
     "report": "Show the result of a run again.",
     "plan": "Show what finetune would do, without training.",
@@ -55,7 +61,7 @@ def add_command(command: CommandInfo) -> None:
     app.registered_commands.append(renamed)
 
 
-@app.command(short_help=DESCRIPTIONS["compare"])
+@app.command("compare", short_help=DESCRIPTIONS["compare"])
 def compare(
     specs: Annotated[
         list[str] | None,
@@ -72,8 +78,31 @@ def compare(
     compare_specs(specs or (), data=data, set=read_pairs(set_))
 
 
+@app.command("demo", short_help=DESCRIPTIONS["demo"])
+def demo(
+    runs: Runs = Path("runs"),
+    port: Port = None,
+    host: Host = "127.0.0.1",
+    share: Share = False,
+    network: Annotated[
+        str | None,
+        typer.Option(help="spec to teach with, by default the best one at hand", metavar="SPEC"),
+    ] = None,
+) -> None:
+    """Open a page in the browser: try the models in `runs`, and teach new ones from a few photos each."""
+
+    def make_tab() -> TeachTab:
+        from graft.teach.page import TeachTab
+
+        return TeachTab(network)
+
+    trains = all(find_spec(package) for package in ("torch", "sklearn", "onnxscript"))
+    open_demo(runs, port, host, share=share, make_tab=make_tab if trains else None)
+
+
 for _command in (*finetune_app.registered_commands, *serve_app.registered_commands):
-    add_command(_command)
+    if _command.callback is not None and _command.callback.__name__ != "demo":  # with teaching, above
+        add_command(_command)
 app.registered_commands.sort(key=lambda each: [*DESCRIPTIONS, str(each.name)].index(str(each.name)))
 app.add_typer(zoo_app, name="zoo", help="List and describe networks, and fetch their weights.")
 

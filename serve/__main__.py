@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from pixels.processes import is_running
 from pixels.text import printable
 from serve.command.export import export
 from serve.command.failure import explain_missing, fail
+
+if TYPE_CHECKING:
+    from serve.demo.page import TeachTab
 
 app = typer.Typer(
     add_completion=False,
@@ -36,6 +39,9 @@ UPLOADS = "graft-demo-"
 LOG_FORMS = ("text", "json")
 
 ModelPath = Annotated[Path, typer.Argument(help="a model.onnx, or the folder of a run", metavar="MODEL")]
+Runs = Annotated[Path, typer.Option(help="folder that holds the runs")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="by default the first free one from 7860")]
+Share = Annotated[bool, typer.Option("--share", help="open a public link through gradio.live")]
 Host = Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 for other machines too")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -118,14 +124,21 @@ command(export)
 
 @command
 def demo(
-    runs: Annotated[Path, typer.Option(help="folder that holds the runs")] = Path("runs"),
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="by default the first free one from 7860")
-    ] = None,
-    host: Host = "127.0.0.1",
-    share: Annotated[bool, typer.Option("--share", help="open a public link through gradio.live")] = False,
+    runs: Runs = Path("runs"), port: Port = None, host: Host = "127.0.0.1", share: Share = False
 ) -> None:
-    """Open a page in the browser that answers for uploaded images with any exported model."""
+    """Open a page in the browser that answers for images with any exported model."""
+    open_demo(runs, port, host, share=share)
+
+
+def open_demo(
+    runs: Path,
+    port: int | None,
+    host: str,
+    *,
+    share: bool,
+    make_tab: Callable[[], TeachTab] | None = None,
+) -> None:
+    """Serve the demo page until it is ended; `make_tab` imports and makes its tab to teach."""
     if ":" in host:
         fail(f"the demo listens on IPv4 only, and {host} is an IPv6 address. Try another --host")
     port = port or find_free_port(host)
@@ -137,7 +150,9 @@ def demo(
         os.environ["GRADIO_TEMP_DIR"] = uploads
         with explain_missing("demo"):
             from serve.demo.page import launch_demo
-        launch_demo(runs, host=host, port=port, share=share)
+
+            tab = make_tab() if make_tab is not None else None
+        launch_demo(runs, host=host, port=port, share=share, teach=tab)
 
 
 @command

@@ -33,6 +33,14 @@ from zoo.errors import GraftError
 Rows = NDArray[np.int64]
 
 
+class FewImagesError(GraftError):
+    """A class has fewer different images than there are folds; `least` is the fewest of a class."""
+
+    def __init__(self, message: str, least: int) -> None:
+        super().__init__(message)
+        self.least = least
+
+
 @dataclass(frozen=True)
 class Folds:
     """The images of training and validation (N), and the fold in which each is held out, (N,) from 0."""
@@ -54,7 +62,7 @@ class Folds:
 def deal_folds(setup: Setup) -> Folds | None:
     """Return the folds that the spec asks for; None where it asks for none.
 
-    Copies of one picture are in one fold. Raises: GraftError where a class has fewer pictures than folds.
+    Copies of one picture are in one fold. Raises: FewImagesError where a class has fewer pictures than folds.
     """
     count = setup.settings.folds
     if count is None:
@@ -68,7 +76,7 @@ def deal(strata: Rows, groups: dict[str, list[int]], count: int, classes: tuple[
     """Return the fold of each image, (N,): every class is spread evenly, and a group is in one fold.
 
     In: the class of each image (N,), and the rows of each group by its name, from which its place follows.
-    Raises: GraftError where a class has fewer groups than there are folds.
+    Raises: FewImagesError where a class has fewer groups than there are folds.
     """
     by_class: dict[int, list[str]] = defaultdict(list)
     for name in sorted(groups, key=lambda name: place_of(name, seed)):
@@ -78,9 +86,10 @@ def deal(strata: Rows, groups: dict[str, list[int]], count: int, classes: tuple[
         listed = shorten_list(f"{classes[label]} ({number})" for label, number in few.items())
         least = min(few.values())
         instead = f"finetune.folds {least} at most, or more images" if least > 1 else "more images"
-        raise GraftError(
+        raise FewImagesError(
             f"finetune.folds: {count} needs {count} different images or more in each class for training and "
-            f"validation; too few in {listed}\n  expected: {instead}"
+            f"validation; too few in {listed}\n  expected: {instead}",
+            least,
         )
     numbers, turn = np.zeros(len(strata), np.int64), 0
     for label in sorted(by_class):

@@ -20,7 +20,12 @@ SHOWN_PX = 152  # the size in style.css; smaller images are shown pixel by pixel
 SHOWN_CLASSES = 12
 FIRST_COMMAND = "make finetune SPEC=specs/resnet_small.yaml"
 
-HEAD = "<div class='graft-head'><h1>Graft</h1><p>Upload images; a model you trained names them.</p></div>"
+HEAD = "<div class='graft-head'><h1>Graft</h1><p>Models that name what a photo shows.</p></div>"
+NO_TEACHING = (
+    "<div class='graft-empty'><h2>Teaching needs more packages</h2><p>This installation can only use models. "
+    "In a checkout of Graft, this command installs what training needs, and opens this page again:</p>"
+    "<code>make demo</code></div>"
+)
 HINT = "<div class='graft-hint'>Answers appear here.</div>"
 
 
@@ -55,6 +60,11 @@ def error_card(name: str, reason: str) -> str:
 def stack_cards(cards: Sequence[str]) -> str:
     """Return the cards below one another, or the hint if there are none."""
     return f"<div class='graft-cards'>{''.join(cards)}</div>" if cards else HINT
+
+
+def pair_cards(cards: Sequence[str]) -> str:
+    """Return the cards for one image side by side."""
+    return f"<div class='graft-pair'>{''.join(cards)}</div>"
 
 
 def facts_card(metadata: Metadata) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Route, expect, sync_playwright
 
+ROOT = Path(__file__).resolve().parents[2]
 HERE = "http://127.0.0.1"
 NOBODY = "http://127.0.0.1:9"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -57,9 +58,10 @@ def open_browser() -> Iterator[tuple[BrowserContext, list[str]]]:
 
 
 @contextlib.contextmanager
-def serve_demo(runs: Path, log: Path) -> Iterator[str]:
-    """`python -m serve demo` over a folder of runs, behind a proxy that is not there; gives its address.
+def serve_demo(runs: Path, log: Path, *command: str) -> Iterator[str]:
+    """`python -m serve demo`, or another command, over a folder of runs; gives its address.
 
+    It is behind a proxy that is not there.
     Gradio's shared temporary folder cannot be used, as when it belongs to another user.
     """
     temporary = log.with_name("temporary")
@@ -67,10 +69,18 @@ def serve_demo(runs: Path, log: Path) -> Iterator[str]:
     (temporary / "gradio").touch()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-X", "importtime", "-m", "serve", "demo", "--runs", str(runs)]
-    proxied = {**os.environ, "http_proxy": NOBODY, "all_proxy": NOBODY, "TMPDIR": str(temporary)}
+    asked = [sys.executable, "-X", "importtime", "-m", *(command or ("serve", "demo")), "--runs", runs.name]
+    proxied = {
+        **os.environ,
+        "http_proxy": NOBODY,
+        "all_proxy": NOBODY,
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": str(ROOT),
+    }
     with log.open("w") as file:
-        server = subprocess.Popen([*command, "--port", str(port)], stdout=file, stderr=file, env=proxied)
+        server = subprocess.Popen(
+            [*asked, "--port", str(port)], stdout=file, stderr=file, env=proxied, cwd=runs.parent
+        )
     try:
         wait_for(port, server, log)
         yield f"{HERE}:{port}"

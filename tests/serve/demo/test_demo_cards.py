@@ -126,10 +126,14 @@ def test_uploads_become_cards(
     digits: tuple[NDArray[np.uint8], object],
     decoder: Decoder,
 ) -> None:
-    from serve.demo.page import answer_file
+    from serve.demo.answers import answer_image
 
     predictor = Predictor(digits_model.path)
-    card = answer_file(predictor, decoder, save_png(tmp_path / "a&b.png", digits[0][0]))
+
+    def answer_file(path: Path) -> str:
+        return answer_image(predictor, decoder, path.name, path.read_bytes())
+
+    card = answer_file(save_png(tmp_path / "a&b.png", digits[0][0]))
     best, value = predictor(digits[0][0])[0]
     assert f"<div class='graft-best'>{best}</div>" in card
     assert f"{value:.1%}" in card
@@ -137,17 +141,22 @@ def test_uploads_become_cards(
     assert card.count("graft-row") == 5
     notes = tmp_path / "notes.png"
     notes.write_text("milk, eggs")
-    assert "This file could not be read as an image." in answer_file(predictor, decoder, notes)
+    assert "This file could not be read as an image." in answer_file(notes)
     notes.write_bytes(wide_png(100_000, 3))
-    assert "a side may have at most 32,768" in answer_file(predictor, decoder, notes)
+    assert "a side may have at most 32,768" in answer_file(notes)
     assert stack_cards([card, card]).count("graft-card'") == 2
     assert "Answers appear here." in stack_cards([])
 
 
 def test_segmentation_card_shows_the_mask(tmp_path: Path, mask_model: MaskModel, decoder: Decoder) -> None:
-    from serve.demo.page import answer_file
+    from serve.demo.answers import answer_image
 
     predictor = Predictor(mask_model.path)
-    card = answer_file(predictor, decoder, save_png(tmp_path / "view.png", smooth_images((20, 30))[0]))
+    card = answer_image(
+        predictor,
+        decoder,
+        "view.png",
+        save_png(tmp_path / "view.png", smooth_images((20, 30))[0]).read_bytes(),
+    )
     colours = predictor.task.colours(predictor.labels).values()
     assert all(f"background:{colour}" in card for colour in colours)
