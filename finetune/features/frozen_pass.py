@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,18 +67,23 @@ class FrozenPass:
         From time to time, and at the end, `save` is called with a slice of `rows` and its columns.
         Raises: GraftError when a column is not finite.
         """
-        parts: list[dict[str, Array]] = []
-        saved_parts = saved_rows = done = 0
+        columns: dict[str, Array] = {}
+        saved = done = 0
         saved_at = time.monotonic()
         with evaluating(self.net), arranged(self.net, precision), precision.context(self.device):
             for pixels in self._batches(rows):
-                parts.append(self._columns(pixels, precision))
+                part = self._columns(pixels, precision)
+                # The whole columns at once: small arrays kept between the layers' large ones would leave gaps
+                # that no layer fits into, and the memory would grow with every batch.
+                columns = columns or {name: _allocate(each, len(rows)) for name, each in part.items()}
+                for name, values in part.items():
+                    columns[name][done : done + len(pixels)] = values
                 done += len(pixels)
                 report_progress("passing the images through the network", done, len(rows))
                 if save and (done == len(rows) or time.monotonic() - saved_at > SAVE_EVERY_S):
-                    save(slice(saved_rows, done), join(parts[saved_parts:]))
-                    saved_parts, saved_rows, saved_at = len(parts), done, time.monotonic()
-        return join(parts)
+                    save(slice(saved, done), {name: values[saved:done] for name, values in columns.items()})
+                    saved, saved_at = done, time.monotonic()
+        return columns
 
     def _batches(self, rows: Rows) -> Iterator[Tensor]:
         """Yield pixels batch by batch; on an accelerator, the next batch is read while the network runs.
@@ -132,6 +137,6 @@ class FrozenPass:
             return self.preprocess.normalise(pixels.to(self.device))
 
 
-def join(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Concatenate the columns of several batches."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+def _allocate(part: Array, count: int) -> Array:
+    """Return an array for so many rows like those of `part`."""
+    return np.empty((count, *part.shape[1:]), part.dtype)
