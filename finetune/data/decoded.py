@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.data.slabs import Slabs
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -21,6 +23,7 @@ class DecodedImages:
         self.preprocess: Preprocess | None = None
         self.limit_bytes = 0
         self._kept: dict[str, Tensor] = {}
+        self._slabs = Slabs(())
         self._lock = Lock()
 
     def start(self, preprocess: Preprocess | None, limit_bytes: int) -> None:
@@ -28,6 +31,7 @@ class DecodedImages:
         with self._lock:
             self._kept.clear()
             self.preprocess, self.limit_bytes = preprocess, limit_bytes
+            self._slabs = Slabs(() if preprocess is None else (3, preprocess.height, preprocess.width))
 
     def keep(self, digest: str, pixels: NDArray[np.uint8]) -> None:
         """Resize and keep an image, RGB (H, W, 3), where a size was stated and there is room."""
@@ -37,7 +41,7 @@ class DecodedImages:
         image_bytes = 3 * preprocess.height * preprocess.width
         if (len(self._kept) + 1) * image_bytes > self.limit_bytes:
             return
-        resized = resize(pixels, preprocess)
+        resized = self._slabs.add(resize(pixels, preprocess))
         with self._lock:
             self._kept[digest] = resized
 

@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from finetune.data.decoded import DECODED, resize
 from finetune.data.images import DataError, ImageSource
 from finetune.data.shared_memory import MIB, allocate_shared
+from finetune.data.slabs import Slabs
 from finetune.transforms.preprocess import Preprocess
 from pixels import ImageError, usable_cores
 
@@ -40,9 +40,9 @@ class Pixels:
         self.images, self.preprocess = images, preprocess
         self.shape = (len(images), 3, preprocess.height, preprocess.width)
         self.fits = room.take(math.prod(self.shape))
-        self.cache: Tensor | None = None
-        self.known = np.zeros(len(images), dtype=bool)
-        self.shared = False
+        self.kept: dict[int, Tensor] = {}
+        self._slabs = Slabs(self.shape[1:])
+        self._shared: Tensor | None = None
 
     @property
     def kept_bytes(self) -> int:
@@ -51,9 +51,10 @@ class Pixels:
 
     def share(self) -> None:
         """Keep the images in memory that worker processes share, so that they hold no copies."""
-        if self.cache is not None and not self.shared:
-            self.cache = allocate_shared(self.shape).copy_(self.cache)
-        self.shared = True
+        if self.fits and self._shared is None:
+            self._shared = allocate_shared(self.shape)
+            for row in self.kept:
+                self.kept[row] = self._shared[row].copy_(self.kept[row])
 
     def fill(self) -> None:
         """Decode all images that were not used yet, if all fit into memory. Raises: DataError."""
@@ -64,22 +65,16 @@ class Pixels:
         """Return the images, each uint8 (3, height, width), from memory or decoded now. Raises: DataError."""
         if not self.fits:
             return self._decode(indices)
-        cache = self._keep(indices)
-        return [cache[i] for i in indices]
+        self._keep(indices)
+        return [self.kept[i] for i in indices]
 
-    def _keep(self, indices: Iterable[int]) -> Tensor:
-        """Decode those of the images that are not in memory yet; return the memory, of the shape of all."""
-        if self.cache is None:
-            self.cache = (
-                allocate_shared(self.shape) if self.shared else torch.empty(self.shape, dtype=torch.uint8)
-            )
-        missing = [i for i in dict.fromkeys(indices) if not self.known[i]]
+    def _keep(self, indices: Iterable[int]) -> None:
+        """Decode those of the images that are not in memory yet."""
+        missing = [i for i in dict.fromkeys(indices) if i not in self.kept]
         for start in range(0, len(missing), IMAGES_PER_CHUNK):
             rows = missing[start : start + IMAGES_PER_CHUNK]
             for row, image in zip(rows, self._decode(rows), strict=True):
-                self.cache[row] = image
-            self.known[rows] = True
-        return self.cache
+                self.kept[row] = image if self._shared is None else self._shared[row].copy_(image)
 
     def _decode(self, indices: Sequence[int]) -> list[Tensor]:
         """Decode images in threads."""
@@ -90,12 +85,12 @@ class Pixels:
 
     def _read(self, index: int) -> Tensor:
         image = self.images[index]
-        kept = DECODED.take(image.sha256, self.preprocess)
-        if kept is not None:
-            return kept
+        decoded = DECODED.take(image.sha256, self.preprocess)
+        if decoded is not None:
+            return decoded
         with changed_since_scan():
-            pixels = image.read()
-        return resize(pixels, self.preprocess)
+            resized = resize(image.read(), self.preprocess)
+        return self._slabs.add(resized) if self.fits else resized
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ def test_items_are_resized_pixels_and_targets() -> None:
 def test_in_memory_or_not_the_pixels_are_the_same(cache_mb: int) -> None:
     plain, dataset = augmented(30), augmented(30, room=Room(cache_mb))
     dataset.fill()
-    assert (dataset.stored.cache is not None) == (cache_mb > 0)
+    assert len(dataset.stored.kept) == (30 if cache_mb else 0)
     expected, targets = collect(loader(plain, 7, shuffle_seed=1))
     found, same_targets = collect(loader(dataset, 7, shuffle_seed=1))
     assert torch.equal(found, expected)
@@ -72,13 +72,13 @@ def test_in_memory_or_not_the_pixels_are_the_same(cache_mb: int) -> None:
 def test_memory_is_filled_once_and_shared_by_copies() -> None:
     dataset = dataset_of(50)
     dataset.fill()
-    filled = dataset.stored.cache
+    filled = dict(dataset.stored.kept)
     dataset.fill()
-    assert dataset.stored.cache is filled
+    assert all(dataset.stored.kept[row] is image for row, image in filled.items())
     copy = replace(dataset, seed=3)
     assert copy.stored is dataset.stored
-    assert filled is not None
-    assert not filled.is_shared()
+    assert len(filled) == 50
+    assert not any(image.is_shared() for image in filled.values())
 
 
 @pytest.mark.parametrize("free", [10**9, 0])
@@ -90,9 +90,9 @@ def test_workers_share_the_images_where_there_is_room(free: int, monkeypatch: py
     for each in (dataset, late):
         each.stored.share()
         each.fill()
-        assert each.stored.cache is not None
-        assert each.stored.cache.is_shared()
-        assert all(torch.equal(*pair) for pair in zip(each.stored.cache, expected, strict=True))
+        kept = [each.stored.kept[row] for row in range(20)]
+        assert all(image.is_shared() for image in kept)
+        assert all(torch.equal(*pair) for pair in zip(kept, expected, strict=True))
     warning = shared_memory.shared_memory_warning(dataset.stored.kept_bytes, 2)
     assert (warning is None) == (free > 0)
     assert shared_memory.shared_memory_warning(dataset.stored.kept_bytes, 0) is None
@@ -130,7 +130,7 @@ def test_workers_without_room_for_batches_are_told_and_not_started(monkeypatch: 
 def test_what_does_not_fit_stays_out_of_memory() -> None:
     dataset = dataset_of(2000, room=Room(1))  # 2000 x 3 x 16 x 12 bytes are 1.1 MiB
     dataset.fill()
-    assert dataset.stored.cache is None
+    assert not dataset.stored.kept
     assert dataset_of(1800, room=Room(1)).stored.fits
 
 
