@@ -1,9 +1,9 @@
-"""The server of models under load: `python -m bench.serve MODEL… [--litserve PYTHON] [--seconds 4]`.
+"""The server of models under load: `python -m bench.serve MODEL… [--litserve PYTHON] [--requests 5000]`.
 
 64 clients send JPEG files of 512 by 384 pixels, as a form and as binary tensors of the open inference
 protocol. Against them: a loop that decodes and runs the same file on as many threads as there are cores,
 without HTTP; and LitServe. All take turns, and the clients share the cores. Then: times of answers at 70% of
-the load that the server can take, three times that load, and the speed afterwards.
+the load that the server can take, three times that load, the speed afterwards, and memory over many requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from PIL import Image
 
 from bench.clients import LOST, Answers, closed_loop, multipart, open_loop, post
 from bench.document import machine, write_or_print
-from bench.server_process import processor_s, running, running_server
+from bench.server_process import memory_mb, processor_s, running, running_server
 from bench.textures import draw_texture
 from pixels.cores import usable_cores
 from serve.artifact import find_artifact
@@ -40,7 +40,8 @@ FILES = 2048
 LITSERVE = Path(__file__).with_name("litserve_server.py")
 HEAD = (
     "| network | bare loop | `/predict` | processor | tensors | processor | LitServe | processor | "
-    "70% load: p50, p99 | three times the load | afterwards |"
+    "70% load: p50, p99 | three times the load | afterwards | "
+    "MiB after 1,000 requests | after all |"
 )
 
 
@@ -64,21 +65,24 @@ def main() -> None:
     parser.add_argument("--litserve", type=Path, help="the Python of an environment with LitServe")
     parser.add_argument("--seconds", type=float, default=4, help="of one turn")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=5000, help="over which memory is measured")
     given = parser.parse_args()
     lines = [HEAD, "|---|" + "--:|" * (HEAD.count("|") - 2)]
     for path in given.models:
-        lines.append(_measure(find_artifact(path), given.litserve, given.seconds, given.rounds))
+        lines.append(_measure(find_artifact(path), given))
         print(lines[-1], flush=True)
     note = (
         "Images per second: the bare loop in numbers, 64 clients of servers as a ratio to it. *Processor*: "
         "its time in the server's processes for one image, as a ratio to that of the bare loop. For tensors, "
-        "the bare loop does not decode. Clients run on the same cores."
+        "the bare loop does not decode. Clients run on the same cores. Memory is that of all processes of "
+        f"the server, after 1,000 and after {given.requests:,} requests of `/predict`, 64 at a time."
     )
     write_or_print(PAGE, MARK, "\n".join([*lines, "", note, machine()]))
 
 
-def _measure(path: Path, litserve: Path | None, seconds: float, rounds: int) -> str:
+def _measure(path: Path, given: argparse.Namespace) -> str:
     """Return the line of one network."""
+    litserve, seconds = given.litserve, given.seconds
     photos = [_jpeg(number) for number in range(PICTURES)]
     forms = [multipart("/predict", photo) for photo in photos]
     tensors = [_tensor(photo, read_metadata(path).spec) for photo in photos]
@@ -96,7 +100,7 @@ def _measure(path: Path, litserve: Path | None, seconds: float, rounds: int) -> 
             servers.append(("litserve", process.pid, other, forms))
         for _name, _, at, requests in servers:
             asyncio.run(closed_loop(at, requests, CLIENTS, 1))
-        for _ in range(rounds):
+        for _ in range(given.rounds):
             for name, work in (("bare", _decode), ("bare without decoding", lambda _: None)):
                 ways[name].note(*_bare(path, photos, seconds, work))
             for name, pid, at, requests in servers:
@@ -105,7 +109,16 @@ def _measure(path: Path, litserve: Path | None, seconds: float, rounds: int) -> 
                 ways[name].note(found.statuses[200], found.wall_s, processor_s(pid) - before)
                 print(name, dict(found.statuses), f"{found.per_s:.1f}/s", flush=True)
         load = asyncio.run(_under_load(port, forms, median(ways["form"].per_s), seconds))
-    return _line(read_metadata(path).spec, ways, load, known=litserve is not None)
+        memory = [_memory_after(count, ours.pid, port, forms) for count in (1000, given.requests - 1000)]
+    return _line(read_metadata(path).spec, ways, load, memory, known=litserve is not None)
+
+
+def _memory_after(count: int, pid: int, port: int, forms: list[bytes]) -> float:
+    """Return the MiB of the server's processes after so many further requests."""
+    answered = 0
+    while answered < count:
+        answered += asyncio.run(closed_loop(port, forms, CLIENTS, 1)).statuses[200]
+    return sum(memory_mb(pid))
 
 
 async def _under_load(port: int, forms: list[bytes], most: float, seconds: float) -> list[Answers]:
@@ -118,7 +131,7 @@ async def _under_load(port: int, forms: list[bytes], most: float, seconds: float
     ]
 
 
-def _line(name: str, ways: dict[str, Way], load: list[Answers], *, known: bool) -> str:
+def _line(name: str, ways: dict[str, Way], load: list[Answers], memory: list[float], *, known: bool) -> str:
     before, usual, overload, afterwards = load
 
     def ratio(way: str, to: str) -> str:
@@ -145,6 +158,7 @@ def _line(name: str, ways: dict[str, Way], load: list[Answers], *, known: bool) 
         f"{statuses[200]} answered, {statuses[503]} got 503, {statuses[LOST]} none, {others} else; "
         f"at most {overload.slowest_s:.1f} s",
         f"{afterwards.per_s / before.per_s:.2f}",
+        *(f"{mb:.0f}" for mb in memory),
     ]
     return f"| {' | '.join(cells)} |"
 
