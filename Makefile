@@ -23,7 +23,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder bench-serve bench-answers load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder bench-serve bench-answers bench-int8 load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -150,6 +150,9 @@ bench-scale: $(READY) ## what evidence costs by images and classes, into docs/sp
 
 bench-answers: $(READY) ## calibration, sets of classes and unknown images, into docs/report.md (DATA="folder folder")
 	$(BIN)/python -m bench.answers $(DATA)
+
+bench-int8: $(READY) ## what int8 brings and costs RUNS="run run", into docs/artifact.md
+	$(BIN)/python -m bench.int8 $(RUNS)
 
 bench-kills: $(READY) ## kill runs at random moments, resume them, and compare them with unbroken ones bit by bit (COUNT=200)
 	$(BIN)/python -m bench.kills --count $(or $(COUNT),200)

@@ -43,7 +43,8 @@ from zoo.plugins import EXPORTERS, find_plugins
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A trained network with all that an exporter needs; `val` holds the images to check an export on.
+    """A trained network with all that an exporter needs; `val` holds the images to check an export on,
+    and `train` those that the network learned from.
 
     `calibrated` is the same network with calibrated answers, which is exported.
     """
@@ -57,6 +58,7 @@ class FinishedRun:
     task: str
     metrics: Mapping[str, float]
     weights_origin: WeightsOrigin
+    train: Split
     val: Split
     calibration: Calibration | None = None
 
@@ -164,17 +166,22 @@ def finish(setup: Setup, trained: Trained, folder: RunFolder, report: Report) ->
         task=setup.task.name,
         metrics=report.metrics,
         weights_origin=report.weights,
+        train=setup.splits.train,
         val=setup.splits.val,
         calibration=trained.calibration,
     )
 
 
 def export(finished: FinishedRun) -> dict[str, Export]:
-    """Call every installed exporter. Out: its result by its name."""
-    folder, written = RunFolder(finished.folder), {}
+    """Call every installed exporter. Out: its result by its name, of those that the spec asks for."""
+    folder, written = RunFolder(finished.folder), dict[str, Export]()
     for name, load in find_plugins(EXPORTERS):
-        written[name] = load()(finished)
-        folder.manifest.add(folder.path / written[name].file)
+        found: Export | None = load()(finished)
+        if found is None:
+            continue
+        written[name] = found
+        if found.file is not None:
+            folder.manifest.add(folder.path / found.file)
     return written
 
 

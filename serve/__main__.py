@@ -107,7 +107,7 @@ def info(model: ModelPath, as_json: AsJson = False) -> None:
     from serve.bulk.terminal import print_json, print_rich
     from serve.model import read_metadata
 
-    metadata = {key: value for key, value in asdict(read_metadata(model)).items() if value is not None}
+    metadata = {key: value for key, value in asdict(read_metadata(model)).items() if value not in (None, {})}
     if as_json:
         print_json(metadata)
         return

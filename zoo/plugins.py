@@ -26,7 +26,7 @@ BUILT_IN = {
         "augment": "finetune.experiment.spec_check:check_spec",
     },
     TASKS: {"finetune": "finetune.tasks:TASKS"},
-    EXPORTERS: {"onnx": "serve.export:export_run"},
+    EXPORTERS: {"onnx": "serve.export:export_run", "int8": "serve.export:export_int8"},
 }
 """Resolved when they are first needed, so that no package imports one above it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ class ExportSettings(Settings):
     """Version of the ONNX operator set."""
     parity_images: Count = 200
     """Most validation images on which the file is compared with the torch network."""
+    int8: Literal["none", "auto"] = "none"
+    """auto: also write model.int8.onnx, if it is at least 1.2 times as fast on this machine and loses at most
+    0.5 points on the validation images."""
 
 
 class CardSettings(Settings):

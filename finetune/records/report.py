@@ -79,12 +79,12 @@ WeightsOrigin = StartingWeights | NoWeights
 
 @dataclass(frozen=True)
 class Export:
-    """A file that an exporter wrote into the run's folder.
+    """A file that an exporter wrote into the run's folder; `file` is None if none was worth keeping.
 
     `summary` is one line about the check of the file, `numbers` are its measurements.
     """
 
-    file: str
+    file: str | None
     summary: str
     numbers: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
@@ -166,6 +166,7 @@ def read_report(folder: RunFolder) -> Report:
 
 def add_export(folder: RunFolder, name: str, export: Export) -> None:
     """Put the result of an exporter into the report and the manifest of a finished run."""
-    folder.manifest.add(folder.path / export.file)
+    if export.file is not None:
+        folder.manifest.add(folder.path / export.file)
     report = read_report(folder)
     write_report(folder, replace(report, exports={**report.exports, name: export}))

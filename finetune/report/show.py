@@ -148,7 +148,7 @@ def show_report(report: Report, folder: RunFolder, console: Console, commands: S
         console.print(f"  {export.summary}", markup=False)
     if isinstance(report.weights, StartingWeights) and _is_restricted(report.weights.licence):
         console.print(f"  licence of the pretrained weights: {report.weights.licence}", markup=False)
-    names = [export.file for export in report.exports.values()]
+    names = [export.file for export in report.exports.values() if export.file]
     files = [f"{name} (the model)" for name in names] + [f"{folder.report.name} (all numbers)"]
     files += [f"{folder.page.name} (the same with pictures)"] if folder.page.exists() else []
     console.print(f"files: {show_path(folder.path)}: {', '.join(files)}", markup=False)

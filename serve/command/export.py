@@ -13,7 +13,11 @@ from serve.command.failure import explain_missing, fail
 
 def export(
     run: Annotated[Path, typer.Argument(help="the folder of a finished run", metavar="RUN")],
+    *,
     opset: Annotated[int | None, typer.Option(help="overrides the spec's export.opset")] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="also write model.int8.onnx, if it is faster and as accurate")
+    ] = False,
     layout: Annotated[
         str | None, typer.Option(help="make a folder for triton, kserve or the web from the file instead")
     ] = None,
@@ -34,8 +38,8 @@ def export(
         if layout not in LAYOUTS:
             *names, last = LAYOUTS
             fail(f"--layout: found {layout!r}; expected {', '.join(names)} or {last}")
-        if opset is not None:
-            fail("--opset writes the file again; without --layout")
+        if opset is not None or int8:
+            fail("--opset and --int8 write files again; without --layout")
         path = LAYOUTS[layout](run, out or Path(layout), name)
         use = "open it in a browser" if layout == "web" else "a copy of the checked file"
         print(printable(f"{path}: {use}"))
@@ -44,5 +48,6 @@ def export(
         fail("--out and --name are for --layout")
     with explain_missing("train"):
         from serve.export import export_folder
-    written = export_folder(run, opset)
-    print(printable(f"{run / written.file}: {written.summary}"))
+    settings = {"opset": opset, "int8": "auto" if int8 else None}
+    for written in export_folder(run, {key: value for key, value in settings.items() if value is not None}):
+        print(printable(f"{run / written.file if written.file else run}: {written.summary}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from serve.tasks.comparison import (
 )
 
 SHOWN = 5
+
+T = TypeVar("T")
 
 Pixels: TypeAlias = NDArray[np.uint8]
 NamedImage: TypeAlias = tuple[str, Pixels]
@@ -92,3 +94,9 @@ def describe_failure(parity: Parity, faults: Sequence[Difference]) -> str:
     if len(faults) > SHOWN:
         lines.append(f"  … and {len(faults) - SHOWN} more")
     return "\n".join(lines)
+
+
+def spread(items: tuple[T, ...], most: int) -> list[T]:
+    """Return at most `most` items, evenly spaced over all of them: splits may be sorted by class."""
+    positions = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[position] for position in positions]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from safetensors import SafetensorError
@@ -15,8 +16,10 @@ import zoo
 from finetune.models.novelty import THRESHOLD
 from finetune.records.report import Export
 from pixels import ImageError
-from serve.artifact import FILE_NAME, ArtifactError, Metadata, SetLimit, UnknownLimit
+from serve.artifact import FILE_NAME, INT8_FILE_NAME, ArtifactError, Metadata, SetLimit, UnknownLimit
+from serve.export.int8.run import export_int8
 from serve.export.onnx_file import export_onnx
+from serve.export.parity import spread
 from serve.tasks import find_task
 from zoo.errors import GraftError
 
@@ -24,10 +27,7 @@ if TYPE_CHECKING:
     from finetune.config.export import ExportSettings
     from finetune.finished import FinishedRun
 
-EXPORTER = "onnx"
-"""The exporter's name in report.json."""
-
-T = TypeVar("T")
+FILES = (FILE_NAME, INT8_FILE_NAME)
 
 
 def export_run(run: FinishedRun) -> Export:
@@ -51,9 +51,10 @@ def export_run(run: FinishedRun) -> Export:
     return Export(path.name, find_task(run.task).summary(parity), parity.to_dict())
 
 
-def export_folder(folder: str | Path, opset: int | None = None) -> Export:
-    """Export the run in a folder again, with another `export.opset` if one is given.
+def export_folder(folder: str | Path, settings: Mapping[str, object]) -> list[Export]:
+    """Export the run in a folder again, with these settings of `export` in place of the spec's.
 
+    Out: the file, and what came of int8 if it was asked for.
     Raises: ArtifactError if the run, its files or its images are unusable, or the export fails.
     """
     from finetune.finished import load_run  # imports all of training, which export_onnx does not need
@@ -61,12 +62,15 @@ def export_folder(folder: str | Path, opset: int | None = None) -> Export:
     from finetune.records.verify import change_run
 
     try:
-        with change_run(folder, but=(FILE_NAME,)) as found:
-            run = load_run(found.path, but=(FILE_NAME,))
-            if opset is not None:
-                run = replace(run, spec=zoo.override(run.spec, {"export.opset": opset}))
-            written = export_run(run)
-            add_export(found, EXPORTER, written)
+        with change_run(folder, but=FILES) as found:
+            run = load_run(found.path, but=FILES)
+            own = {f"export.{key}": value for key, value in settings.items()}
+            run = replace(run, spec=zoo.override(run.spec, own)) if own else run
+            made = [export_run(run)]
+            add_export(found, "onnx", made[0])
+            if (smaller := export_int8(run)) is not None:
+                add_export(found, "int8", smaller)
+                made.append(smaller)
     except GraftError as error:
         raise ArtifactError(str(error)) from error
     except ImageError as error:
@@ -79,7 +83,7 @@ def export_folder(folder: str | Path, opset: int | None = None) -> Export:
             f"{folder}: a file of the run is missing, damaged or cannot be written: {error}\n"
             "  expected: the folder as the run left it"
         ) from error
-    return written
+    return made
 
 
 def describe_run(run: FinishedRun) -> Metadata:
@@ -102,9 +106,3 @@ def describe_run(run: FinishedRun) -> Metadata:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and bool(np.isfinite(value))
-
-
-def spread(items: tuple[T, ...], most: int) -> list[T]:
-    """Return at most `most` items, evenly spaced over all of them: splits may be sorted by class."""
-    positions = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[position] for position in positions]

@@ -64,7 +64,9 @@ def write_page(
         "names": _metric_names(report),
         "fitted_to": "validation images" if report.cross_validation is None else "out-of-fold answers",
         "learning": draw_learning(read_records(folder.log), setup.task.score),
-        "size_mb": {name: _size_mb(folder.path / one.file) for name, one in report.exports.items()},
+        "size_mb": {
+            name: _size_mb(folder.path / one.file) for name, one in report.exports.items() if one.file
+        },
         "colours": ["rgb({},{},{})".format(*class_colour(number)) for number in range(len(setup.classes))],
     }
     pictures = _pictures(setup, net, tested, report)

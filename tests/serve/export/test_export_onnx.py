@@ -23,7 +23,7 @@ from serve import Predictor
 from serve.export import ExportError, export_onnx, onnx_file
 from serve.export.graphs import ExportGraph, check_graph, evaluation_mode
 from serve.export.onnx_file import check_parity, remove_leftovers
-from serve.export.run import spread
+from serve.export.parity import spread
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,18 @@ import onnx
 import pytest
 import torch
 from call_kit import Call
+from digits_kit import DigitsModel
 from PIL import Image
 from rich.console import Console
 
 import finetune
+import zoo
 from finetune.finished import load_run, write_run_page
 from finetune.models.calibrated import CalibratedNet
 from serve.artifact import UnknownLimit
+from serve.export import export_int8
+from serve.export.int8 import choose
+from serve.export.int8.quantize import find_layers, find_network
 from serve.export.run import describe_run
 from serve.model import read_metadata
 from serve.predictor import Predictor
@@ -139,9 +145,62 @@ def test_a_failed_check_keeps_what_was_trained(
     finetune.run(SPEC, data="images", set=settings, run=run, console=Console(quiet=True))  # shows it
     code, _, err = call("export", run, "--opset", "99")
     assert code == 2 and "export.opset" in err
-    code, out, _ = call("export", run, "--opset", "18")
+    monkeypatch.setattr(choose, "measure_speed", lambda *_: 2.0)
+    code, out, _ = call("export", run, "--opset", "18", "--int8")
     assert code == 0 and "same answers on 2 of 2 images" in out
+    check_int8(run, out)
     after = read_metadata(run)
     assert (after.labels, after.spec, after.metrics) == (before.labels, before.spec, before.metrics)
     assert json.loads((run / "report.json").read_text())["exports"]["onnx"]["file"] == "model.onnx"
     assert onnx.load(run / "model.onnx").opset_import[0].version == 18
+
+
+def check_int8(run: Path, printed: str) -> None:
+    """The int8 file fits the contract; in it the network but its head is quantised, and nothing else."""
+    written = json.loads((run / "report.json").read_text())["exports"]["int8"]
+    numbers = written["numbers"]
+    assert written["file"] == "model.int8.onnx" and f"model.int8.onnx: {written['summary']}\n" in printed
+    assert numbers["faster"] == 2 and (numbers["float_layers"], numbers["layers"]) == (1, 5)
+    metadata, plain = read_metadata(run / "model.int8.onnx"), read_metadata(run)
+    assert metadata.int8 == {**numbers, "images": 4} and metadata.parity == {} and plain.int8 == {}
+    assert (metadata.labels, metadata.sets) == (plain.labels, plain.sets)
+    assert metadata.unknown is not None and metadata.unknown.threshold == 1
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 9, 9, 3), np.uint8)
+    found, expected = (Predictor(run / name).model(pixels) for name in ("model.int8.onnx", "model.onnx"))
+    assert 0 < np.abs(found.answers - expected.answers).max() < 0.05
+    graph = onnx.load(run / "model.int8.onnx").graph
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    layers = [[makers.get(name) for name in node.input[:2]] for node in graph.node if node.op_type == "Conv"]
+    assert layers == [["DequantizeLinear"] * 2] * 2
+    (head,) = (node for node in graph.node if node.op_type in ("Gemm", "MatMul") and "fc3" in node.input[1])
+    assert makers.get(head.input[1]) is None
+    users = {name: node.op_type for node in graph.node for name in node.input}
+    assert users["image"] != "QuantizeLinear"
+
+
+def test_int8_is_kept_only_where_it_pays(from_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.chdir(from_files.parent):
+        run = load_run(from_files)
+        assert export_int8(run) is None  # the spec does not ask for it
+        run = replace(run, spec=zoo.override(run.spec, {"export.int8": "auto"}))
+        (from_files / "model.int8.onnx").write_text("an older one")
+        monkeypatch.setattr(choose, "measure_speed", lambda *_: 1.1)
+        slow = export_int8(run)
+        assert slow is not None and slow.file is None and slow.numbers["float_layers"] == 1
+        assert "1.10 times as fast" in slow.summary and slow.summary.endswith("at most 0.5 points lost")
+        monkeypatch.setattr(choose, "measure_speed", lambda *_: 2.0)
+        monkeypatch.setattr(choose, "MOST_LOST", -2.0)  # so all shares of layers in float are tried
+        monkeypatch.setattr(choose, "FLOAT_SHARES", (0.0, 0.5))
+        wrong = export_int8(run)
+        assert wrong is not None and wrong.file is None and "Not kept" in wrong.summary
+    assert not (from_files / "model.int8.onnx").exists()
+
+
+def test_what_novelty_and_preprocessing_compute_is_no_part_of_the_network(digits_model: DigitsModel) -> None:
+    model = onnx.load(digits_model.path)
+    layers = find_layers(model)
+    weights = {node.name: node.input[1] for node in model.graph.node if node.name in layers}
+    assert [weights[name].split(".")[-2] for name in layers] == ["2", "4"]
+    assert sum(node.op_type == "MatMul" for node in model.graph.node) > 0
+    kinds = {node.name: node.op_type for node in model.graph.node}
+    assert [kinds[name] for name in find_network(model, layers)] == ["Gemm", "Relu", "Gemm"]

@@ -1,0 +1,1 @@
+"""An int8 version of a model file, where it pays."""
