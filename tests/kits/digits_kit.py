@@ -15,7 +15,7 @@ from torch import nn
 from finetune.transforms.preprocess import Preprocess
 from serve.tasks.comparison import Parity
 
-ONNX_WEB = Path(__file__).parent / "onnx_web"
+ONNX_WEB = Path(__file__).parents[2] / "examples" / "node"
 DIGITS = tuple("0123456789")
 SCALE = 4  # 8x8 digits are shown at 32x32
 

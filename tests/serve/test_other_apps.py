@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,18 +22,20 @@ from PIL import Image
 from serve import Predictor
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 MARKER = "<!-- load-python -->"
 NEEDED = ("onnxruntime", "numpy", "pillow")
 
 
 def documented_lines() -> str:
-    """The Python that the README and the contract's page tell other apps to use."""
+    """The Python that the README, the contract's page and the examples tell other apps to use."""
     found = []
     for page in (ROOT / "README.md", ROOT / "docs" / "artifact.md"):
         block = re.search(MARKER + r"\s*```python\n(.*?)```", page.read_text(), re.DOTALL)
         assert block, f"{page.name} has no Python block after {MARKER}"
         found.append(block[1])
-    assert found[0] == found[1], "the README and the contract's page differ"
+    found.append((EXAMPLES / "python" / "predict.py").read_text().partition("\n\n")[2])
+    assert len(set(found)) == 1, "the README, the contract's page and the example differ"
     return found[0]
 
 
@@ -102,30 +106,47 @@ def test_documented_python_gives_the_predictors_answers(
     predictor = Predictor(digits_model.path)
     for picture in make_pictures(tmp_path, digits[0][0]):
         done = run_bare(bare_python, program, digits_model.path, picture)
-        assert done.stderr == ""
-        printed = [line.split("\t") for line in done.stdout.splitlines()]
-        expected = predictor(picture)[:5]
-        assert [label for label, _ in printed] == [label for label, _ in expected]
-        values = [float(value) for _, value in printed]
-        # printed with four digits
-        assert values == pytest.approx([value for _, value in expected], abs=6e-5)
+        check_answer(done, predictor, picture)
 
 
-def test_webassembly_gives_pythons_answers(
+def check_answer(done: subprocess.CompletedProcess[str], predictor: Predictor, picture: Path) -> None:
+    """The program printed the Predictor's five best classes, and nothing else."""
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = [line.split("\t") for line in done.stdout.splitlines()]
+    expected = predictor(picture)[:5]
+    assert [label for label, _ in printed] == [label for label, _ in expected]
+    values = [float(value) for _, value in printed]
+    # printed with four digits
+    assert values == pytest.approx([value for _, value in expected], abs=6e-5)
+
+
+def test_node_gives_the_predictors_answers(
     tmp_path: Path, node: str, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
 ) -> None:
-    script = [node, "predict.mjs", str(digits_model.path)]
-    images = digits[0][:2].repeat(3, axis=1).repeat(2, axis=2)
-    pixels = tmp_path / "pixels.raw"
-    images.tofile(pixels)
-    dims = json.dumps(images.shape)
-    done = subprocess.run(
-        [*script, str(pixels), dims], cwd=ONNX_WEB, capture_output=True, text=True, timeout=60, check=True
-    )
-    answer = json.loads(done.stdout)
-    assert answer["dims"] == [len(images), 10]
-    found = np.array(answer["data"], np.float32).reshape(len(images), 10)
-    expected = Predictor(digits_model.path).model(images).answers
-    # another build of the same kernels sums float32 in another order
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert (found.argmax(1) == expected.argmax(1)).all()
+    predictor, about = Predictor(digits_model.path), tmp_path / "model.json"
+    about.write_text(json.dumps({"labels": predictor.labels}))
+    image = Image.fromarray(digits[0][0]).resize((60, 44), Image.Resampling.BICUBIC)
+    clear, exif = image.convert("RGBA"), Image.Exif()  # transparent or not: libraries round what is between
+    clear.putalpha(image.convert("L").point(lambda value: 255 * (value < 128)))
+    exif[0x0112] = 6
+    picture = tmp_path / "turned.png"
+    clear.transpose(Image.Transpose.ROTATE_90).save(picture, exif=exif)
+    command = [node, "predict.mjs", digits_model.path, about, picture]
+    done = subprocess.run(command, cwd=ONNX_WEB, capture_output=True, text=True, timeout=100, check=False)
+    check_answer(done, predictor, picture)
+
+
+def test_cpp_gives_the_predictors_answers(
+    tmp_path: Path, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object]
+) -> None:
+    release = Path(os.environ.get("GRAFT_ONNXRUNTIME", ""))
+    compiler = shutil.which("g++")
+    if compiler is None or not (release / "include" / "onnxruntime_cxx_api.h").exists():
+        pytest.skip("no g++, or GRAFT_ONNXRUNTIME does not name a release of onnxruntime for C++")
+    program, libraries = tmp_path / "predict", release / "lib"
+    folders = ["-I", release / "include", "-L", libraries, f"-Wl,-rpath,{libraries}"]
+    source = EXAMPLES / "cpp" / "predict.cpp"
+    subprocess.run([compiler, "-std=c++20", source, "-o", program, *folders, "-lonnxruntime"], check=True)
+    picture = make_pictures(tmp_path, digits[0][0])[0]
+    done = subprocess.run([program, digits_model.path, picture], capture_output=True, text=True, check=False)
+    check_answer(done, Predictor(digits_model.path), picture)

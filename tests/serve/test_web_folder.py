@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from browser_kit import find_chromium, open_browser
 from call_kit import Call
-from digits_kit import DigitsModel, MaskModel, save_png, smooth_images
+from digits_kit import ONNX_WEB, DigitsModel, MaskModel, save_png, smooth_images
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
@@ -151,5 +151,5 @@ def test_without_npm_or_a_network_the_message_says_what_to_put_where(
 
 
 def test_the_pinned_hash_is_that_of_the_lock_of_npm() -> None:
-    lock = (Path(__file__).parents[1] / "kits" / "onnx_web" / "package-lock.json").read_text()
+    lock = (ONNX_WEB / "package-lock.json").read_text()
     assert f'"version": "{runtime.VERSION}",\n      "integrity": "sha512-{runtime.SHA512}"' in lock
