@@ -109,8 +109,8 @@ check: $(DEV) ## lint, format, types, levels of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## measure speeds as ratios on this machine
-	$(BIN)/python -m bench
+bench: $(READY) ## images per second of training against bare loops, into docs/speed.md
+	$(BIN)/python -m bench.training
 
 bench-recipe: $(READY) ## what each technique is worth, into docs/recipe.md (DATA=folder of Tiny ImageNet; continues)
 	$(BIN)/python -m bench.recipe $(if $(DATA),--data $(DATA))
