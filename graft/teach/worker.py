@@ -28,6 +28,7 @@ import finetune
 import zoo
 from finetune.fit.folds import FewImagesError
 from finetune.records.report import Report
+from serve.export.trace import tracing_once
 from zoo.errors import GraftError
 
 PREFERRED = ("efficientnet_lite0", "resnet_small")
@@ -113,9 +114,14 @@ def main(network: str | None = None) -> None:
     requests: SimpleQueue[str | None] = SimpleQueue()
     Thread(target=_read_requests, args=[requests], daemon=True).start()
     network = network or choose_network()
-    if requests.empty():  # else a person waits already
-        rehearse(network)
-    reply(ready=network)
+    with tracing_once():
+        if requests.empty():  # else a person waits already
+            rehearse(network)
+        reply(ready=network)
+        _answer(network, requests, reply)
+
+
+def _answer(network: str, requests: SimpleQueue[str | None], reply: Callable[..., None]) -> None:
     while (line := requests.get()) is not None:
         request = json.loads(line)
         answer = partial(reply, run=request["run"])

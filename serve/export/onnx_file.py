@@ -1,13 +1,10 @@
-"""Trace a network to ONNX, check the file against the network, and write it whole or not at all."""
+"""Write a network as ONNX, check the file against the network, and write it whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import itertools
-import logging
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +19,9 @@ from torch import nn
 import finetune.tasks.base
 from pixels.processes import is_running
 from serve.artifact import INPUT, Metadata
-from serve.export.graphs import EXAMPLE_SHAPE, ExportError, ExportGraph, check_graph, evaluation_mode
+from serve.export.graphs import ExportError, ExportGraph, check_graph, evaluation_mode
 from serve.export.parity import NamedImage, describe_failure, measure_parity
+from serve.export.trace import trace
 from serve.model import Model, ModelOutput, open_session
 from serve.tasks import find_task, task_names
 from serve.tasks.comparison import Parity
@@ -66,37 +64,6 @@ def export_onnx(
 def _name_images(images: Images) -> Iterator[NamedImage]:
     for index, image in enumerate(images):
         yield image if isinstance(image, tuple) else (f"image {index}", image)
-
-
-def trace(graph: ExportGraph, opset: int) -> onnx.ModelProto:
-    """Return the graph as ONNX, for any batch, height and width.
-
-    Raises: ExportError if the network does something that ONNX cannot express.
-    """
-    try:
-        with _silence_exporter():
-            program = torch.onnx.export(
-                graph,
-                (torch.zeros(EXAMPLE_SHAPE, dtype=torch.uint8),),
-                input_names=[INPUT.name],
-                output_names=list(graph.outputs),
-                dynamic_shapes=({0: "batch", 1: "height", 2: "width"},),
-                opset_version=opset,
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-    except Exception as error:  # the exporter wraps every failure in its own, partly private classes
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise ExportError(f"the network cannot be written as ONNX: {reason}") from error
-    assert program is not None
-    model = program.model_proto
-    _strip_notes(model)
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"the exporter wrote an invalid ONNX file: {error}") from error
-    return model
 
 
 def check_parity(
@@ -142,28 +109,3 @@ def remove_leftovers(path: Path) -> None:
         number = file.suffix.removeprefix(".")
         if number.isdecimal() and not is_running(int(number)):
             file.unlink(missing_ok=True)
-
-
-def _strip_notes(model: onnx.ModelProto) -> None:
-    """Drop the exporter's notes: stack traces with this machine's paths, half the size of a small file."""
-    for part in [model.graph, *model.functions]:
-        del part.metadata_props[:]
-        for item in [*part.node, *part.value_info]:
-            del item.metadata_props[:]
-            item.doc_string = ""
-    for value in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
-        del value.metadata_props[:]
-        value.doc_string = ""
-
-
-@contextlib.contextmanager
-def _silence_exporter() -> Iterator[None]:
-    """Suppress the exporter's warnings, log lines and progress, which are about its own internals."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
