@@ -24,6 +24,7 @@ from finetune.records.calibration import Calibration
 from finetune.records.files import read_tensors, write_tensors
 from finetune.records.run_folder import RunFolder
 from finetune.records.training import ProbeTraining, RefitTraining, TrainingRecord
+from finetune.runtime.precision import EXACT
 from finetune.tasks.evaluate import artifact_logits
 
 KEPT = 0.95
@@ -71,9 +72,21 @@ def calibrate(trained: Trained, setup: Setup, folder: RunFolder, answers: Answer
     return Trained(CalibratedNet(net, setup.anatomy.head, temperature, novelty), training, found)
 
 
-def answer(net: nn.Module, novelty: Novelty, setup: Setup, images: ImageDataset) -> Answers:
-    """Return what the network and its score of unknown images say about images."""
-    found = read_outputs(net, setup, images)
+def answer(
+    net: nn.Module,
+    novelty: Novelty,
+    setup: Setup,
+    images: ImageDataset,
+    training: TrainingRecord | None = None,
+) -> Answers:
+    """Return what the network and its score of unknown images say about images.
+
+    In: `training` is how the network was trained, where it is the setup's own. A linear probe then needs only
+    the features in the cache, if these were computed as the exported file computes.
+    """
+    cached = isinstance(training, ProbeTraining) and setup.settings.test_time is None
+    exact = setup.features_precision == EXACT and all(each.device.type == "cpu" for each in net.parameters())
+    found = read_probe(setup, images) if cached and exact else read_outputs(net, setup, images)
     return Answers(found.logits, found.targets, measure_distances(novelty, found.head_inputs))
 
 
@@ -99,6 +112,14 @@ def read_outputs(net: nn.Module, setup: Setup, images: ImageDataset) -> NetOutpu
             inputs.append(torch.stack(caught).mean(0))
             caught.clear()
     return NetOutputs(*(torch.cat(parts).numpy() for parts in (logits, inputs, targets)))
+
+
+def read_probe(setup: Setup, images: ImageDataset) -> NetOutputs:
+    """Return what the linear head of the setup's network gives for images, from their features."""
+    inputs = network_features(replace(setup, train=images)).head_input
+    with torch.inference_mode():
+        logits = setup.net.get_submodule(setup.anatomy.head)(torch.from_numpy(inputs))
+    return NetOutputs(logits.numpy(), inputs, images.split.targets)
 
 
 def reference_features(net: nn.Module, setup: Setup, training: TrainingRecord) -> NDArray[np.float32]:

@@ -60,7 +60,10 @@ def answer_out_of_fold(setup: Setup, plan: Plan, folder: RunFolder, console: Con
         novelty = fit_distance(reference_features(net, own, trained.training))
         write_tensors(
             path,
-            {name: torch.from_numpy(one) for name, one in vars(answer(net, novelty, own, own.val)).items()},
+            {
+                name: torch.from_numpy(one)
+                for name, one in vars(answer(net, novelty, own, own.val, trained.training)).items()
+            },
         )
         remove(draft.path)
     remove(folder.folds)

@@ -39,8 +39,8 @@ SETTINGS = {
     "finetune.report": False,
     "finetune.trackers": [],
     "finetune.precision": {
-        "features": "float32 channels_last",
-        "training": "float32 channels_last",
+        "features": "float32 channels_first",  # as the exported file computes
+        "training": "float32 channels_first",
     },
     "data.test": 0,
     "data.max_broken": 1,

@@ -23,6 +23,8 @@ IMAGE = {0: "batch", 1: "height", 2: "width"}
 CLASSES, DIRECTIONS = "classes", "directions"
 PLAIN = (bool, int, float, str, tuple, list, dict, type(None))
 """What a module's attributes are that its computation may depend on, beside its tensors."""
+HELD = ("_parameters", "_buffers", "_modules", "out_features")
+"""Attributes that are tensors or modules, or follow from the shapes of tensors."""
 _kept: ContextVar[dict[str, onnx.ModelProto] | None] = ContextVar("kept", default=None)
 
 
@@ -115,9 +117,10 @@ def _hash(graph: ExportGraph, learned: Mapping[str, Tensor], opset: int) -> str:
     """Return a hash of all that the traced graph depends on."""
     digest = hashlib.sha256(f"{opset} {list(learned)} {graph.outputs}".encode())
     for name, module in graph.named_modules():
-        plain = sorted((key, repr(each)) for key, each in vars(module).items() if isinstance(each, PLAIN))
-        kept = [(key, each) for key, each in plain if key not in ("_parameters", "_buffers", "_modules")]
-        digest.update(f"{name} {type(module)} {kept}".encode())
+        plain = {
+            key: each for key, each in vars(module).items() if isinstance(each, PLAIN) and key not in HELD
+        }
+        digest.update(f"{name} {type(module)} {plain}".encode())
     for name, tensor in graph.state_dict().items():
         if name not in learned:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
