@@ -23,7 +23,8 @@ from serve.tasks import Output, find_task, task_names
 T = TypeVar("T")
 
 CONTRACT_VERSION = 1
-FILE_NAME, INT8_FILE_NAME = "model.onnx", "model.int8.onnx"
+FILE_NAME, INT8_FILE_NAME, FLOAT16_FILE_NAME = "model.onnx", "model.int8.onnx", "model.float16.onnx"
+FILES = (FILE_NAME, INT8_FILE_NAME, FLOAT16_FILE_NAME)
 INPUT = Output("image", "tensor(uint8)", 4)
 UNKNOWN = Output("unknown", "tensor(float)", 1)
 """An output that a file may have beside its task's: how unlike the training images each image is."""
@@ -63,8 +64,8 @@ class SetLimit:
 class Metadata:
     """What a model file says about itself; `labels` in the order of the classes, `created` in UTC.
 
-    `unknown` is None for a file without that output, `sets` where no sets of classes are promised. `int8`
-    says how an int8 file compares with the float file that it was made from; empty for other files.
+    `unknown` is None for a file without that output, `sets` where no sets of classes are promised. `compared`
+    says how a file that was made from another, as int8 or float16, compares with it; empty for other files.
     """
 
     task: str
@@ -74,7 +75,7 @@ class Metadata:
     metrics: Mapping[str, object] = field(default_factory=dict)
     weights: Mapping[str, object] = field(default_factory=dict)
     parity: Mapping[str, object] = field(default_factory=dict)
-    int8: Mapping[str, object] = field(default_factory=dict)
+    compared: Mapping[str, object] = field(default_factory=dict)
     unknown: UnknownLimit | None = None
     sets: SetLimit | None = None
     created: str = ""
@@ -93,8 +94,8 @@ class Metadata:
         }
         for key in ("labels", "metrics", "weights", "parity"):
             values[key] = json.dumps(getattr(self, key), ensure_ascii=False)
-        if self.int8:
-            values["int8"] = json.dumps(self.int8)
+        if self.compared:
+            values["compared"] = json.dumps(self.compared)
         for key, limit in {"unknown": self.unknown, "sets": self.sets}.items():
             if limit is not None:
                 values[key] = json.dumps(asdict(limit))
@@ -118,7 +119,7 @@ class Metadata:
             metrics=_read_object(values, "metrics"),
             weights=_read_object(values, "weights"),
             parity=_read_object(values, "parity"),
-            int8=_read_object(values, "int8"),
+            compared=_read_object(values, "compared"),
             unknown=_read_limit(values, "unknown", UnknownLimit),
             sets=_read_limit(values, "sets", SetLimit),
             created=_short("created", values.get(PREFIX + "created", "")),
@@ -146,7 +147,7 @@ def _check_written(path: Path) -> None:
     manifest = Manifest(path.parent)
     try:
         # A file that is being exported has another name.
-        if path.name in (FILE_NAME, INT8_FILE_NAME) and manifest.path.exists():
+        if path.name in FILES and manifest.path.exists():
             manifest.check(path)
     except DamagedFileError as error:
         raise ArtifactError(f"{error}. {REMEDY}") from error

@@ -26,7 +26,11 @@ BUILT_IN = {
         "augment": "finetune.experiment.spec_check:check_spec",
     },
     TASKS: {"finetune": "finetune.tasks:TASKS"},
-    EXPORTERS: {"onnx": "serve.export:export_run", "int8": "serve.export:export_int8"},
+    EXPORTERS: {
+        "onnx": "serve.export:export_run",
+        "int8": "serve.export:export_int8",
+        "float16": "serve.export:export_float16",
+    },
 }
 """Resolved when they are first needed, so that no package imports one above it."""
 

@@ -20,6 +20,9 @@ class ExportSettings(Settings):
     int8: Literal["none", "auto"] = "none"
     """auto: also write model.int8.onnx, if it is at least 1.2 times as fast on this machine and loses at most
     0.5 points on the validation images."""
+    float16: Literal["none", "auto"] = "none"
+    """auto: also write model.float16.onnx, of half the size, if it loses at most 0.5 points on the validation
+    images."""
 
 
 class CardSettings(Settings):

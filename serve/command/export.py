@@ -18,6 +18,10 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="also write model.int8.onnx, if it is faster and as accurate")
     ] = False,
+    float16: Annotated[
+        bool,
+        typer.Option("--float16", help="also write model.float16.onnx, half as large, if as accurate"),
+    ] = False,
     layout: Annotated[
         str | None, typer.Option(help="make a folder for triton, kserve or the web from the file instead")
     ] = None,
@@ -38,8 +42,8 @@ def export(
         if layout not in LAYOUTS:
             *names, last = LAYOUTS
             fail(f"--layout: found {layout!r}; expected {', '.join(names)} or {last}")
-        if opset is not None or int8:
-            fail("--opset and --int8 write files again; without --layout")
+        if opset is not None or int8 or float16:
+            fail("--opset, --int8 and --float16 write files again; without --layout")
         path = LAYOUTS[layout](run, out or Path(layout), name)
         use = "open it in a browser" if layout == "web" else "a copy of the checked file"
         print(printable(f"{path}: {use}"))
@@ -48,6 +52,6 @@ def export(
         fail("--out and --name are for --layout")
     with explain_missing("train"):
         from serve.export import export_folder
-    settings = {"opset": opset, "int8": "auto" if int8 else None}
+    settings = {"opset": opset, "int8": "auto" if int8 else None, "float16": "auto" if float16 else None}
     for written in export_folder(run, {key: value for key, value in settings.items() if value is not None}):
         print(printable(f"{run / written.file if written.file else run}: {written.summary}"))

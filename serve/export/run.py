@@ -16,7 +16,8 @@ import zoo
 from finetune.models.novelty import THRESHOLD
 from finetune.records.report import Export
 from pixels import ImageError
-from serve.artifact import FILE_NAME, INT8_FILE_NAME, ArtifactError, Metadata, SetLimit, UnknownLimit
+from serve.artifact import FILE_NAME, FILES, ArtifactError, Metadata, SetLimit, UnknownLimit
+from serve.export.float16 import export_float16
 from serve.export.int8.run import export_int8
 from serve.export.onnx_file import export_onnx
 from serve.export.parity import spread
@@ -26,8 +27,6 @@ from zoo.errors import GraftError
 if TYPE_CHECKING:
     from finetune.config.export import ExportSettings
     from finetune.finished import FinishedRun
-
-FILES = (FILE_NAME, INT8_FILE_NAME)
 
 
 def export_run(run: FinishedRun) -> Export:
@@ -68,9 +67,10 @@ def export_folder(folder: str | Path, settings: Mapping[str, object]) -> list[Ex
             run = replace(run, spec=zoo.override(run.spec, own)) if own else run
             made = [export_run(run)]
             add_export(found, "onnx", made[0])
-            if (smaller := export_int8(run)) is not None:
-                add_export(found, "int8", smaller)
-                made.append(smaller)
+            for name, exporter in {"int8": export_int8, "float16": export_float16}.items():
+                if (smaller := exporter(run)) is not None:
+                    add_export(found, name, smaller)
+                    made.append(smaller)
     except GraftError as error:
         raise ArtifactError(str(error)) from error
     except ImageError as error:

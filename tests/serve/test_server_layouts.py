@@ -99,7 +99,10 @@ def test_the_service_of_kserve(call: Call, digits_model: DigitsModel, tmp_path: 
         (["--layout", "web2"], "--layout: found 'web2'; expected triton, kserve or web"),
         (["--layout", "triton", "--name", "../x"], "'../x' cannot name a model here"),
         (["--out", "x"], "--out and --name are for --layout"),
-        (["--layout", "triton", "--opset", "18"], "--opset and --int8 write files again; without --layout"),
+        (
+            ["--layout", "triton", "--opset", "18"],
+            "--opset, --int8 and --float16 write files again; without --layout",
+        ),
     ],
 )
 def test_mistakes(call: Call, digits_model: DigitsModel, options: list[str], reason: str) -> None:

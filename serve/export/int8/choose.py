@@ -63,7 +63,7 @@ def choose_int8(
     """
     plain = open_session(model, session_options(1))
     probed = _first(read(), PROBED_IMAGES)
-    expected, _ = _score(plain, read(), targets, threshold)
+    expected, _ = score(plain, read(), targets, threshold)
     body, tried, order = quantizer.layers[:-1], list[Choice](), list[str]()
     for share in FLOAT_SHARES:
         count = round(share * len(body))
@@ -71,7 +71,7 @@ def choose_int8(
             order = _by_harm(quantizer, plain, probed)
         made = quantizer.without({*order[:count], quantizer.layers[-1]})
         session = open_session(made.SerializeToString(), session_options(1))
-        accuracy, unlike = _score(session, read(), targets, threshold)
+        accuracy, unlike = score(session, read(), targets, threshold)
         faster = measure_speed(plain, session, probed[:1])
         tried.append(Choice(made, accuracy, expected, faster, count + 1, len(quantizer.layers), unlike))
         if tried[-1].kept or faster < LEAST_FASTER:
@@ -99,7 +99,7 @@ def measure_speed(plain: ort.InferenceSession, other: ort.InferenceSession, imag
     return float(np.median(seconds[plain]) / np.median(seconds[other]))
 
 
-def _score(
+def score(
     session: ort.InferenceSession,
     images: Iterable[Pixels],
     targets: NDArray[np.int64],

@@ -72,7 +72,7 @@ def describe_int8(metadata: Metadata, choice: Choice, images: int) -> Metadata:
     unknown = metadata.unknown
     if unknown is not None and choice.unlike is not None:
         unknown = replace(unknown, kept=1 - choice.unlike)
-    return replace(metadata, parity={}, int8=found, unknown=unknown)
+    return replace(metadata, parity={}, compared=found, unknown=unknown)
 
 
 def _numbers(choice: Choice) -> dict[str, float | int]:

@@ -24,7 +24,7 @@ import zoo
 from finetune.finished import load_run, write_run_page
 from finetune.models.calibrated import CalibratedNet
 from serve.artifact import UnknownLimit
-from serve.export import export_int8
+from serve.export import export_float16, export_int8, float16
 from serve.export.int8 import choose
 from serve.export.int8.quantize import find_layers, find_network
 from serve.export.run import describe_run
@@ -146,9 +146,10 @@ def test_a_failed_check_keeps_what_was_trained(
     code, _, err = call("export", run, "--opset", "99")
     assert code == 2 and "export.opset" in err
     monkeypatch.setattr(choose, "measure_speed", lambda *_: 2.0)
-    code, out, _ = call("export", run, "--opset", "18", "--int8")
+    code, out, _ = call("export", run, "--opset", "18", "--int8", "--float16")
     assert code == 0 and "same answers on 2 of 2 images" in out
     check_int8(run, out)
+    check_float16(run, out)
     after = read_metadata(run)
     assert (after.labels, after.spec, after.metrics) == (before.labels, before.spec, before.metrics)
     assert json.loads((run / "report.json").read_text())["exports"]["onnx"]["file"] == "model.onnx"
@@ -162,7 +163,7 @@ def check_int8(run: Path, printed: str) -> None:
     assert written["file"] == "model.int8.onnx" and f"model.int8.onnx: {written['summary']}\n" in printed
     assert numbers["faster"] == 2 and (numbers["float_layers"], numbers["layers"]) == (1, 5)
     metadata, plain = read_metadata(run / "model.int8.onnx"), read_metadata(run)
-    assert metadata.int8 == {**numbers, "images": 4} and metadata.parity == {} and plain.int8 == {}
+    assert metadata.compared == {**numbers, "images": 4} and metadata.parity == {} and plain.compared == {}
     assert (metadata.labels, metadata.sets) == (plain.labels, plain.sets)
     assert metadata.unknown is not None and metadata.unknown.threshold == 1
     pixels = np.random.default_rng(0).integers(0, 256, (20, 9, 9, 3), np.uint8)
@@ -178,11 +179,26 @@ def check_int8(run: Path, printed: str) -> None:
     assert users["image"] != "QuantizeLinear"
 
 
+def check_float16(run: Path, printed: str) -> None:
+    """The float16 file fits the contract, has half the weights' bytes and almost the same answers."""
+    written = json.loads((run / "report.json").read_text())["exports"]["float16"]
+    assert written["file"] == "model.float16.onnx" and f"float16.onnx: {written['summary']}\n" in printed
+    metadata = read_metadata(run / "model.float16.onnx")
+    assert metadata.compared == {**written["numbers"], "images": 4} and metadata.parity == {}
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 9, 9, 3), np.uint8)
+    found, expected = (Predictor(run / name).model(pixels) for name in ("model.float16.onnx", "model.onnx"))
+    assert 0 < np.abs(found.answers - expected.answers).max() < 1e-3
+    tensors = onnx.load(run / "model.float16.onnx").graph.initializer
+    half = {tensor.name for tensor in tensors if tensor.data_type == onnx.TensorProto.FLOAT16}
+    names = ("conv1", "conv2", "fc1", "fc2", "fc3")
+    assert half == {f"net.net.{name}.weight.float16" for name in names}
+
+
 def test_int8_is_kept_only_where_it_pays(from_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.chdir(from_files.parent):
         run = load_run(from_files)
-        assert export_int8(run) is None  # the spec does not ask for it
-        run = replace(run, spec=zoo.override(run.spec, {"export.int8": "auto"}))
+        assert export_int8(run) is None and export_float16(run) is None  # the spec does not ask for them
+        run = replace(run, spec=zoo.override(run.spec, {"export.int8": "auto", "export.float16": "auto"}))
         (from_files / "model.int8.onnx").write_text("an older one")
         monkeypatch.setattr(choose, "measure_speed", lambda *_: 1.1)
         slow = export_int8(run)
@@ -192,6 +208,9 @@ def test_int8_is_kept_only_where_it_pays(from_files: Path, monkeypatch: pytest.M
         monkeypatch.setattr(choose, "MOST_LOST", -2.0)  # so all shares of layers in float are tried
         monkeypatch.setattr(choose, "FLOAT_SHARES", (0.0, 0.5))
         wrong = export_int8(run)
+        assert wrong is not None and wrong.file is None and "Not kept" in wrong.summary
+        monkeypatch.setattr(float16, "MOST_LOST", -2.0)
+        wrong = export_float16(run)
         assert wrong is not None and wrong.file is None and "Not kept" in wrong.summary
     assert not (from_files / "model.int8.onnx").exists()
 
