@@ -30,8 +30,8 @@ def add_trial(tab: gr.Tab, page: gr.Blocks, runs: Path, decoder: Decoder) -> Non
             files = add_gallery("Images", height=190)
             with gr.Accordion("Webcam, live", open=False):
                 live = add_webcam("Webcam", height=240)
+                frame = gr.HTML(padding=False)
         with gr.Column(scale=3, min_width=360):
-            frame = gr.HTML(padding=False)
             answers = gr.HTML(cards.HINT, padding=False)
     note = gr.HTML(padding=False)
 

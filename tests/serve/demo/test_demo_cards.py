@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.bombs import wide_png
 from pixels.pool import Decoder
 from serve.artifact import Metadata
+from serve.codec import encode_png
 from serve.demo.cards import (
     answer_card,
     empty_page,
@@ -160,3 +161,21 @@ def test_segmentation_card_shows_the_mask(tmp_path: Path, mask_model: MaskModel,
     )
     colours = predictor.task.colours(predictor.labels).values()
     assert all(f"background:{colour}" in card for colour in colours)
+
+
+def test_two_models_answer_side_by_side(
+    runs: Path, digits_model: DigitsModel, digits: tuple[NDArray[np.uint8], object], decoder: Decoder
+) -> None:
+    from serve.demo.trial import answer_all
+
+    names = [model.name for model in find_runs(runs).models][:2]
+    image = ("<a>.png", encode_png(digits[0][0]))
+    best = Predictor(digits_model.path)(digits[0][0])[0][0]
+    pair = answer_all(runs, names, [image, ("notes.txt", b"milk")], decoder)
+    assert pair.count("graft-pair") == 2
+    assert pair.count("<div class='graft-card'>") == 2
+    assert all(f"&lt;a&gt;.png · {name}" in pair for name in names)
+    alone = answer_all(runs, [names[0], ""], [image], decoder)
+    assert "graft-pair" not in alone
+    assert names[0] not in alone
+    assert f"<div class='graft-best'>{best}</div>" in alone
