@@ -77,10 +77,13 @@ class TeachTab:
                 updates[number] = [*map(str, found[number]), _save_frame(content)]
             return updates
 
+        def wait() -> tuple[Any, str]:
+            return gr.update(interactive=False), cards.step_card("Waiting for its turn")
+
         def teach(last: str | None, *values: Any) -> Iterator[Updates]:  # noqa: ANN401
             texts = [text or "" for text in values[:MOST_CLASSES]]  # None where nobody typed
             rows = list(zip(texts, values[MOST_CLASSES:], strict=True))
-            yield {press: gr.update(interactive=False), result: cards.step_card("Copying the images")}
+            yield {result: cards.step_card("Copying the images")}
             try:
                 for update in self._learn(runs, rows):
                     if isinstance(update, str):
@@ -112,7 +115,8 @@ class TeachTab:
             stream_every=RECORD_EVERY_S,
             show_progress="hidden",
         )
-        press.click(
+        waiting = press.click(wait, None, [press, result], queue=False, show_progress="hidden")
+        waiting.then(
             teach,
             [before, *names, *galleries],
             [press, result, before, trial, model, downloads],
