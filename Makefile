@@ -47,7 +47,7 @@ finetune: $(READY) ## train SPEC, or a chosen network, on DATA and write a model
 predict: $(READY) ## name what IMAGE shows with MODEL, a run's folder or a model.onnx
 	@$(BIN)/python -m graft predict "$(MODEL)" "$(IMAGE)"
 
-demo: $(READY) ## try the trained models in a browser
+demo: $(READY) ## try the trained models, and teach new ones, in a browser
 	@$(BIN)/python -m graft demo
 
 serve: $(READY) ## answer for photos over HTTP with MODEL, a run's folder or a model.onnx
