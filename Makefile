@@ -100,7 +100,7 @@ export: $(READY) ## write RUN's ONNX file again, with the parity check
 
 test: $(DEV) ## run the tests, with coverage
 	$(BIN)/python -m slipcover --source files,pixels,zoo,finetune,serve,graft --json --out coverage.json \
-	  -m pytest -n 2 --dist loadfile
+	  -m pytest -n 2 --dist worksteal
 	@$(BIN)/python -m slipcover --merge coverage.json --out coverage.json --skip-covered --fail-under 90
 
 check: $(DEV) ## lint, format, types, levels of imports

@@ -23,21 +23,25 @@ class Slabs:
 
     def __init__(self, shape: Sequence[int]) -> None:
         self._shape = tuple(shape)
-        self._free: list[Tensor] = []
+        self._slab: Tensor | None = None
+        self._used = 0
         self._lock = Lock()
 
     def add(self, image: Tensor) -> Tensor:
         """Return a copy of the image, uint8 of the shape of all."""
         with self._lock:
-            if not self._free:
-                self._free = self._new_slab()
-            place = self._free.pop()
+            if self._slab is None:
+                self._slab, self._used = self._new_slab(), 0
+            place = self._slab[self._used]
+            self._used += 1
+            if self._used == len(self._slab):
+                self._slab = None
         return place.copy_(image)
 
-    def _new_slab(self) -> list[Tensor]:
+    def _new_slab(self) -> Tensor:
         import torch  # not needed to find images
 
         size = math.prod(self._shape)
         count = max(1, SLAB_BYTES // size)
         slab = torch.frombuffer(mmap.mmap(-1, count * size), dtype=torch.uint8)
-        return list(slab.reshape(count, *self._shape))
+        return slab.reshape(count, *self._shape)

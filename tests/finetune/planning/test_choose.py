@@ -36,7 +36,7 @@ name: pretrained
 weights:
   default:
     {{file: {file}, licence: none, classes: 200, input: {{mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}}}}
-data: {{val: 0.2, test: 0.6}}
+data: {{folder: {images}, val: 0.25, test: 0.25}}
 finetune: {{epochs: 1, precision: float32, report: false, cache: {cache}}}
 export: {{parity_images: 10}}
 """
@@ -49,7 +49,10 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net = zoo.build("resnet_tiny", seed=3)
     save_file(net.state_dict(), folder / "weights.safetensors")
     path = folder / "pretrained.yaml"
-    path.write_text(SPEC.format(file=folder / "weights.safetensors", cache=folder / "cache"))
+    images = write_digits(folder / "digits", each=72)  # 360 of them to learn from
+    path.write_text(
+        SPEC.format(file=folder / "weights.safetensors", cache=folder / "cache", images=images)
+    )
     return path
 
 
