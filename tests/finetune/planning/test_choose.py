@@ -50,9 +50,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file(net.state_dict(), folder / "weights.safetensors")
     path = folder / "pretrained.yaml"
     images = write_digits(folder / "digits", each=72)  # 360 of them to learn from
-    path.write_text(
-        SPEC.format(file=folder / "weights.safetensors", cache=folder / "cache", images=images)
-    )
+    path.write_text(SPEC.format(file=folder / "weights.safetensors", cache=folder / "cache", images=images))
     return path
 
 
