@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -18,6 +16,7 @@ from torch.func import functional_call
 from finetune.models.calibrated import CalibratedNet
 from serve.artifact import INPUT
 from serve.export.graphs import EXAMPLE_SHAPE, ExportError, ExportGraph
+from serve.export.silence import silenced
 
 IMAGE = {0: "batch", 1: "height", 2: "width"}
 CLASSES, DIRECTIONS = "classes", "directions"
@@ -139,7 +138,7 @@ def _export(
 ) -> onnx.ModelProto:
     """Return a module as ONNX; `sizes` are the free axes of each input. Raises: ExportError."""
     try:
-        with _silence_exporter():
+        with silenced():
             program = torch.onnx.export(
                 module,
                 inputs,
@@ -178,16 +177,3 @@ def _strip_notes(model: onnx.ModelProto) -> None:
     for value in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
         del value.metadata_props[:]
         value.doc_string = ""
-
-
-@contextlib.contextmanager
-def _silence_exporter() -> Iterator[None]:
-    """Suppress the exporter's warnings, log lines and progress, which are about its own internals."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from serve.artifact import INPUT
+from serve.export.silence import silenced
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 PREPROCESSING = "preprocess."
@@ -47,7 +45,7 @@ class Quantizer:
     def only(self, nodes: Collection[str]) -> onnx.ModelProto:
         """Return the model with these operators in int8."""
         reader = None if self._ranges.exists() else _Reader(self._images)
-        with _silenced():
+        with silenced():
             quantize_static(
                 self._model,
                 self._written,
@@ -114,16 +112,3 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         image = next(self._images, None)
         return None if image is None else {INPUT.name: image[None]}
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """Suppress the quantiser's advice, which is about its own steps."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
