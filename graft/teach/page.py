@@ -60,26 +60,6 @@ class TeachTab:
                     downloads = gr.File(label="To download", file_count="multiple", interactive=False)
                     _add_trial(model, decoder)
 
-        def add_class(count: int) -> list[Any]:
-            count = min(count + 1, MOST_CLASSES)
-            return [
-                count,
-                gr.update(interactive=count < MOST_CLASSES),
-                *(gr.update(visible=number < count) for number in range(MOST_CLASSES)),
-            ]
-
-        def name_targets(count: int, *texts: str) -> Any:  # noqa: ANN401  what updates a component
-            return gr.update(choices=_choices([text or "" for text in texts[:count]]))
-
-        def record(content: bytes | None, number: int, *found: list[Path]) -> list[Any]:
-            updates: list[Any] = [gr.skip()] * MOST_CLASSES
-            if content and len(found[number]) < MOST_RECORDED:
-                updates[number] = [*map(str, found[number]), _save_frame(content)]
-            return updates
-
-        def wait() -> tuple[Any, str]:
-            return gr.update(interactive=False), cards.step_card("Waiting for its turn")
-
         def teach(last: str | None, *values: Any) -> Iterator[Updates]:  # noqa: ANN401
             texts = [text or "" for text in values[:MOST_CLASSES]]  # None where nobody typed
             rows = list(zip(texts, values[MOST_CLASSES:], strict=True))
@@ -106,16 +86,16 @@ class TeachTab:
             yield {press: gr.update(interactive=True)}
 
         tab.select(lambda: self.teacher.start() and None, show_progress="hidden")
-        more.click(add_class, shown, [shown, more, *groups], show_progress="hidden")
-        gr.on([shown.change, *(name.change for name in names)], name_targets, [shown, *names], target)
+        more.click(_show_class, shown, [shown, more, *groups], show_progress="hidden")
+        gr.on([shown.change, *(name.change for name in names)], _name_targets, [shown, *names], target)
         recorder.stream(
-            record,
+            _record,
             [recorder, target, *galleries],
             galleries,
             stream_every=RECORD_EVERY_S,
             show_progress="hidden",
         )
-        waiting = press.click(wait, None, [press, result], queue=False, show_progress="hidden")
+        waiting = press.click(_wait, None, [press, result], queue=False, show_progress="hidden")
         waiting.then(
             teach,
             [before, *names, *galleries],
@@ -136,6 +116,34 @@ class TeachTab:
         except LessonError:
             shutil.rmtree(lesson.folder, ignore_errors=True)
             raise
+
+
+def _show_class(count: int) -> list[Any]:
+    """Show one row more; `count` rows are shown now."""
+    count = min(count + 1, MOST_CLASSES)
+    return [
+        count,
+        gr.update(interactive=count < MOST_CLASSES),
+        *(gr.update(visible=number < count) for number in range(MOST_CLASSES)),
+    ]
+
+
+def _name_targets(count: int, *texts: str) -> Any:  # noqa: ANN401  what updates a component
+    """Offer the classes under their present names."""
+    return gr.update(choices=_choices([text or "" for text in texts[:count]]))
+
+
+def _record(content: bytes | None, number: int, *found: list[Path]) -> list[Any]:
+    """Add a picture of the webcam to the images of a class."""
+    updates: list[Any] = [gr.skip()] * MOST_CLASSES
+    if content and len(found[number]) < MOST_RECORDED:
+        updates[number] = [*map(str, found[number]), _save_frame(content)]
+    return updates
+
+
+def _wait() -> tuple[Any, str]:
+    """Show that the lesson waits, and disable the button until it ends."""
+    return gr.update(interactive=False), cards.step_card("Waiting for its turn")
 
 
 def _add_trial(model: gr.State, decoder: Decoder) -> None:

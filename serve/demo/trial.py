@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -35,21 +36,6 @@ def add_trial(tab: gr.Tab, page: gr.Blocks, runs: Path, decoder: Decoder) -> Non
             answers = gr.HTML(cards.HINT, padding=False)
     note = gr.HTML(padding=False)
 
-    def refresh(selected: str | None, compared: str | None) -> tuple[dict[str, object], ...]:
-        found = find_runs(runs)
-        names = [run.name for run in found.models]
-        choices = [(run.title, run.name) for run in found.models]
-        value = selected if selected in names else next(iter(names), None)
-        return (
-            gr.update(choices=choices, value=value),
-            gr.update(
-                choices=[("no other model", ""), *choices], value=compared if compared in names else ""
-            ),
-            gr.update(visible=bool(names)),
-            gr.update(visible=not names, value=cards.empty_page(str(runs))),
-            gr.update(value=cards.unreadable_note(found.unreadable)),
-        )
-
     def describe(selected: str | None) -> str:
         return cards.facts_card(_find(runs, selected).metadata) if selected else ""
 
@@ -67,7 +53,7 @@ def add_trial(tab: gr.Tab, page: gr.Blocks, runs: Path, decoder: Decoder) -> Non
 
     gr.on(
         [page.load, tab.select],
-        refresh,
+        partial(_refresh, runs),
         [model, other],
         [model, other, content, empty, note],
         show_progress="hidden",
@@ -102,6 +88,21 @@ def answer_all(
         ]
         found.append(several[0] if len(several) == 1 else cards.pair_cards(several))
     return cards.stack_cards(found)
+
+
+def _refresh(runs: Path, selected: str | None, compared: str | None) -> tuple[dict[str, object], ...]:
+    """Look for the models, and update the tab to them."""
+    found = find_runs(runs)
+    names = [run.name for run in found.models]
+    choices = [(run.title, run.name) for run in found.models]
+    value = selected if selected in names else next(iter(names), None)
+    return (
+        gr.update(choices=choices, value=value),
+        gr.update(choices=[("no other model", ""), *choices], value=compared if compared in names else ""),
+        gr.update(visible=bool(names)),
+        gr.update(visible=not names, value=cards.empty_page(str(runs))),
+        gr.update(value=cards.unreadable_note(found.unreadable)),
+    )
 
 
 def _add_choice(label: str) -> gr.Dropdown:
