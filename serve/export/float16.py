@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -14,9 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from files import remove
 from finetune.records.report import Export
 from serve.artifact import FILE_NAME, FLOAT16_FILE_NAME
-from serve.export.int8.choose import MOST_LOST, score
+from serve.export.accuracy import MOST_LOST, TASK, describe_comparison, score
 from serve.export.int8.quantize import find_layers
-from serve.export.int8.run import TASK
 from serve.export.onnx_file import write_model
 from serve.model import open_session, read_metadata
 
@@ -52,11 +50,7 @@ def export_float16(run: FinishedRun) -> Export | None:
     )
     if half < plain - MOST_LOST:
         return Export(None, f"{summary}. Not kept: expected at most {MOST_LOST * 100:g} points lost", found)
-    unknown = metadata.unknown
-    if unknown is not None and unlike is not None:
-        unknown = replace(unknown, kept=1 - unlike)
-    compared = {**found, "images": len(run.val)}
-    write_model(model, replace(metadata, parity={}, compared=compared, unknown=unknown), path)
+    write_model(model, describe_comparison(metadata, found, len(run.val), unlike), path)
     return Export(path.name, summary, found)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import onnx
@@ -12,19 +13,16 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from serve.artifact import INPUT
+from serve.export.accuracy import MOST_LOST, Pixels, score
 from serve.export.int8.quantize import Quantizer
-from serve.model import batch_by_size, open_session, session_options
+from serve.model import open_session, session_options
 
-MOST_LOST = 0.005
-"""Accuracy that int8 may cost."""
 LEAST_FASTER = 1.2
 """How many times as fast as the float file it must be."""
 FLOAT_SHARES = (0.0, 0.1, 0.2, 0.35)
 """Shares of the layers that are left in float in turn, beside the head."""
 PROBED_IMAGES = 16
 TURNS = 25
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def choose_int8(
     search, since those with more layers in float are slower still.
     """
     plain = open_session(model, session_options(1))
-    probed = _first(read(), PROBED_IMAGES)
+    probed = list(islice(read(), PROBED_IMAGES))
     expected, _ = score(plain, read(), targets, threshold)
     body, tried, order = quantizer.layers[:-1], list[Choice](), list[str]()
     for share in FLOAT_SHARES:
@@ -99,30 +97,5 @@ def measure_speed(plain: ort.InferenceSession, other: ort.InferenceSession, imag
     return float(np.median(seconds[plain]) / np.median(seconds[other]))
 
 
-def score(
-    session: ort.InferenceSession,
-    images: Iterable[Pixels],
-    targets: NDArray[np.int64],
-    threshold: float | None,
-) -> tuple[float, float | None]:
-    """Return the accuracy, and the share of the images that are unlike the training images."""
-    right, unlike = 0, 0
-    for positions, batch in batch_by_size(images):
-        answers, *unknown = session.run(None, {INPUT.name: batch})
-        right += int((answers.argmax(1) == targets[positions]).sum())
-        unlike += int((unknown[0] > threshold).sum()) if threshold is not None else 0
-    return right / len(targets), None if threshold is None else unlike / len(targets)
-
-
 def _answers(session: ort.InferenceSession, images: Iterable[Pixels]) -> NDArray[np.float32]:
     return np.concatenate([session.run(None, {INPUT.name: image[None]})[0] for image in images])
-
-
-def _first(images: Iterable[Pixels], count: int) -> list[Pixels]:
-    def take() -> Iterator[Pixels]:
-        for number, image in enumerate(images):
-            if number == count:
-                return
-            yield image
-
-    return list(take())

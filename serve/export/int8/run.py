@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from files import remove
 from finetune.records.report import Export
-from serve.artifact import FILE_NAME, INT8_FILE_NAME, Metadata
-from serve.export.int8.choose import LEAST_FASTER, MOST_LOST, Choice, choose_int8
+from serve.artifact import FILE_NAME, INT8_FILE_NAME
+from serve.export.accuracy import MOST_LOST, TASK, describe_comparison
+from serve.export.int8.choose import LEAST_FASTER, Choice, choose_int8
 from serve.export.int8.quantize import Quantizer
 from serve.export.onnx_file import write_model
 from serve.export.parity import spread
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from finetune.finished import FinishedRun
 
 CALIBRATION_IMAGES = 64
-TASK = "classification"
 
 
 def export_int8(run: FinishedRun) -> Export | None:
@@ -45,7 +44,8 @@ def export_int8(run: FinishedRun) -> Export | None:
         return Export(None, "int8 was not tried: the network has no layers below its head")
     if choice.kept:
         metadata = read_metadata(run.folder / FILE_NAME)
-        write_model(choice.model, describe_int8(metadata, choice, len(run.val)), path)
+        described = describe_comparison(metadata, _numbers(choice), len(run.val), choice.unlike)
+        write_model(choice.model, described, path)
     return Export(path.name if choice.kept else None, _summary(choice, len(run.val)), _numbers(choice))
 
 
@@ -64,15 +64,6 @@ def quantize_run(run: FinishedRun) -> Choice | None:
             return None
         threshold = None if unknown is None else unknown.threshold
         return choose_int8(quantizer, source.read_bytes(), read, run.val.targets, threshold)
-
-
-def describe_int8(metadata: Metadata, choice: Choice, images: int) -> Metadata:
-    """Return the metadata of the int8 file, with its comparison instead of the parity check's result."""
-    found = {**_numbers(choice), "images": images}
-    unknown = metadata.unknown
-    if unknown is not None and choice.unlike is not None:
-        unknown = replace(unknown, kept=1 - choice.unlike)
-    return replace(metadata, parity={}, compared=found, unknown=unknown)
 
 
 def _numbers(choice: Choice) -> dict[str, float | int]:
