@@ -29,6 +29,10 @@ class Load:
     running: int = 0
     held: int = 0
 
+    def is_full(self, limits: ServerLimits) -> bool:
+        """Say whether one more request is too many."""
+        return self.running >= limits.queue or self.held > limits.held_mb * MEBIBYTE
+
 
 class Admission:
     """ASGI middleware: a request is passed on once its whole body is here and the queue has room.
@@ -80,7 +84,7 @@ class _Body:
         length = Headers(scope=scope).get("content-length", "0")
         declared = int(length) if length.isdecimal() else 0
         while declared <= most and self.size <= most:
-            if load.running >= limits.queue or load.held > limits.held_mb * MEBIBYTE:
+            if load.is_full(limits):
                 return busy_response(limits)
             if self.whole:
                 return None

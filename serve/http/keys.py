@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -15,6 +15,23 @@ LEAST = 16
 """Characters of a key, so that it cannot be guessed."""
 BEARER = "bearer "
 
+NEEDED = "a key is needed: send Authorization: Bearer KEY, or X-API-Key: KEY"
+
+
+class KeyRing:
+    """The keys of a server, of which only hashes are kept."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._hashes = [_hash(key) for key in keys]
+
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Say whether the headers of a request, by names in small letters, hold one of the keys."""
+        bearer = headers.get("authorization", "")
+        given = bearer[len(BEARER) :] if bearer.lower().startswith(BEARER) else headers.get("x-api-key", "")
+        found = _hash(given)
+        # All are compared, in constant time, so that the time says nothing.
+        return bool(sum(hmac.compare_digest(found, each) for each in self._hashes))
+
 
 class Keys:
     """ASGI middleware: a request without one of the keys gets 401, before its body is read.
@@ -24,24 +41,16 @@ class Keys:
 
     def __init__(self, app: ASGIApp, keys: Iterable[str], open_paths: frozenset[str]) -> None:
         self.app, self.open_paths = app, open_paths
-        self._hashes = [_hash(key) for key in keys]
+        self._ring = KeyRing(keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
-        if scope["type"] == "http" and scope["path"] not in self.open_paths and not self._is_known(scope):
-            error = "a key is needed: send Authorization: Bearer KEY, or X-API-Key: KEY"
-            refusal = JSONResponse({"error": error}, 401, headers={"www-authenticate": "Bearer"})
+        closed = scope["type"] == "http" and scope["path"] not in self.open_paths
+        if closed and not self._ring.knows(Headers(scope=scope)):
+            refusal = JSONResponse({"error": NEEDED}, 401, headers={"www-authenticate": "Bearer"})
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
-
-    def _is_known(self, scope: Scope) -> bool:
-        headers = Headers(scope=scope)
-        bearer = headers.get("authorization", "")
-        given = bearer[len(BEARER) :] if bearer.lower().startswith(BEARER) else headers.get("x-api-key", "")
-        found = _hash(given)
-        # All are compared, in constant time, so that the time says nothing.
-        return bool(sum(hmac.compare_digest(found, each) for each in self._hashes))
 
 
 def read_keys(path: Path) -> list[str]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from importlib.metadata import version
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from pixels import ImageError
-from serve.artifact import CHANNELS, INPUT, UNKNOWN
+from serve.inference.models import ask, describe_model, describe_server, output_names
+from serve.inference.tensors import TensorError
 from serve.registry import Registry, Served
-from serve.routers.tensors import DATATYPES, InferRequest, TensorError, read_request, write_answer
-from serve.tasks import Output
+from serve.routers.tensors import read_request, write_answer
 from serve.worker import Worker
 
 JSON_LENGTH = "inference-header-content-length"
@@ -35,7 +32,7 @@ def v2_router(models: Registry, worker: Worker) -> APIRouter:
     @router.get("")
     async def show_server() -> dict[str, object]:
         """Name and version of the server, and the extensions of the protocol."""
-        return {"name": "graft", "version": version("graft-zoo"), "extensions": ["binary_tensor_data"]}
+        return describe_server("binary_tensor_data")
 
     @router.get("/health/live")
     async def is_live() -> dict[str, bool]:
@@ -52,14 +49,7 @@ def v2_router(models: Registry, worker: Worker) -> APIRouter:
     @router.get(one_version)
     async def show_model(name: str, number: str | None = None) -> dict[str, Any]:
         """Inputs and outputs of a model; -1 stands for any size."""
-        model = models.find(name, number)
-        return {
-            "name": name,
-            "versions": list(models.models[name]),
-            "platform": "onnxruntime_onnx",
-            "inputs": [_describe(INPUT, [-1, -1, -1, CHANNELS])],
-            "outputs": [_describe(output, _shape(model, output)) for output in _outputs(model)],
-        }
+        return describe_model(models, name, number)
 
     @router.get(f"{one}/ready")
     @router.get(f"{one_version}/ready")
@@ -100,34 +90,6 @@ def _respond(content: bytes, json_size: int | None) -> Response:
 def _infer(
     worker: Worker, model: Served, body: bytes, json_size: int | None, deadline: float
 ) -> tuple[bytes, int | None]:
-    asked = read_request(body, json_size, [output.name for output in _outputs(model)])
-    if asked.timeout_s is not None:
-        deadline = min(deadline, time.monotonic() + asked.timeout_s)
+    asked = read_request(body, json_size, output_names(model))
     about = {"model_name": model.name, "model_version": model.version}
-    return write_answer(about, asked, _run(worker, model, asked, deadline))
-
-
-def _run(
-    worker: Worker, model: Served, asked: InferRequest, deadline: float
-) -> dict[str, np.ndarray[Any, Any]]:
-    worker.begin(model, len(asked.images))
-    found = list(worker.run(model, asked.images, deadline))
-    arrays = {model.predictor.task.output.name: np.concatenate([each.answers for each in found])}
-    unknown = [each.unknown for each in found if each.unknown is not None]
-    return arrays | ({UNKNOWN.name: np.concatenate(unknown)} if unknown else {})
-
-
-def _outputs(model: Served) -> list[Output]:
-    unknown = model.predictor.metadata.unknown
-    return [model.predictor.task.output, *([] if unknown is None else [UNKNOWN])]
-
-
-def _shape(model: Served, output: Output) -> list[int]:
-    """Return the shape of an output; that of one number for each class ends with their number."""
-    if output.rank == 2:  # noqa: PLR2004  batch and classes
-        return [-1, len(model.predictor.labels)]
-    return [-1] * output.rank
-
-
-def _describe(tensor: Output, shape: list[int]) -> dict[str, object]:
-    return {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": shape}
+    return write_answer(about, asked, ask(worker, model, asked, asked.deadline(deadline)))

@@ -16,10 +16,11 @@ from starlette.testclient import TestClient
 from tritonclient.utils import InferenceServerException
 
 from serve.app import create_app
+from serve.inference.tensors import MAX_BATCH, MAX_PARSED_BYTES
 from serve.limits import ServerLimits
 from serve.predictor import Predictor
 from serve.registry import Registry
-from serve.routers.tensors import MAX_BATCH, MAX_JSON_BYTES, MAX_JSON_NUMBERS
+from serve.routers.tensors import MAX_JSON_NUMBERS
 
 INFER = "/v2/models/digits_tiny/infer"
 
@@ -132,7 +133,7 @@ def test_json_alone_is_enough(web: TestClient) -> None:
         (b"[" * 100_000, "the body is not JSON"),
         (b"[1]", "the request is not a JSON object"),
         (b"{}", "expected one input, 'image'"),
-        (b" " * (MAX_JSON_BYTES + 1), "4,194,305 bytes of JSON; at most 4,194,304"),
+        (b" " * (MAX_PARSED_BYTES + 1), "4,194,305 bytes of JSON; at most 4,194,304"),
         (body(image={"name": "images"}), "the input is not image UINT8"),
         (body(image={"datatype": "FP32"}), "the input is not image UINT8"),
         (body(image={"shape": [1, 2, 3]}), "the input is not image UINT8"),

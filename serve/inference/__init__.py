@@ -1,0 +1,1 @@
+"""The open inference protocol, version 2: what its forms over HTTP and over gRPC share."""
