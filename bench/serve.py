@@ -1,4 +1,4 @@
-"""The server of models under load: `python -m bench.serve MODEL… [--litserve PYTHON] [--requests 5000]`.
+"""The server of models under load: `python -m bench.serve MODEL… [--processes 1 2] [--litserve PYTHON]`.
 
 64 clients send JPEG files of 512 by 384 pixels, as a form and as binary tensors of the open inference
 protocol. Against them: a loop that decodes and runs the same file on as many threads as there are cores,
@@ -39,8 +39,8 @@ USUAL, OVERLOAD = 0.7, 3.0
 FILES = 2048
 LITSERVE = Path(__file__).with_name("litserve_server.py")
 HEAD = (
-    "| network | bare loop | `/predict` | processor | tensors | processor | LitServe | processor | "
-    "70% load: p50, p99 | three times the load | afterwards | "
+    "| network | processes | bare loop | `/predict` | processor | tensors | processor | "
+    "LitServe | processor | 70% load: p50, p99 | three times the load | afterwards | "
     "MiB after 1,000 requests | after all |"
 )
 
@@ -62,6 +62,7 @@ def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", type=Path, help="model.onnx files, or folders of runs")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, usable_cores()], help="of the server")
     parser.add_argument("--litserve", type=Path, help="the Python of an environment with LitServe")
     parser.add_argument("--seconds", type=float, default=4, help="of one turn")
     parser.add_argument("--rounds", type=int, default=3)
@@ -69,8 +70,9 @@ def main() -> None:
     given = parser.parse_args()
     lines = [HEAD, "|---|" + "--:|" * (HEAD.count("|") - 2)]
     for path in given.models:
-        lines.append(_measure(find_artifact(path), given))
-        print(lines[-1], flush=True)
+        for processes in given.processes:
+            lines.append(_measure(find_artifact(path), processes, given))
+            print(lines[-1], flush=True)
     note = (
         "Images per second: the bare loop in numbers, 64 clients of servers as a ratio to it. *Processor*: "
         "its time in the server's processes for one image, as a ratio to that of the bare loop. For tensors, "
@@ -80,7 +82,7 @@ def main() -> None:
     write_or_print(PAGE, MARK, "\n".join([*lines, "", note, machine()]))
 
 
-def _measure(path: Path, given: argparse.Namespace) -> str:
+def _measure(path: Path, processes: int, given: argparse.Namespace) -> str:
     """Return the line of one network."""
     litserve, seconds = given.litserve, given.seconds
     photos = [_jpeg(number) for number in range(PICTURES)]
@@ -89,7 +91,7 @@ def _measure(path: Path, given: argparse.Namespace) -> str:
     ways = {name: Way() for name in ("bare", "bare without decoding", "form", "tensor", "litserve")}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ours, port = stack.enter_context(running_server(path, FILES, folder / "log"))
+        ours, port = stack.enter_context(running_server(path, FILES, folder / "log", processes))
         servers: list[tuple[str, int, int, list[bytes]]] = [
             ("form", ours.pid, port, forms),
             ("tensor", ours.pid, port, tensors),
@@ -110,7 +112,8 @@ def _measure(path: Path, given: argparse.Namespace) -> str:
                 print(name, dict(found.statuses), f"{found.per_s:.1f}/s", flush=True)
         load = asyncio.run(_under_load(port, forms, median(ways["form"].per_s), seconds))
         memory = [_memory_after(count, ours.pid, port, forms) for count in (1000, given.requests - 1000)]
-    return _line(read_metadata(path).spec, ways, load, memory, known=litserve is not None)
+    name = f"{read_metadata(path).spec} | {processes}"
+    return _line(name, ways, load, memory, known=litserve is not None)
 
 
 def _memory_after(count: int, pid: int, port: int, forms: list[bytes]) -> float:

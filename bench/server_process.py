@@ -16,9 +16,11 @@ HOST = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def running_server(model: Path, files: int, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def running_server(
+    model: Path, files: int, log: Path, processes: int = 1
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Start `graft serve` with so many files that it may open. Out: the process and its port."""
-    command = f'ulimit -n {files}; exec "$0" -m graft serve "$1" --port "$2"'
+    command = f'ulimit -n {files}; exec "$0" -m graft serve "$1" --processes {processes} --port "$2"'
     with running(["sh", "-c", command, sys.executable, str(model)], log) as found:
         yield found
 
@@ -46,18 +48,23 @@ def running(command: list[str], log: Path) -> Iterator[tuple[subprocess.Popen[by
 
 def processor_s(pid: int) -> float:
     """Return the seconds of the processor that a process and all below it have used. Only on Linux."""
-    ticks, waiting = 0, [pid]
-    while waiting:
-        each = waiting.pop()
+    ticks = 0
+    for each in _family(pid):
         with contextlib.suppress(OSError):
             ticks += sum(map(int, Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:15]))
-            for task in Path(f"/proc/{each}/task").iterdir():
-                waiting.extend(map(int, (task / "children").read_text().split()))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int) -> list[float]:
-    """Return the resident memory of a process and of each of its children. Only on Linux."""
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    found = [Path(f"/proc/{each}/status").read_text().partition("VmRSS:")[2] for each in (pid, *children)]
+    """Return the resident memory of a process and of all below it. Only on Linux."""
+    found = [Path(f"/proc/{each}/status").read_text().partition("VmRSS:")[2] for each in _family(pid)]
     return [int(status.split()[0]) / 1024 for status in found]
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Yield a process and all below it."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _family(int(child))

@@ -28,21 +28,20 @@ from pixels.processes import release_memory
 
 
 class Decoder:
-    """A pool of processes that decode, as many as there are cores. Safe to use from several threads.
+    """A pool of processes that decode, as many as `cores`, by default all. Safe to use from several threads.
 
     Half of them take images of up to SMALL_PIXELS. What has more, or takes longer there, is decoded by the
     others, which have a lower priority. So large or hostile images do not delay small ones. A process starts
     when it is first needed, or by `start`.
     """
 
-    def __init__(self, limits: DecodeLimits | None = None) -> None:
-        limits = limits or DecodeLimits()
+    def __init__(self, limits: DecodeLimits | None = None, cores: int | None = None) -> None:
+        limits, cores = limits or DecodeLimits(), cores or usable_cores()
         small = dataclasses.replace(
             limits,
             max_pixels=min(limits.max_pixels, SMALL_PIXELS),
             cpu_s=min(limits.cpu_s, SMALL_CPU_S),
         )
-        cores = usable_cores()
         others = min(LARGE_PROCESSES, max(1, cores // 2))
         large = dataclasses.replace(limits, niceness=LARGE_NICENESS)
         self._small = _Lane(small, processes=max(1, cores - others), places=cores, waiting=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import os
 import shutil
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixels.processes import is_running
-from pixels.text import printable
 from serve.command.export import export
-from serve.command.failure import explain_missing, fail
+from serve.command.failure import explain_missing, fail, require_free
+from serve.command.serve import serve
 
 if TYPE_CHECKING:
     from serve.demo.page import TeachTab
@@ -36,7 +35,6 @@ app = typer.Typer(
 SHOWN_LABELS = 20
 DEMO_PORTS = range(7860, 7960)
 UPLOADS = "graft-demo-"
-LOG_FORMS = ("text", "json")
 
 ModelPath = Annotated[Path, typer.Argument(help="a model.onnx, or the folder of a run", metavar="MODEL")]
 Runs = Annotated[Path, typer.Option(help="folder that holds the runs")]
@@ -155,60 +153,7 @@ def open_demo(
         launch_demo(runs, host=host, port=port, share=share, teach=tab)
 
 
-@command
-def serve(
-    models: Annotated[
-        list[Path],
-        typer.Argument(help="model.onnx files, run folders, or folders of models", metavar="MODEL"),
-    ],
-    *,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
-    host: Host = "127.0.0.1",
-    versions: Annotated[int, typer.Option(min=1, help="newest ones of each model of a folder")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="for one image, by default half as many as cores")
-    ] = None,
-    queue: Annotated[int, typer.Option(min=1, help="requests at a time; one more gets 503")] = 128,
-    deadline: Annotated[float, typer.Option(min=0.1, help="seconds for a request; then it gets 503")] = 30,
-    max_upload: Annotated[int, typer.Option(min=1, help="MiB in one request")] = 32,
-    max_pixels: Annotated[int, typer.Option(min=1, help="of one image")] = 50_000_000,
-    decode_seconds: Annotated[float, typer.Option(min=0.1, help="processor time to decode an image")] = 10,
-    api_keys: Annotated[
-        Path | None, typer.Option(help="a file with a key on each line", metavar="FILE")
-    ] = None,
-    cors: Annotated[
-        list[str] | None, typer.Option(help="web page that may use the server", metavar="ORIGIN")
-    ] = None,
-    log: Annotated[str, typer.Option(help="text, or json: one object on each line")] = "text",
-) -> None:
-    """Serve each MODEL over HTTP: /predict, /v2, /models, /metrics. /docs shows all of it."""
-    require_free(host, port)
-    with explain_missing("serve"):
-        from pixels.cores import usable_cores
-        from pixels.limits import DecodeLimits
-        from serve.app import Access, create_app
-        from serve.http.keys import read_keys
-        from serve.http.log import log_settings
-        from serve.http.server import make_server, run_server
-        from serve.limits import ServerLimits
-        from serve.registry import Registry
-    if log not in LOG_FORMS:
-        fail(f"--log: found {log!r}; expected {' or '.join(LOG_FORMS)}")
-    try:
-        access = Access(read_keys(api_keys) if api_keys else (), cors or ())
-    except (OSError, ValueError) as error:
-        fail(f"--api-keys: {error}")
-    limits = ServerLimits(queue=queue, deadline_s=deadline, upload_mb=max_upload)
-    decode_limits = DecodeLimits(max_pixels=max_pixels, cpu_s=decode_seconds)
-    registry = Registry(models, threads=threads or max(1, usable_cores() // 2), versions=versions)
-    if not registry.models:
-        fail("\n".join(map(str, registry.errors.values())))
-    for refusal in registry.errors.values():
-        print(printable(f"left out: {refusal}"), file=sys.stderr)
-    application = create_app(registry, limits, decode_limits, access)
-    give_up = application.state.decoder.close
-    settings = log_settings(as_json=log == "json")
-    run_server(make_server(application, limits, host=host, port=port, give_up=give_up, log=settings))
+command(serve)
 
 
 def format_value(value: object) -> str:
@@ -221,20 +166,6 @@ def format_value(value: object) -> str:
         more = f" … {len(value)} in all" if len(value) > SHOWN_LABELS else ""
         return ", ".join(map(str, value[:SHOWN_LABELS])) + more
     return str(value)
-
-
-def require_free(host: str, port: int) -> None:
-    """Exit with a message if nothing can listen there, before a server's slow imports. Port 0 is any port."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        fail(f"cannot listen on {host}: {getattr(error, 'strerror', error)}. Try another --host")
-    try:
-        socket.create_server(address[:2], family=family).close()
-    except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # Python appends the address
-        option = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
-        fail(f"cannot listen on {host}{f':{port}' if port else ''}: {reason}. Try another {option}")
 
 
 def find_free_port(host: str, ports: Sequence[int] = DEMO_PORTS) -> int:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException as HTTPError
 from starlette.formparsers import MultiPartParser
 from starlette.middleware.cors import CORSMiddleware
 
+from pixels.cores import usable_cores
 from pixels.errors import BusyError
 from pixels.limits import DecodeLimits
 from pixels.pool import Decoder
@@ -51,13 +52,15 @@ def create_app(
     limits: ServerLimits | None = None,
     decode_limits: DecodeLimits | None = None,
     access: Access | None = None,
+    cores: int | None = None,
 ) -> FastAPI:
     """Return the web application for models, the first of which answers if a request names none.
 
+    `cores` images are worked on at a time, by default as many as there are cores.
     Its `state.decoder` decodes the images; closing that ends every request soon.
     """
-    limits, access = limits or ServerLimits(), access or Access()
-    decoder, load = Decoder(decode_limits), Load()
+    limits, access, cores = limits or ServerLimits(), access or Access(), cores or usable_cores()
+    decoder, load = Decoder(decode_limits, cores), Load()
     metrics = Metrics(models, lambda: load.running)
 
     @contextlib.asynccontextmanager
@@ -65,14 +68,14 @@ def create_app(
         # Every request that is accepted has a thread, in which it waits for its turn until its deadline.
         anyio.to_thread.current_default_thread_limiter().total_tokens = limits.queue + 1
         decoder.start()
-        watch = asyncio.create_task(_watch(models))
+        watch = asyncio.create_task(_watch(models, metrics))
         yield
         watch.cancel()
         decoder.close()
 
     app = FastAPIOffline(title="Graft", redoc_url=None, static_url="/docs/static", lifespan=working)
     app.state.decoder = decoder
-    worker = Worker(decoder, metrics)
+    worker = Worker(decoder, metrics, cores)
     app.include_router(native_router(models, worker))
     app.include_router(v2_router(models, worker))
 
@@ -102,14 +105,15 @@ def create_app(
     return app
 
 
-async def _watch(models: Registry) -> None:
-    """Look for changed model files, for good."""
+async def _watch(models: Registry, metrics: Metrics) -> None:
+    """Look for changed model files, for good, and note for other processes what has changed here."""
     while True:
         await asyncio.sleep(LOOK_S)
         try:
             await asyncio.to_thread(models.refresh)
         except Exception:  # such as a folder that cannot be read now
             _logger.exception("cannot look for changed models")
+        metrics.update()
 
 
 def _error(status: int, text: object) -> JSONResponse:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixels import ImageError
-from pixels.cores import usable_cores
 from pixels.errors import BusyError
 from pixels.limits import LARGE_PROCESSES
 from pixels.pool import Decoder
@@ -30,11 +29,11 @@ class Worker:
     Raises: BusyError where there is no turn before the deadline, by `time.monotonic`, or the answer is late.
     """
 
-    def __init__(self, decoder: Decoder, metrics: Metrics) -> None:
+    def __init__(self, decoder: Decoder, metrics: Metrics, cores: int) -> None:
         self._decoder, self._metrics = decoder, metrics
         # Requests wait in threads of their own, but models run in the same few, whose memory is in the
         # caches: an image takes 7% less of the processor.
-        self._runs = ThreadPoolExecutor(usable_cores() + LARGE_PROCESSES, "run")
+        self._runs = ThreadPoolExecutor(cores + LARGE_PROCESSES, "run")
 
     def begin(self, model: Served, images: int) -> None:
         """Count a request of so many images."""

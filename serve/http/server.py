@@ -17,11 +17,12 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from serve.http.processes import SYSTEM_QUEUE
 from serve.http.protocol import make_protocol
 from serve.limits import ServerLimits
 
-BACKLOG, SYSTEM_QUEUE = 128, 2048
-"""Connections that are accepted in one turn of the loop, and those that wait for that."""
+BACKLOG = 128
+"""Connections that are accepted in one turn of the loop."""
 LAST_ANSWERS_S = 1.0
 """Time to send the last answers, after work that is not done was given up."""
 QUIET_S = 60.0
@@ -89,10 +90,12 @@ def make_server(
     give_up: Callable[[], None] = lambda: None,
     log_level: str = "info",
     log: dict[str, Any] | None = None,
+    shared: bool = False,
 ) -> BoundedServer:
     """Return a server for the application. `give_up` is called when accepted requests must end soon.
 
     `log` are settings of `logging.config`, for an application that writes its own line for each request.
+    `shared` is for a socket on which other processes listen, too: the one that is least busy accepts.
     """
     files = _most_files()
     config = uvicorn.Config(
@@ -101,7 +104,7 @@ def make_server(
         port=port,
         # Accepting must never fail: these leave enough for the connections of one turn, and for the work.
         http=make_protocol(replace(limits, connections=min(limits.connections, files // 2))),
-        backlog=min(BACKLOG, files // 8),
+        backlog=1 if shared else min(BACKLOG, files // 8),
         ws="none",
         timeout_keep_alive=limits.keep_alive_s,
         timeout_graceful_shutdown=limits.drain_s,
@@ -112,16 +115,17 @@ def make_server(
     return BoundedServer(config, limits.drain_s, give_up)
 
 
-def run_server(server: BoundedServer) -> None:
+def run_server(server: BoundedServer, listener: socket.socket | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C, answer what was accepted by then, and return.
 
+    In: a listening socket in place of the server's host and port.
     The process must end soon afterwards: threads that still work are not waited for.
     """
     # uvicorn sends itself the signal again when all is done, which must not skip what comes after.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            server.run()
+            server.run(None if listener is None else [listener])
     finally:
         signal.signal(signal.SIGTERM, before)
         _exit_after(LAST_ANSWERS_S)

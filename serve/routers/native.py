@@ -77,23 +77,25 @@ def native_router(models: Registry, worker: Worker) -> APIRouter:
         model = models.find(name, version)
         return {"name": name, "version": model.version, **asdict(model.predictor.metadata)}
 
-    @router.post("/predict")
+    @router.post("/predict", response_model=Prediction)
     def predict(
         request: Request,
         files: Annotated[list[UploadFile], File(max_length=MAX_FILES)],
         model: ModelName = None,
         version: Version = None,
         top: Annotated[int, Form(ge=1, description="classes for each image")] = 5,
-    ) -> Prediction:
+    ) -> Response:
         """The `top` best classes of each file; a file that is no image gets its own error."""
         found, deadline = models.find(model, version), float(request.scope["deadline"])
         worker.begin(found, len(files))
         results = [_answer_file(worker, found, file, top, deadline) for file in files]
         if all(result.error for result in results):
             raise HTTPException(422, "; ".join(f"{result.file}: {result.error}" for result in results))
-        return Prediction(
+        answer = Prediction(
             model=found.name, version=found.version, task=found.predictor.metadata.task, results=results
         )
+        # Written here, and not in the one thread that reads requests.
+        return Response(answer.model_dump_json(), media_type="application/json")
 
     @router.post("/output", response_class=Response)
     def output(
