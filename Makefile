@@ -177,9 +177,9 @@ fuzz: $(DEV) ## damage specs, weights, images, plans, models, requests and runs 
 	$(BIN)/python -m bench.fuzz $(foreach kind,$(KIND),--kind $(kind)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
 lock: $(DEV) ## resolve the two lock files from pyproject.toml again
-	$(COMPILE) --extra serve --extra demo --extra train -o requirements.lock
+	$(COMPILE) --extra serve --extra grpc --extra demo --extra train -o requirements.lock
 	$(COMPILE) --extra dev --constraints requirements.lock -o requirements-dev.lock
-	$(COMPILE) --extra serve --constraints requirements.lock -o deploy/requirements.lock
+	$(COMPILE) --extra serve --extra grpc --constraints requirements.lock -o deploy/requirements.lock
 
 clean: ## remove what was made here, runs excepted
 	rm -rf $(VENV) $(FASTAI) $(LITSERVE) build dist *.egg-info coverage.json .pytest_cache .mypy_cache .ruff_cache .hypothesis

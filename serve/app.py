@@ -52,12 +52,15 @@ def create_app(
     limits: ServerLimits | None = None,
     decode_limits: DecodeLimits | None = None,
     access: Access | None = None,
+    *,
     cores: int | None = None,
+    grpc_address: tuple[str, int] | None = None,
 ) -> FastAPI:
     """Return the web application for models, the first of which answers if a request names none.
 
     `cores` images are worked on at a time, by default as many as there are cores.
-    Its `state.decoder` decodes the images; closing that ends every request soon.
+    Its `state.decoder` decodes the images; closing that ends every request soon. With `grpc_address`, host
+    and port, it also answers the open inference protocol over gRPC there.
     """
     limits, access, cores = limits or ServerLimits(), access or Access(), cores or usable_cores()
     decoder, load = Decoder(decode_limits, cores), Load()
@@ -69,7 +72,18 @@ def create_app(
         anyio.to_thread.current_default_thread_limiter().total_tokens = limits.queue + 1
         decoder.start()
         watch = asyncio.create_task(_watch(models, metrics))
-        yield
+        async with contextlib.AsyncExitStack() as beside:
+            if grpc_address is not None:
+                from serve.rpc.calls import Calls
+                from serve.rpc.dispatch import Dispatcher
+                from serve.rpc.server import serving_grpc
+
+                calls = Calls(models, worker)
+                dispatcher = Dispatcher(calls, limits, load, access.keys, metrics.count_request)
+                app.state.grpc_port = await beside.enter_async_context(
+                    serving_grpc(dispatcher, *grpc_address)
+                )
+            yield
         watch.cancel()
         decoder.close()
 

@@ -71,7 +71,7 @@ class Metrics:
         )
         self._counted: Counts[tuple[str, str]] = Counts()
 
-    def count_request(self, method: str, path: str, status: int, seconds: float) -> None:
+    def count_request(self, method: str, path: str, status: int | str, seconds: float) -> None:
         """Count an answered request; `path` is the endpoint's, with names in place of values."""
         self._requests.labels(method, path, str(status)).inc()
         self._latency.labels(path).observe(seconds)

@@ -7,7 +7,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -41,8 +40,7 @@ class Observe:
             return
         start, status = time.perf_counter(), CLOSED
         method = scope["method"] if scope["method"] in METHODS else OTHER
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        number = scope["request_id"] = given if GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+        number = scope["request_id"] = choose_id(Headers(scope=scope).get(REQUEST_ID, ""))
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -59,18 +57,26 @@ class Observe:
         finally:
             seconds = time.perf_counter() - start
             self.count(method, getattr(scope.get("route"), "path", OTHER), status, seconds)
-            if _logger.isEnabledFor(logging.INFO):
-                fields = _fields(scope, number, method, status, seconds)
-                _logger.info("%(client)s %(method)s %(path)s %(status)d", fields, extra={"fields": fields})
+            client = scope["client"][0] if scope.get("client") else None
+            log_request(number, client, method=method, path=scope["path"], status=status, seconds=seconds)
 
 
-def _fields(scope: Scope, number: str, method: str, status: int, seconds: float) -> dict[str, Any]:
-    client = scope.get("client")
-    return {
-        "request_id": number,
-        "client": client[0] if client else None,
-        "method": method,
-        "path": quote(scope["path"][:SHOWN]),
-        "status": status,
-        "seconds": round(seconds, 6),
-    }
+def choose_id(given: str) -> str:
+    """Return a client's id of its request, or a new one if that is none."""
+    return given if GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def log_request(
+    number: str, client: str | None, *, method: str, path: str, status: int | str, seconds: float
+) -> None:
+    """Write the line of an answered request."""
+    if _logger.isEnabledFor(logging.INFO):
+        fields = {
+            "request_id": number,
+            "client": client,
+            "method": method,
+            "path": quote(path[:SHOWN]),
+            "status": status,
+            "seconds": round(seconds, 6),
+        }
+        _logger.info("%(client)s %(method)s %(path)s %(status)s", fields, extra={"fields": fields})

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
-import tritonclient
 import yaml
 from call_kit import Call
 from digits_kit import DigitsModel, MaskModel
 from google.protobuf import text_format
 from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2 as triton_schema
 
 from serve.layouts.servers import kserve_service
 from serve.predictor import Predictor
@@ -22,21 +20,7 @@ from serve.registry import Registry
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def triton_schema() -> ModuleType:
-    """Triton's description of config.pbtxt, without its client for gRPC, which is not installed."""
-    path = Path(tritonclient.__path__[0]) / "grpc" / "model_config_pb2.py"
-    spec = importlib.util.spec_from_file_location("model_config_pb2", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_triton_reads_the_folder(
-    call: Call, digits_model: DigitsModel, tmp_path: Path, triton_schema: ModuleType
-) -> None:
+def test_triton_reads_the_folder(call: Call, digits_model: DigitsModel, tmp_path: Path) -> None:
     out = tmp_path / "models"
     code, printed, err = call("export", digits_model.folder, "--layout", "triton", "--out", out)
     path = out / "digits_tiny" / "1" / "model.onnx"
@@ -59,9 +43,7 @@ def digits_model_labels(path: Path) -> tuple[str, ...]:
     return Predictor(path).labels
 
 
-def test_a_mask_for_triton(
-    call: Call, mask_model: MaskModel, tmp_path: Path, triton_schema: ModuleType
-) -> None:
+def test_a_mask_for_triton(call: Call, mask_model: MaskModel, tmp_path: Path) -> None:
     assert call("export", mask_model.path, "--layout", "triton", "--out", tmp_path, "--name", "sea")[0] == 0
     config = text_format.Parse((tmp_path / "sea" / "config.pbtxt").read_text(), triton_schema.ModelConfig())
     [mask] = config.output
