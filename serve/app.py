@@ -60,7 +60,7 @@ def create_app(
 
     `cores` images are worked on at a time, by default as many as there are cores.
     Its `state.decoder` decodes the images; closing that ends every request soon. With `grpc_address`, host
-    and port, it also answers the open inference protocol over gRPC there.
+    and port, its `state.rpc` answers the open inference protocol over gRPC there.
     """
     limits, access, cores = limits or ServerLimits(), access or Access(), cores or usable_cores()
     decoder, load = Decoder(decode_limits, cores), Load()
@@ -70,26 +70,28 @@ def create_app(
     async def working(_app: FastAPI) -> AsyncIterator[None]:
         # Every request that is accepted has a thread, in which it waits for its turn until its deadline.
         anyio.to_thread.current_default_thread_limiter().total_tokens = limits.queue + 1
+        if rpc is not None:
+            await rpc.start()
         decoder.start()
         watch = asyncio.create_task(_watch(models, metrics))
-        async with contextlib.AsyncExitStack() as beside:
-            if grpc_address is not None:
-                from serve.rpc.calls import Calls
-                from serve.rpc.dispatch import Dispatcher
-                from serve.rpc.server import serving_grpc
-
-                calls = Calls(models, worker)
-                dispatcher = Dispatcher(calls, limits, load, access.keys, metrics.count_request)
-                app.state.grpc_port = await beside.enter_async_context(
-                    serving_grpc(dispatcher, *grpc_address)
-                )
-            yield
+        yield
+        if rpc is not None:
+            await rpc.stop()
         watch.cancel()
         decoder.close()
 
     app = FastAPIOffline(title="Graft", redoc_url=None, static_url="/docs/static", lifespan=working)
     app.state.decoder = decoder
     worker = Worker(decoder, metrics, cores)
+    rpc = None
+    if grpc_address is not None:
+        from serve.rpc.calls import Calls
+        from serve.rpc.dispatch import Dispatcher
+        from serve.rpc.server import GrpcServer
+
+        dispatcher = Dispatcher(Calls(models, worker), limits, load, access.keys, metrics.count_request)
+        rpc = GrpcServer(dispatcher, *grpc_address)
+    app.state.rpc = rpc
     app.include_router(native_router(models, worker))
     app.include_router(v2_router(models, worker))
 

@@ -28,7 +28,7 @@ class Service:
     """What is served, where, and within which limits. It can be pickled.
 
     `paths` and `versions` are the registry's. `threads` are those of one image, `cores` how many images are
-    worked on at a time.
+    worked on at a time. Without `grpc_port` there is no gRPC.
     """
 
     paths: Sequence[Path]
@@ -37,6 +37,7 @@ class Service:
     cores: int
     host: str
     port: int
+    grpc_port: int | None
     limits: ServerLimits
     decode_limits: DecodeLimits
     access: Access
@@ -48,13 +49,21 @@ class Service:
 
     def run(self, models: Registry, listener: socket.socket | None = None) -> None:
         """Serve in this process until SIGTERM or Ctrl-C, on a listening socket if there is one."""
-        app = create_app(models, self.limits, self.decode_limits, self.access, cores=self.cores)
+        app = create_app(
+            models,
+            self.limits,
+            self.decode_limits,
+            self.access,
+            cores=self.cores,
+            grpc_address=None if self.grpc_port is None else (self.host, self.grpc_port),
+        )
         server = make_server(
             app,
             self.limits,
             host=self.host,
             port=self.port,
             give_up=app.state.decoder.close,
+            stop_beside=None if app.state.rpc is None else app.state.rpc.stop,
             log=log_settings(as_json=self.log_json),
             shared=listener is not None,
         )

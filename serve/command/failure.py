@@ -32,8 +32,11 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(BAD_INPUT)
 
 
-def require_free(host: str, port: int) -> None:
-    """Exit with a message if nothing can listen there, before a server's slow imports. Port 0 is any port."""
+def require_free(host: str, port: int, option: str = "--port") -> None:
+    """Exit with a message if nothing can listen there, before a server's slow imports. Port 0 is any port.
+
+    `option` is the one that chose the port.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
@@ -42,5 +45,5 @@ def require_free(host: str, port: int) -> None:
         socket.create_server(address[:2], family=family).close()
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # Python appends the address
-        option = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        option = "--host" if error.errno == errno.EADDRNOTAVAIL else option
         fail(f"cannot listen on {host}{f':{port}' if port else ''}: {reason}. Try another {option}")

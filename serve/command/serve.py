@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,9 @@ def serve(
     ],
     *,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="answer the open inference protocol over gRPC there")
+    ] = None,
     host: Annotated[
         str, typer.Option(help="address to listen on; 0.0.0.0 for other machines too")
     ] = "127.0.0.1",
@@ -47,6 +51,10 @@ def serve(
 ) -> None:
     """Serve each MODEL over HTTP: /predict, /v2, /models, /metrics. /docs shows all of it."""
     require_free(host, port)
+    if grpc_port is not None:
+        if grpc_port == port:
+            fail(f"--grpc-port: found {grpc_port}, which is --port; expected another one")
+        require_free(host, grpc_port, "--grpc-port")
     with explain_missing("serve"):
         from pixels.cores import usable_cores
         from pixels.limits import DecodeLimits
@@ -54,6 +62,9 @@ def serve(
         from serve.http.keys import read_keys
         from serve.limits import ServerLimits
         from serve.service import Service
+    if grpc_port is not None:
+        with explain_missing("grpc"):
+            importlib.import_module("serve.rpc.server")
     if log not in LOG_FORMS:
         fail(f"--log: found {log!r}; expected {' or '.join(LOG_FORMS)}")
     try:
@@ -64,6 +75,7 @@ def serve(
         models,
         host=host,
         port=port,
+        grpc_port=grpc_port,
         versions=versions,
         threads=threads or max(1, usable_cores() // 2),
         cores=usable_cores(),

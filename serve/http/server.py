@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,11 +31,20 @@ _logger = logging.getLogger("uvicorn.error")
 
 
 class BoundedServer(uvicorn.Server):
-    """uvicorn's server, which gives up work at a deadline when it ends: `give_up` is called then."""
+    """uvicorn's server, which gives up work at a deadline when it ends: `give_up` is called then.
 
-    def __init__(self, config: uvicorn.Config, drain_s: float, give_up: Callable[[], None]) -> None:
+    What `stop_beside` stops, in the same event loop, ends at the same time.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain_s: float,
+        give_up: Callable[[], None],
+        stop_beside: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         super().__init__(config)
-        self._drain_s, self._give_up = drain_s, give_up
+        self._drain_s, self._give_up, self._stop_beside = drain_s, give_up, stop_beside
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Start; the lack of file descriptors is told once a minute, not at each try."""
@@ -51,7 +60,8 @@ class BoundedServer(uvicorn.Server):
         """Answer what was accepted, and give up at the deadline. Should even that hang, the process ends."""
         last_resort = _exit_after(self._drain_s + LAST_ANSWERS_S)
         asyncio.get_running_loop().call_later(self._drain_s - LAST_ANSWERS_S, self._give_up)
-        await super().shutdown(sockets)
+        beside = [] if self._stop_beside is None else [self._stop_beside()]
+        await asyncio.gather(super().shutdown(sockets), *beside)
         last_resort.cancel()
 
 
@@ -88,11 +98,14 @@ def make_server(
     host: str,
     port: int,
     give_up: Callable[[], None] = lambda: None,
+    stop_beside: Callable[[], Awaitable[None]] | None = None,
     log_level: str = "info",
     log: dict[str, Any] | None = None,
     shared: bool = False,
 ) -> BoundedServer:
     """Return a server for the application. `give_up` is called when accepted requests must end soon.
+
+    `stop_beside` stops another server of the same application when this one begins to end.
 
     `log` are settings of `logging.config`, for an application that writes its own line for each request.
     `shared` is for a socket on which other processes listen, too: the one that is least busy accepts.
@@ -112,7 +125,7 @@ def make_server(
         log_config=log or uvicorn.config.LOGGING_CONFIG,
         access_log=log is None,
     )
-    return BoundedServer(config, limits.drain_s, give_up)
+    return BoundedServer(config, limits.drain_s, give_up, stop_beside)
 
 
 def run_server(server: BoundedServer, listener: socket.socket | None = None) -> None:

@@ -10,7 +10,8 @@ from tritonclient.grpc import service_pb2
 
 from pixels.errors import BusyError
 from serve.inference.models import ask, describe_model, describe_server, output_names
-from serve.registry import Registry, UnknownModelError
+from serve.inference.tensors import InferRequest
+from serve.registry import Registry, Served, UnknownModelError
 from serve.rpc.messages import parse, read_request, write_answer
 from serve.worker import Worker
 
@@ -45,11 +46,14 @@ class Calls:
         request = parse(getattr(service_pb2, f"{name}Request"), content)
         return bytes(self._quick[name](request).SerializeToString())
 
-    def infer(self, content: bytes, client_deadline: float, deadline: float) -> bytes:
-        """Answer ModelInfer, in a thread, until the first of two times by `time.monotonic`."""
+    def read(self, content: bytes) -> tuple[Served, InferRequest]:
+        """Read a ModelInferRequest, in a thread. Out: the model, and what it is asked."""
         request: Any = parse(service_pb2.ModelInferRequest, content)
         model = self._models.find(request.model_name, request.model_version or None)
-        asked = read_request(request, output_names(model))
+        return model, read_request(request, output_names(model))
+
+    def infer(self, model: Served, asked: InferRequest, client_deadline: float, deadline: float) -> bytes:
+        """Answer it, in a thread, until the first of two times by `time.monotonic`."""
         client_deadline = asked.deadline(client_deadline)
         try:
             arrays = ask(self._worker, model, asked, min(client_deadline, deadline))

@@ -94,21 +94,27 @@ class Dispatcher:
     async def _answer(self, name: str, metadata: dict[str, str], context: grpc.aio.ServicerContext) -> bytes:
         if name not in OPEN and self._ring is not None and not self._ring.knows(metadata):
             raise _RefusedError(grpc.StatusCode.UNAUTHENTICATED, NEEDED)
-        content = await self._receive(context)
         if name != INFER:
-            return self._calls.answer(name, content)
-        if self._load.is_full(self.limits):
-            raise BusyError
-        now, left = time.monotonic(), context.time_remaining()
-        client_deadline = math.inf if left is None else now + left
+            return self._calls.answer(name, await self._receive(context))
+        self._check_room()
+        content = await self._receive(context)
+        self._check_room()
+        left, size = context.time_remaining(), len(content)
         self._load.running += 1
-        self._load.held += len(content)
-        work = asyncio.ensure_future(
-            run_in_threadpool(self._calls.infer, content, client_deadline, now + self.limits.deadline_s)
-        )
+        self._load.held += size
+        work = asyncio.ensure_future(self._infer(content, math.inf if left is None else left))
+        del content  # _infer lets go of it
         # Where a client leaves, its thread works until the deadline, and holds its place until then.
-        work.add_done_callback(lambda _: self._release(len(content)))
+        work.add_done_callback(lambda _: self._release(size))
         return await asyncio.shield(work)
+
+    async def _infer(self, content: bytes, client_s: float) -> bytes:
+        now = time.monotonic()
+        model, asked = await run_in_threadpool(self._calls.read, content)
+        del content  # the images are a copy
+        return await run_in_threadpool(
+            self._calls.infer, model, asked, now + client_s, now + self.limits.deadline_s
+        )
 
     async def _receive(self, context: grpc.aio.ServicerContext) -> bytes:
         if self._receiving >= self.limits.queue:
@@ -127,6 +133,10 @@ class Dispatcher:
             reason = f"no message, or one of more than {self.limits.upload_mb} MiB"
             raise _RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
         return bytes(content)
+
+    def _check_room(self) -> None:
+        if self._load.is_full(self.limits):
+            raise BusyError
 
     def _release(self, size: int) -> None:
         self._load.running -= 1

@@ -1,9 +1,8 @@
-"""A gRPC server beside the HTTP server: it begins and ends with the application."""
+"""A gRPC server beside the HTTP server."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
+import logging
 
 import grpc
 
@@ -14,27 +13,36 @@ SERVICE = "inference.GRPCInferenceService"
 IDLE_MS = 300_000
 """After so long without a call, a connection is closed; clients open it again by themselves."""
 
+_logger = logging.getLogger("graft.access")
 
-@contextlib.asynccontextmanager
-async def serving_grpc(dispatcher: Dispatcher, host: str, port: int) -> AsyncIterator[int]:
-    """Answer calls in this event loop while the block runs, and then those that were accepted. Out: the port.
 
-    Raises: RuntimeError if nothing can listen there.
-    """
-    limits = dispatcher.limits
-    server = grpc.aio.server(
-        options=[
-            ("grpc.max_receive_message_length", limits.upload_mb * MEBIBYTE),
-            ("grpc.max_concurrent_streams", limits.connections),
-            ("grpc.max_connection_idle_ms", IDLE_MS),
-            ("grpc.so_reuseport", 1),
-        ],
-        maximum_concurrent_rpcs=limits.connections,
-    )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, dispatcher.handlers())])
-    bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    await server.start()
-    try:
-        yield bound
-    finally:
-        await server.stop(limits.drain_s)
+class GrpcServer:
+    """Answers calls in the event loop in which it is started."""
+
+    def __init__(self, dispatcher: Dispatcher, host: str, port: int) -> None:
+        self._dispatcher, self._address = dispatcher, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._server: grpc.aio.Server | None = None
+        self.port = port
+
+    async def start(self) -> None:
+        """Listen, on any free port if it is 0. Raises: RuntimeError if that cannot be done."""
+        limits = self._dispatcher.limits
+        self._server = server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", limits.upload_mb * MEBIBYTE),
+                ("grpc.max_concurrent_streams", limits.connections),
+                ("grpc.max_connection_idle_ms", IDLE_MS),
+                ("grpc.so_reuseport", 1),  # for several processes
+            ],
+            maximum_concurrent_rpcs=limits.connections,
+        )
+        handlers = grpc.method_handlers_generic_handler(SERVICE, self._dispatcher.handlers())
+        server.add_generic_rpc_handlers([handlers])
+        self.port = server.add_insecure_port(self._address)
+        await server.start()
+        _logger.info("gRPC on %s", self._address)
+
+    async def stop(self) -> None:
+        """Accept nothing more, and answer what was accepted. May be called again."""
+        if self._server is not None:
+            await self._server.stop(self._dispatcher.limits.drain_s)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tritonclient.grpc as triton
 from call_kit import Call
 from digits_kit import DigitsModel, save_png
 from numpy.typing import NDArray
@@ -85,19 +86,24 @@ def test_export_of_no_run(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "module", "package"),
-    [(["demo"], "serve.demo.page", "gradio"), (["serve", "model.onnx"], "serve.app", "fastapi")],
+    ("command", "module", "missing"),
+    [
+        (["demo"], "serve.demo.page", ("gradio", "demo")),
+        (["serve", "model.onnx"], "serve.app", ("fastapi", "serve")),
+        (["serve", "model.onnx", "--grpc-port", "8001"], "serve.rpc.server", ("grpc", "grpc")),
+    ],
 )
 def test_missing_package_names_its_extra(
-    call: Call, monkeypatch: pytest.MonkeyPatch, command: list[str], module: str, package: str
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: list[str], module: str, missing: tuple[str, str]
 ) -> None:
+    package, extra = missing
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     code, _, err = call(*command)
     assert code == 2
     assert err == (
         f"this needs the package {package}, which is not installed\n"
-        f"  expected: pip install '.[{command[0]}]' in a checkout of Graft\n"
+        f"  expected: pip install '.[{extra}]' in a checkout of Graft\n"
     )
 
 
@@ -119,13 +125,16 @@ def test_unknown_option_is_exit_2(call: Call) -> None:
 
 
 def test_serve_listens(digits_model: DigitsModel) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "serve", "serve", str(digits_model.folder), "--port", port]
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        port, grpc_port = (str(each.getsockname()[1]) for each in (free, other))
+    ports = ["--port", port, "--grpc-port", grpc_port]
+    command = [sys.executable, "-m", "serve", "serve", str(digits_model.folder), *ports]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             assert ask_health(f"http://127.0.0.1:{port}/health") == {"status": "ok", "models": 1}
             assert server.poll() is None
+            with triton.InferenceServerClient(f"127.0.0.1:{grpc_port}") as client:
+                assert client.is_model_ready("digits_tiny")
             decoders = children_of(server.pid)
             assert decoders or sys.platform != "linux"
             half = socket.create_connection(("127.0.0.1", int(port)))
@@ -145,6 +154,17 @@ def test_port_that_is_taken(call: Call, command: list[str]) -> None:
         code, out, err = call(*command, "--port", str(port))
     assert (code, out) == (2, "")
     assert err == f"cannot listen on 127.0.0.1:{port}: Address already in use. Try another --port\n"
+
+
+def test_a_port_of_grpc_that_is_taken(call: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+        port, free = taken.getsockname()[1], other.getsockname()[1]
+        other.close()
+        code, _, err = call("serve", "model.onnx", "--port", str(free), "--grpc-port", str(port))
+        assert code == 2
+        assert err == f"cannot listen on 127.0.0.1:{port}: Address already in use. Try another --grpc-port\n"
+        code, _, err = call("serve", "model.onnx", "--port", str(free), "--grpc-port", str(free))
+        assert (code, err) == (2, f"--grpc-port: found {free}, which is --port; expected another one\n")
 
 
 @pytest.mark.parametrize("command", [["demo"], ["serve", "model.onnx"]])

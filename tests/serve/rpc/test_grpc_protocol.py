@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -63,7 +62,7 @@ class Server:
 def serving(models: Registry, limits: ServerLimits | None = None, *keys: str) -> Iterator[Server]:
     app = create_app(models, limits, access=Access(keys), grpc_address=("127.0.0.1", 0))
     with contextlib.ExitStack() as clients, TestClient(app) as web:
-        address = f"127.0.0.1:{app.state.grpc_port}"
+        address = f"127.0.0.1:{app.state.rpc.port}"
         client = clients.enter_context(triton.InferenceServerClient(address))
         channel = clients.enter_context(grpc.insecure_channel(address))
         yield Server(app, web, client, service_pb2_grpc.GRPCInferenceServiceStub(channel), channel)
@@ -256,10 +255,16 @@ def test_calls_are_counted_and_have_an_id(server: Server) -> None:
 
 
 def test_the_end_answers_what_was_accepted(models: Registry) -> None:
-    with contextlib.ExitStack() as turns:
-        with serving(models) as server:
-            turns.enter_context(server.busy())
-            accepted = server.stub.ModelInfer.future(call())
-            server.wait_for_running(1)
-            threading.Timer(0.3, turns.close).start()
+    with contextlib.ExitStack() as turns, serving(models) as server:
+        turns.enter_context(server.busy())
+        accepted = server.stub.ModelInfer.future(call())
+        server.wait_for_running(1)
+        ending = server.web.portal.start_task_soon(server.app.state.rpc.stop)
+        until = time.monotonic() + 10
+        with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            while time.monotonic() < until:  # the client may learn of the end a moment later
+                server.stub.ServerLive(service_pb2.ServerLiveRequest())
+        assert not accepted.done()
+        turns.close()
         assert accepted.result().model_name == "digits_tiny"
+        ending.result()
