@@ -59,15 +59,7 @@ def measure(images: int, classes: int) -> Cost:
     features, targets = draw_features(images, classes)
     before = resource.getrusage(resource.RUSAGE_SELF)
     rows = stratified_sample(targets, FinetuneSettings().evidence_images)
-    part = Features(
-        {name: values[rows] for name, values in features.stages.items()},
-        features.head_input[rows],
-        {},
-        EXACT,
-        computed=len(rows),
-        seconds=0.0,
-    )
-    best = best_taps(measure_stages(part, targets[rows], classes=classes))
+    best = best_taps(measure_stages(features.take(rows), targets[rows], classes=classes))
     blocks = tap_blocks(features)
     probe = fit_probe([blocks[name] for name in best], targets, classes=classes)
     after = resource.getrusage(resource.RUSAGE_SELF)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from finetune.features.cache import FeatureCache
@@ -37,6 +38,15 @@ class Features:
     precision: Precision
     computed: int
     seconds: float
+
+    def take(self, rows: NDArray[np.integer]) -> Features:
+        """Return the features of some images."""
+        return replace(
+            self,
+            stages={name: stage[rows] for name, stage in self.stages.items()},
+            head_input=self.head_input[rows],
+            norms={name: norm[rows] for name, norm in self.norms.items()},
+        )
 
 
 def feature_key(net: nn.Module, head: str, preprocess: nn.Module) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import zoo
@@ -10,13 +10,12 @@ from finetune.config import DataSettings, get_section
 from finetune.config.finetune import FinetuneSettings
 from finetune.data import ImageSource, Splits
 from finetune.data.copies import find_copies
-from finetune.data.source import Item
 from finetune.data.splits import Images, make_split, read_images
 from finetune.experiment.setup import prepare
 from finetune.features.extract import Features
 from finetune.health.copies import find_repeated
 from finetune.health.finding import Finding, sort_findings
-from finetune.health.learned import find_doubtful_labels, find_outliers
+from finetune.health.learned import find_by_features
 from finetune.health.looks import find_imbalance, find_odd_looks
 from finetune.probes.arithmetic import choose_arithmetic
 from finetune.probes.network import network_features
@@ -62,18 +61,12 @@ def check_health(recipe: zoo.Spec) -> Health:
         except GraftError as error:
             notes.append(f"labels and unlike images were not checked: {error}")
         else:
-            findings += _check_features(items, features, classes, recipe)
+            seed = get_section(recipe, FinetuneSettings).seed
+            findings += find_by_features(items, features, classes, seed)
     findings = sort_findings(findings)
     by_name = {item.image.name: item.image for item in items}
     shown = {name: by_name[name] for each in findings for name in (each.image, each.other) if name in by_name}
     return Health(images.where, len(items), classes, tuple(findings), shown, tuple(notes))
-
-
-def _check_features(
-    items: Sequence[Item], features: Features, classes: Sequence[str], recipe: zoo.Spec
-) -> Iterator[Finding]:
-    yield from find_doubtful_labels(items, features, classes, get_section(recipe, FinetuneSettings).seed)
-    yield from find_outliers(items, features.head_input, classes)
 
 
 def _compute_features(recipe: zoo.Spec, images: Images) -> Features:

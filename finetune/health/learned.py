@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,10 +21,29 @@ NEIGHBOURS = 5
 FAR = 6.0
 """Distance to the neighbours at which an image is unlike the others, in deviations from the median."""
 MOST_OUTLIERS = 50
+MOST_AT_ONCE = 20_000
+"""Images that are compared with each other."""
 LAYERS = 3
 """The input of the head, and the stages below it, by which labels are doubted."""
 MOST_DOUBTFUL = 0.05
 """Share of the images whose labels are doubted at most: the most doubtful ones."""
+
+
+def find_by_features(
+    items: Sequence[Item], features: Features, classes: Sequence[str], seed: int, most: int = MOST_AT_ONCE
+) -> Iterator[Finding]:
+    """Yield a finding for each doubtful label and each image unlike all others.
+
+    In: the features of the items. More than `most` images are checked in parts of equal size, drawn at
+    random, since time grows with the square of the images of a part, and memory with their number.
+    """
+    parts = np.array_split(
+        np.random.default_rng(seed).permutation(len(items)), math.ceil(len(items) / most) or 1
+    )
+    for rows in map(np.sort, parts):
+        some, of_them = [items[row] for row in rows], features.take(rows)
+        yield from find_doubtful_labels(some, of_them, classes, seed)
+        yield from find_outliers(some, of_them.head_input, classes)
 
 
 def find_doubtful_labels(

@@ -12,7 +12,7 @@ from finetune.data.source import Item
 from finetune.experiment.setup import Setup
 from finetune.health.copies import find_repeated
 from finetune.health.finding import Finding, format_table, parse_table, sort_findings
-from finetune.health.learned import find_doubtful_labels, find_outliers
+from finetune.health.learned import find_by_features
 from finetune.health.looks import find_imbalance, find_odd_looks
 from finetune.probes.network import network_features, sample_rows
 from finetune.records.files import write_text
@@ -72,8 +72,7 @@ def check_labels(setup: Setup, plan: Plan) -> list[Finding]:
         return []
     features = network_features(setup, rows)
     items = [Item(train.images[row], int(train.targets[row]), int(train.targets[row])) for row in rows]
-    found = [*find_doubtful_labels(items, features, setup.classes, settings.seed)]
-    return sort_findings([*found, *find_outliers(items, features.head_input, setup.classes)])
+    return sort_findings([*find_by_features(items, features, setup.classes, settings.seed)])
 
 
 def write_health(findings: Sequence[Finding], folder: RunFolder) -> None:

@@ -9,8 +9,10 @@ from copies_kit import named_items
 
 from finetune.data.look import look_at
 from finetune.data.source import Item
-from finetune.health.learned import find_outliers
+from finetune.features.extract import Features
+from finetune.health.learned import find_by_features, find_outliers
 from finetune.health.looks import find_imbalance, find_odd_looks
+from finetune.runtime.precision import EXACT
 
 RNG = np.random.default_rng(0)
 
@@ -46,3 +48,15 @@ def test_an_image_unlike_all_others_is_told() -> None:
     found = list(find_outliers(named_items(0, 200), features, ["a"]))
     assert found[0].image == "0/17" and len(found) < 10
     assert list(find_outliers(named_items(0, 3), features[:3], ["a"])) == []
+
+
+def test_many_images_are_checked_in_parts() -> None:
+    items = [*named_items(0, 60), *named_items(1, 60), *named_items(0, 1, prefix="wrong")]
+    head = RNG.normal(0, 0.3, (121, 4)).astype(np.float32) + 3
+    head[60:, 0] -= 6  # the last image is labelled 0 and looks like those of 1
+    head[7] = [9, -9, -9, 0]
+    features = Features({"low": head}, head, {}, EXACT, computed=121, seconds=0.0)
+    for most in (121, 40):
+        found = {(each.kind, each.image) for each in find_by_features(items, features, ["a", "b"], 0, most)}
+        assert {("outlier", "0/7"), ("label", "wrong/0")} <= found
+        assert len(found) < 12
