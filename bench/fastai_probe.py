@@ -21,8 +21,6 @@ from fastai.vision.all import (  # type: ignore[import-not-found]
     vision_learner,
 )
 from safetensors.torch import load_file
-from torch import nn
-from torchvision.models import resnet18
 
 EPOCHS = 5
 SIZE_PX = 224
@@ -33,14 +31,15 @@ def main() -> None:
     """Print one line of JSON: seconds from the list of images to the trained head, and accuracy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("images", type=Path, help="JSON: a list of [path, label, whether to validate on it]")
-    parser.add_argument("weights", type=Path, help="safetensors of torchvision's resnet18")
+    parser.add_argument("network", help="its name in timm")
+    parser.add_argument("weights", type=Path, help="its weights, safetensors")
     parser.add_argument("--workers", type=int, help="image-loading processes; default: fastai's, one a core")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     default_device(use=False)  # the processor, whatever else there is
     start = time.perf_counter()
-    learner = build_learner(given.images, given.weights, given.workers)
+    learner = build_learner(given.images, given.network, given.weights, given.workers)
     with learner.no_bar(), learner.no_logging():
         learner.fit_one_cycle(EPOCHS)
     seconds = time.perf_counter() - start
@@ -48,7 +47,7 @@ def main() -> None:
     print(json.dumps({"seconds": seconds, "accuracy": right, "version": fastai.__version__}))
 
 
-def build_learner(listing: Path, weights: Path, workers: int | None) -> Learner:
+def build_learner(listing: Path, network: str, weights: Path, workers: int | None) -> Learner:
     """The learner of fastai's quick start: cut to squares, not augmented; all but head and norms frozen.
 
     The weights come from a file, so `vision_learner` is told of none, and what it does with published ones,
@@ -64,11 +63,10 @@ def build_learner(listing: Path, weights: Path, workers: int | None) -> Learner:
         bs=min(BATCH, int((~rows.validate).sum())),  # a last batch that is not full is left out
         num_workers=workers,
     )
-    learner = vision_learner(loaders, resnet18, pretrained=False, metrics=accuracy)
-    trained = resnet18()
-    trained.load_state_dict(load_file(weights))
-    body = nn.Sequential(*list(trained.children())[:-2])
-    learner.model[0].load_state_dict(body.state_dict())
+    learner = vision_learner(loaders, network, pretrained=False, metrics=accuracy)
+    body = learner.model[0].model
+    missing, _ = body.load_state_dict(load_file(weights), strict=False)
+    assert not missing, missing  # the file also has the head that fastai replaces
     learner.freeze()
     return learner
 

@@ -21,7 +21,8 @@ from bench.textures import CLASSES, draw_texture, write_textures
 from finetune.data import Splits
 from finetune.transforms.preprocess import Preprocess
 
-NETWORK = "resnet18"
+NETWORKS = {"resnet18": "resnet18", "efficientnet_lite0": "tf_efficientnet_lite0"}
+"""Specs, and the networks of timm with the same keys, which fastai takes."""
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 """Of published weights; fastai's imagenet_stats are the same."""
 SETTLING = 32
@@ -38,6 +39,7 @@ PAGE = Path("docs/strategy-measurements.md")
 class Measured:
     """All turns on so many images, `learned` of them learned from and the others held back."""
 
+    network: str
     images: int
     learned: int
     floors: Sequence[Floor]
@@ -50,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("fastai", type=Path, help="the Python that has fastai")
     parser.add_argument("--data", help="a folder of images, a folder a class; default: drawn textures")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS])
     parser.add_argument("--images", type=int, default=IMAGES, help="how many textures to draw")
     parser.add_argument("--turns", type=int, default=TURNS, help="of the floor and of Graft to one of fastai")
     parser.add_argument("--page", type=Path, default=PAGE, help="where the table is written")
@@ -58,14 +61,18 @@ def main() -> None:
         folder = given.data or str(Path(scratch, "textures"))
         if given.data is None:
             write_textures(Path(folder), given.images)
-        text = report(measure(folder, Path(scratch), given.fastai, given.turns))
+        found = [
+            measure(name, folder, Path(scratch, name), given.fastai, given.turns) for name in given.networks
+        ]
+    text = "\n\n".join(map(report, found))
     print(text)
     write_between(given.page, "probe", text)
 
 
-def measure(folder: str, scratch: Path, fastai: Path, turns: int) -> Measured:
+def measure(network: str, folder: str, scratch: Path, fastai: Path, turns: int) -> Measured:
     """Graft and the floor in turn, in the precision that Graft chose; then fastai, with each loader."""
-    spec = write_spec(scratch)
+    scratch.mkdir()
+    spec = write_spec(network, scratch)
     setup = set_up(spec, folder, scratch)
     images = write_listing(scratch, setup.splits)
     floors, probes, others = [], [], []
@@ -73,19 +80,21 @@ def measure(folder: str, scratch: Path, fastai: Path, turns: int) -> Measured:
         for _ in range(turns):
             probes.append(run_probe(spec, folder))
             floors.append(run_floor(setup, probes[-1].precision))
-        others.append(run_fastai(fastai, images, spec.with_suffix(".safetensors"), workers))
+        others.append(
+            run_fastai(fastai, images, NETWORKS[network], spec.with_suffix(".safetensors"), workers)
+        )
     learned, held_back = len(setup.splits.train), len(setup.splits.val)
-    return Measured(learned + held_back, learned, floors, probes, others)
+    return Measured(network, learned + held_back, learned, floors, probes, others)
 
 
-def write_spec(folder: Path) -> Path:
+def write_spec(network: str, folder: Path) -> Path:
     """The network's spec with drawn weights in a file beside it, which fastai loads as well.
 
     Its batch norms hold the statistics of some textures: with the ones that they start from, a network of so
     many layers answers alike to everything.
     """
-    spec = zoo.read_spec(NETWORK)
-    path = folder / f"{NETWORK}.yaml"
+    spec = zoo.read_spec(network)
+    path = folder / f"{network}.yaml"
     net, rng = zoo.build(spec, seed=0), np.random.default_rng(0)
     side = slice(spec.input.height)
     textures = np.stack([draw_texture(number % CLASSES, rng)[side, side] for number in range(SETTLING)])
@@ -94,7 +103,7 @@ def write_spec(folder: Path) -> Path:
     save_file(net.state_dict(), path.with_suffix(".safetensors"))
     path.write_text(
         f"extends: {spec.path.resolve()}\n"
-        f"weights: {{file: {{file: {NETWORK}.safetensors, input: {{mean: {MEAN}, std: {STD}}}}}}}\n"
+        f"weights: {{file: {{file: {network}.safetensors, input: {{mean: {MEAN}, std: {STD}}}}}}}\n"
     )
     return path
 
@@ -130,9 +139,9 @@ def report(measured: Measured) -> str:
     parts = sorted(probe.parts.items(), key=lambda part: -part[1])
     said = [
         f"{machine()[:-1]}, fastai {fastai.version}.",
-        f"{NETWORK}, {measured.images} images, {measured.learned} of them learned from and the others held"
-        f" back; {torch.get_num_threads()} threads on both sides. The best of {len(measured.probes)} turns,"
-        f" of fastai's {len(measured.fastai)}.",
+        f"**{measured.network}**, {measured.images} images, {measured.learned} of them learned from and the"
+        f" others held back; {torch.get_num_threads()} threads on both sides. The best of"
+        f" {len(measured.probes)} turns, of fastai's {len(measured.fastai)}.",
         "\n".join(rows),
         f"The floor's seconds: decoding {floor.decoding:.2f}, forward pass {floor.forward:.2f}.",
         f"Graft's: {'; '.join(f'{name} {seconds:.2f}' for name, seconds in parts)}. Its first turn took"

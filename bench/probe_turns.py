@@ -125,11 +125,11 @@ def run_probe(spec: Path, folder: str) -> Probe:
     return Probe(watch.total, watch.seconds, found.score, setup.features_precision)
 
 
-def run_fastai(python: Path, images: Path, weights: Path, workers: int | None) -> Fastai:
+def run_fastai(python: Path, images: Path, network: str, weights: Path, workers: int | None) -> Fastai:
     """Five frozen epochs in fastai's own environment, with as many threads as here."""
     script = Path(__file__).with_name("fastai_probe.py")
     options = ["--threads", str(torch.get_num_threads())]
     options += [] if workers is None else ["--workers", str(workers)]
-    command = [str(python), "-P", "-W", "ignore", str(script), str(images), str(weights), *options]
+    command = [str(python), "-P", "-W", "ignore", str(script), str(images), network, str(weights), *options]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return Fastai(workers, **json.loads(printed.splitlines()[-1]))

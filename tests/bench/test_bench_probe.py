@@ -68,7 +68,7 @@ def test_floor_and_probe_run_on_a_folder(
 ) -> None:
     monkeypatch.setattr("bench.probe.SETTLING", 2)
     monkeypatch.setitem(GIVEN, "input", {"height": 64, "width": 64})
-    spec = write_spec(tmp_path)
+    spec = write_spec("resnet18", tmp_path)
     setup = set_up(spec, str(textures), tmp_path)
     rows = json.loads(write_listing(tmp_path, setup.splits).read_text())
     assert [validate for _, _, validate in rows] == [False] * 16 + [True] * 8
@@ -86,7 +86,7 @@ def test_the_report_tells_the_ratios() -> None:
     floors = [Floor(3.0, 3.0, EXACT), Floor(1.0, 3.0, EXACT)]
     probes = [Probe(9.0, {REST: 9.0}, 0.9, EXACT), Probe(5.0, {"pass": 4.0, REST: 1.0}, 0.9, EXACT)]
     fastai = [Fastai(None, 75.0, 0.85, "2.8"), Fastai(0, 60.0, 0.85, "2.8")]
-    text = report(Measured(40, 32, floors, probes, fastai))
+    text = report(Measured("resnet18", 40, 32, floors, probes, fastai))
     probed, learned = [line for line in text.splitlines() if line.startswith("| a trained head")]
     assert probed.endswith("| 5.00 | 1.25 | 1 | 90.0 |")
     assert learned.endswith("| 60.00 | 15.0 | 12.0 | 85.0 |")
