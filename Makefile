@@ -173,7 +173,7 @@ $(LITSERVE)/.ready: bench/litserve.txt | $(READY)
 	$(BIN)/uv pip install --quiet --python $(LITSERVE)/bin/python -r $< $(UV_FLAGS)
 	@touch $@
 
-fuzz: $(DEV) ## damage specs, weights, images, plans, models, requests and runs by the thousand (KIND=specs COUNT=100 SEED=1 CASE=7)
+fuzz: $(DEV) ## damage specs, weights, images, plans, models, requests, calls and runs by the thousand (KIND=specs COUNT=100 SEED=1 CASE=7)
 	$(BIN)/python -m bench.fuzz $(foreach kind,$(KIND),--kind $(kind)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
 lock: $(DEV) ## resolve the two lock files from pyproject.toml again

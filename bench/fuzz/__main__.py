@@ -14,7 +14,7 @@ from bench.fuzz.workers import MAX_CPU_S, MAX_MEMORY_MB, Counts, Job, run_case, 
 from pixels import usable_cores
 from pixels.text import printable
 
-KINDS = ("specs", "weights", "images", "plans", "onnx", "requests", "runs")
+KINDS = ("specs", "weights", "images", "plans", "onnx", "requests", "calls", "runs")
 SHOWN_FAILURES = 20
 
 

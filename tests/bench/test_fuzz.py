@@ -16,7 +16,7 @@ from bench.fuzz.mutate import alter, damage
 from bench.fuzz.workers import Job, run_case, run_cases
 
 SEED = 7
-SHORT = {"specs": 16, "weights": 40, "images": 300, "onnx": 30, "requests": 20}
+SHORT = {"specs": 16, "weights": 40, "images": 300, "onnx": 30, "requests": 20, "calls": 20}
 """Cases of the kinds whose preparation takes no time. `make fuzz` does all kinds, and thousands of cases."""
 
 
@@ -46,6 +46,7 @@ def test_every_kind_is_declared() -> None:
         "plans": 1000,
         "onnx": 1000,
         "requests": 2000,
+        "calls": 2000,
         "runs": 500,
     }
 

@@ -96,8 +96,7 @@ def _prepare(folder: Path) -> None:
 
 def _open(folder: Path) -> Case:
     limits = ServerLimits(patience_s=0.3, keep_alive_s=1)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     application = create_app(Registry([folder / "model.onnx"], threads=1), limits)
     server = make_server(application, limits, host="127.0.0.1", port=port, log_level="critical")
     threading.Thread(target=server.run, daemon=True).start()
@@ -114,6 +113,12 @@ def _open(folder: Path) -> Case:
         return "no answer" if status is None else str(status)
 
     return check
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _ask(port: int, request: bytes) -> int | None:

@@ -243,6 +243,18 @@ def test_who_waits_too_long_is_told(models: Registry) -> None:
         assert ("grpc-retry-pushback-ms", "2000") in waiting.trailing_metadata()
 
 
+def test_what_the_server_itself_does_wrong_is_internal(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr("serve.model.Model.__call__", fail)
+    with refused(grpc.StatusCode.INTERNAL, "the server failed: KeyError"):
+        server.stub.ModelInfer(call())
+    assert "a mistake of ours" in caplog.text
+
+
 def test_calls_are_counted_and_have_an_id(server: Server) -> None:
     with refused(NOT_FOUND, ""):
         server.client.get_model_metadata("cows")
