@@ -19,7 +19,7 @@ ENOUGH_S = 0.4
 """Short passes are repeated for so long: the median of many is the same on a busy machine."""
 WARM_UP_IMAGES, FIRST_IMAGES = 2, 8
 """The first passes take so few images: one to warm up, and one to find candidates that are clearly slower."""
-LIMIT_S = 4.0
+LIMIT_S = 2.5
 """Where passes of the whole example would take longer than this together, they take fewer of its images."""
 CLEARLY_SLOWER = 1.5
 """A candidate that takes this many times as long as the fastest one is not run again."""
@@ -39,17 +39,27 @@ def fastest_precision(
     In: `example`, float32 (N, C, H, W), on the network's device: a batch as it will be run, since its size
     changes the speed of each layout by another factor. `backward` includes the gradient; `autocast` restricts
     the choice to bfloat16 (True) or float32 (False). The network keeps its weights, their layout, modes and
-    gradients. A precision that fails on this device, or gives outputs that are not finite, is not chosen. On
-    a processor the time of one core is measured, so that other work on the machine hardly affects the choice.
+    gradients. A precision that fails on this device, or gives outputs that are not finite, is not chosen;
+    bfloat16 is not tried on a processor that has no instructions for it, where it is many times slower. On a
+    processor the time of one core is measured, so that other work on the machine hardly affects the choice.
     """
     trial = _Trial(net, example, backward)
     with evaluating(net), _one_thread(example.device):
+        if autocast is None and not has_bfloat16(example.device):
+            autocast = False
         if autocast is None:
             trial.run(Precision(True, True), Precision(False, True))
             autocast = trial.prefers(Precision(True, True), Precision(False, True), GAIN)
         last, first = Precision(autocast, True), Precision(autocast, False)
         trial.run(last, first)
     return last if trial.prefers(last, first, LAYOUT_GAIN) else first
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 may be fast on a device: on a processor, whether oneDNN computes with it."""
+    if device.type != "cpu":
+        return True
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @dataclass
@@ -73,6 +83,9 @@ class _Trial:
             for each, speed in first.items()
             if speed * CLEARLY_SLOWER >= fastest or len(few) / speed < SHORT_S
         }
+        self.speeds |= first
+        if len(comparable) < 2:  # noqa: PLR2004
+            return  # nothing is left to compare
         images = self.example[: self._affordable(comparable)]
         timed: dict[Precision, list[float]] = {each: [] for each in comparable}
         start = _clock(images.device)
@@ -81,7 +94,7 @@ class _Trial:
                 break
             for precision, times in timed.items():
                 times.append(self._time(precision, images) or math.inf)
-        self.speeds |= first | {each: len(images) / median(times) for each, times in timed.items()}
+        self.speeds |= {each: len(images) / median(times) for each, times in timed.items()}
 
     def _affordable(self, speeds: Mapping[Precision, float]) -> int:
         """Return the number of images whose timed passes at these speeds stay within the limit."""

@@ -29,6 +29,11 @@ class Net(nn.Module):
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.fixture(autouse=True)
+def bfloat16_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastest, "has_bfloat16", lambda _device: True)
+
+
 def work(seconds: float) -> None:
     """Keep the processor busy."""
     start = time.thread_time()
@@ -112,6 +117,17 @@ def test_a_layout_that_is_hardly_faster_is_not_taken() -> None:
             return super().forward(image)
 
     assert fastest_precision(Even(), IMAGES, autocast=False) == EXACT
+
+
+def test_bfloat16_is_not_tried_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FasterInBfloat16(Net):
+        def forward(self, image: Tensor) -> Tensor:
+            work(0.001 if torch.is_autocast_enabled("cpu") else 0.03)
+            return super().forward(image)
+
+    monkeypatch.setattr(fastest, "has_bfloat16", lambda _device: False)
+    assert not fastest_precision(FasterInBfloat16(), IMAGES).autocast
+    assert fastest_precision(FasterInBfloat16(), IMAGES, autocast=True).autocast
 
 
 def test_can_be_held_to_a_type() -> None:
