@@ -25,6 +25,7 @@ from finetune.planning.choose import race_strategies
 from finetune.planning.evidence import measure_evidence
 from finetune.planning.race.posterior import measure_answers
 from finetune.planning.race.prior import PRIOR
+from finetune.planning.rate_scale import Rates
 from finetune.planning.table import find_cell
 from finetune.probes.folds import deal_folds
 from finetune.strategies import racing_names
@@ -80,7 +81,7 @@ def race_once(task: Images) -> Line:
         setup = prepare(recipe, splits)
         measured = measure_evidence(setup)
         cell = find_cell(measured.evidence.median_class, measured.similar)
-        race, _, _ = race_strategies(setup, measured, cell, min_gain=-math.inf)
+        race, _, _ = race_strategies(setup, measured, cell, Rates(setup), min_gain=-math.inf)
     shares, _ = measure_answers(race.answers, RACERS)
     folds = deal_folds(setup.train.split.targets, seed=setup.settings.seed)[0][: race.rounds]
     asked = int(np.isfinite(race.answers[RACERS[-1]]).sum())

@@ -16,7 +16,7 @@ from finetune.planning.race.decision import MIN_ROUND_GAIN
 from finetune.planning.race.describe import describe_race, summarise_race
 from finetune.planning.race.prior import read_prior
 from finetune.planning.race.race import Contender, Log, Race, run_race
-from finetune.planning.rate_scale import rate_scale
+from finetune.planning.rate_scale import Rates
 from finetune.planning.summary import summarise
 from finetune.planning.table import TABLE, WITHOUT_FEATURES, WITHOUT_WEIGHTS, find_cell
 from finetune.records.evidence import Forecast
@@ -52,6 +52,7 @@ def race_strategies(
     setup: Setup,
     measured: Measurements,
     cell: Cell,
+    rates: Rates,
     *,
     min_gain: float = MIN_ROUND_GAIN,
     log: Log = print,
@@ -77,6 +78,7 @@ def race_strategies(
         probes=affordable,
         budget_minutes=budget,
         min_gain=min_gain,
+        prepare=rates.suit,
         log=log,
     )
     too_slow = (name for name in probes if name not in affordable)
@@ -90,8 +92,7 @@ def _choose(setup: Setup, compare: bool, console: Console) -> Plan:
     if not setup.task.probes:
         strategy = find_strategy(WITHOUT_FEATURES if requested == "auto" else requested)
         reason = f"similarity is not measured for {setup.task.name}; the usual strategy is {strategy.name}"
-        rates = _rate_scale(setup) if strategy.fine_tunes else 1.0
-        return resolve_defaults(setup, strategy, None, (reason,), count_images(setup), rate_scale=rates)
+        return Rates(setup).suit(resolve_defaults(setup, strategy, None, (reason,), count_images(setup)))
     chosen = None if requested == "auto" else find_strategy(requested)
     probes = chosen is None or chosen.uses_depth or (compare and chosen.probe)
     measured = measure_evidence(setup, probes=probes)
@@ -100,15 +101,10 @@ def _choose(setup: Setup, compare: bool, console: Console) -> Plan:
         return _plan_by_race(setup, measured, cell, console)
     reason = f"the spec asks for {requested}; for {cell[0]}, {cell[1]} data the table says {TABLE[cell]}"
     forecasts = {name: forecast for name, forecast in measured.forecasts.items() if name == requested}
-    return resolve_defaults(
-        setup,
-        chosen,
-        cell,
-        (*measured.reasons, reason),
-        replace(measured.evidence, forecasts=forecasts),
-        depth=measured.depth,
-        rate_scale=_rate_scale(setup) if chosen.fine_tunes else 1.0,
-    )
+    evidence = replace(measured.evidence, forecasts=forecasts)
+    reasons = (*measured.reasons, reason)
+    plan = resolve_defaults(setup, chosen, cell, reasons, evidence, depth=measured.depth)
+    return Rates(setup).suit(plan)
 
 
 def _plan_without_weights(setup: Setup) -> Plan:
@@ -125,9 +121,10 @@ def _plan_without_weights(setup: Setup) -> Plan:
 
 def _plan_by_race(setup: Setup, measured: Measurements, cell: Cell, console: Console) -> Plan:
     """Return the plan of the strategy that wins the race."""
-    race, plans, forecasts = race_strategies(setup, measured, cell, log=details(console).print)
+    rates = Rates(setup)
+    race, plans, forecasts = race_strategies(setup, measured, cell, rates, log=details(console).print)
     winner, evidence = find_strategy(race.winner), measured.evidence
-    plan = plans.get(winner.name) or resolve_defaults(setup, winner, cell, (), evidence)
+    plan = rates.suit(plans.get(winner.name) or resolve_defaults(setup, winner, cell, (), evidence))
     outside = (
         f"{name} does not race: {strategy.outside_race}"
         for name, strategy in STRATEGIES.items()
@@ -156,18 +153,9 @@ def _add_forecasts(setup: Setup, plan: Plan, *, compare: bool) -> Plan:
 def _gradient_plans(setup: Setup, cell: Cell | None, *, depth: int | None = None) -> dict[str, Plan]:
     """Return the plan of every possible strategy that trains by gradient."""
     plans: dict[str, Plan] = {}
-    rates = _rate_scale(setup)
     for strategy in STRATEGIES.values():
         if not strategy.probe and is_possible(setup, strategy):
             plans[strategy.name] = resolve_defaults(
-                setup, strategy, cell, (), count_images(setup), depth=depth, rate_scale=rates
+                setup, strategy, cell, (), count_images(setup), depth=depth
             )
     return plans
-
-
-def _rate_scale(setup: Setup) -> float:
-    """Return the factor on the default learning rates of pretrained weights."""
-    settings = setup.settings
-    if setup.origin is None or settings.learning_rate != "auto" or settings.optimizer.op != "sgd":
-        return 1.0
-    return rate_scale(setup)

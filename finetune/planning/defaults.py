@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Literal
 
 from torch import nn
@@ -31,12 +30,10 @@ def resolve_defaults(
     evidence: Evidence,
     *,
     depth: int | None = None,
-    rate_scale: float = 1.0,
 ) -> Plan:
-    """Return the plan of a strategy, every `auto` replaced by a value.
+    """Return the plan of a strategy, every `auto` replaced by a value; the learning rate is the usual one.
 
-    In: `depth`, the number of stages to train where the spec leaves it open, None for half of them;
-    `rate_scale`, a factor on the default learning rate.
+    In: `depth`, the number of stages to train where the spec leaves it open, None for half of them.
     Raises: GraftError when the spec asks for more stages than the network has.
     """
     settings, images = setup.settings, len(setup.splits.train.targets)
@@ -47,13 +44,6 @@ def resolve_defaults(
         epochs = 1 if strategy.probe else _clamp(round(strategy.steps / math.ceil(images / usual)))
     if rate == "auto":
         rate = 0.0 if strategy.probe else strategy.learning_rate * batch / MAX_BATCH
-        if strategy.fine_tunes and rate_scale != 1:
-            rate *= rate_scale
-            reasons = (
-                *reasons,
-                f"learning rates are {rate_scale:g} times the default, to suit these weights",
-            )
-            evidence = replace(evidence, rate_scale=rate_scale)
     return Plan(
         strategy=strategy.name,
         trains=_find_trained(setup, strategy, depth),

@@ -8,6 +8,8 @@ networks.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from functools import cached_property
 from statistics import median
 
 import numpy as np
@@ -18,6 +20,8 @@ from finetune.data.subset import read_rows, spread_rows
 from finetune.experiment.setup import Setup
 from finetune.optim.freeze import covers, set_training, use_stored_statistics
 from finetune.optim.groups import decayed_names
+from finetune.records.plan import Plan
+from finetune.strategies import find_strategy
 
 IMAGES = 16
 USUAL = 0.08
@@ -29,6 +33,38 @@ Sets of images differ by as much. With stored statistics the loss is not the sam
 and large rates diverge: efficientnet_lite0 at 3 times the default.
 """
 MOST = 100.0
+
+
+class Rates:
+    """The learning rates of a setup's plans. The factor on the default ones is measured when it is needed."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    def suit(self, plan: Plan) -> Plan:
+        """Return the plan with a learning rate that suits the weights, unless the spec states one."""
+        settings = self._setup.settings
+        given = settings.learning_rate != "auto" or settings.optimizer.op != "sgd"
+        if given or self._setup.origin is None or not find_strategy(plan.strategy).fine_tunes:
+            return plan
+        return scale_rate(plan, self._factor)
+
+    @cached_property
+    def _factor(self) -> float:
+        return rate_scale(self._setup)
+
+
+def scale_rate(plan: Plan, factor: float) -> Plan:
+    """Return the plan with its learning rate multiplied by the factor."""
+    if factor == 1:
+        return plan
+    reason = f"learning rates are {factor:g} times the default, to suit these weights"
+    return replace(
+        plan,
+        learning_rate=factor * plan.learning_rate,
+        reasons=(*plan.reasons, reason),
+        evidence=replace(plan.evidence, rate_scale=factor),
+    )
 
 
 def rate_scale(setup: Setup) -> float:

@@ -59,7 +59,8 @@ def has_bfloat16(device: torch.device) -> bool:
     """Return whether bfloat16 may be fast on a device: on a processor, whether oneDNN computes with it."""
     if device.type != "cpu":
         return True
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @dataclass

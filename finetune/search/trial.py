@@ -15,6 +15,7 @@ from finetune.experiment.setup import Setup, prepare
 from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
 from finetune.planning.defaults import resolve_defaults
+from finetune.planning.rate_scale import scale_rate
 from finetune.probes.network import start_head
 from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
@@ -105,14 +106,9 @@ def trial_plan(shared: Shared, setup: Setup) -> Plan:
     if strategy.pretrained and setup.origin is None:
         raise GraftError(f"{strategy.name} needs pretrained weights, and there are none: {setup.no_weights}")
     evidence = shared.plan.evidence
-    plan = resolve_defaults(
-        setup,
-        strategy,
-        shared.plan.cell,
-        shared.plan.reasons,
-        evidence,
-        rate_scale=evidence.rate_scale,
-    )
+    plan = resolve_defaults(setup, strategy, shared.plan.cell, shared.plan.reasons, evidence)
+    if setup.settings.learning_rate == "auto" and strategy.fine_tunes:
+        plan = scale_rate(plan, evidence.rate_scale)
     trains = shared.plan.trains if _has_same_depth(shared, setup, plan) else plan.trains
     return replace(plan, precision=shared.plan.precision, trains=trains)
 

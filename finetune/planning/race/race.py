@@ -95,6 +95,7 @@ def run_race(
     probes: Sequence[str],
     budget_minutes: float | None = None,
     min_gain: float = MIN_ROUND_GAIN,
+    prepare: Callable[[Plan], Plan] = lambda plan: plan,
     log: Log = print,
 ) -> Race:
     """Compare the cross-validation of probes with short runs of other strategies on the same held-out images.
@@ -102,7 +103,8 @@ def run_race(
     In: the prior; for each probe its answers (N,) on the setup's N training images, and which of the `probes`
     can be chosen; the strategies that train by gradient, the cheapest first. In each round those are trained
     that could change the winner by `min_gain` of accuracy or more, and a leader that was not yet tried. A
-    strategy of which not one epoch fits the budget does not take part.
+    strategy of which not one epoch fits the budget does not take part. `prepare` completes a plan that is
+    about to be trained.
     Raises: GraftError as training does, as deal_folds, and where nothing fits the budget.
     """
     start = time.monotonic()
@@ -120,7 +122,7 @@ def run_race(
         )
 
     def ask(name: str, number: int) -> Correct:
-        correct = train_fold(setup, runs[name].plan, folds[number])
+        correct = train_fold(setup, prepare(runs[name].plan), folds[number])
         accuracy, seconds = accuracy_of(correct).percent, time.monotonic() - start
         log(f"  race, round {number + 1}: {name} has held-out accuracy {accuracy}  ({seconds:.0f} s)")
         return correct

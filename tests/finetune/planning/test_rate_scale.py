@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from finetune.config.finetune import PrecisionSettings
 from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import Setup, prepare
+from finetune.planning import rate_scale as planning
+from finetune.planning.defaults import resolve_defaults
+from finetune.planning.evidence import count_images
 from finetune.planning.rate_scale import MOST, SAME_WITHIN, rate_scale
+from finetune.probes.arithmetic import state_arithmetic
+from finetune.runtime.precision import EXACT
+from finetune.strategies import STRATEGIES
+from zoo import Audit, Origin
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +59,32 @@ def test_the_network_and_the_random_numbers_stay(setup: Setup) -> None:
     rate_scale(setup)
     assert all(value.equal(before[name]) for name, value in setup.net.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_factor_is_measured_once_and_only_for_rates_that_it_concerns(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Setup] = []
+
+    def measure(setup: Setup) -> float:
+        measured.append(setup)
+        return 3.0
+
+    monkeypatch.setattr(planning, "rate_scale", measure)
+    origin = Origin("planted", "here", "none", "", 10, Audit((), (), ()))
+    exact = PrecisionSettings(features=EXACT.name, training=EXACT.name)
+    pretrained = state_arithmetic(replace(setup, origin=origin), exact)
+    plans = {
+        name: resolve_defaults(pretrained, STRATEGIES[name], None, (), count_images(pretrained))
+        for name in ("linear_probe", "full", "scratch")
+    }
+    rates = planning.Rates(pretrained)
+    assert rates.suit(plans["linear_probe"]) == plans["linear_probe"]
+    assert rates.suit(plans["scratch"]) == plans["scratch"]
+    assert measured == []
+    for _ in range(2):
+        suited = rates.suit(plans["full"])
+        assert suited.learning_rate == pytest.approx(3 * plans["full"].learning_rate)
+        assert suited.evidence.rate_scale == 3
+        assert suited.reasons == ("learning rates are 3 times the default, to suit these weights",)
+    assert measured == [pretrained]
