@@ -23,7 +23,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder bench-serve bench-answers bench-int8 load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder bench-serve bench-answers bench-choosing bench-int8 load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -144,6 +144,9 @@ bench-serve: $(READY) $(LITSERVE)/.ready ## the server of MODEL under load, agai
 
 bench-folder: $(READY) ## images per second of predict on a folder with MODEL, against a bare loop
 	@$(BIN)/python -m bench.folder "$(MODEL)"
+
+bench-choosing: $(READY) ## what choosing the plan costs, and whether the forecast holds, into docs/speed.md
+	$(BIN)/python -m bench.choosing
 
 bench-scale: $(READY) ## what evidence costs by images and classes, into docs/speed.md
 	$(BIN)/python -m bench.scale
