@@ -154,7 +154,7 @@ def test_versions_that_are_no_numbers_are_ordered_by_time(tmp_path: Path) -> Non
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     decoder = Decoder()
-    yield Worker(decoder, Metrics(Registry([]), lambda: 0))
+    yield Worker(decoder, Metrics(Registry([]), lambda: 0), cores=2)
     decoder.close()
 
 
