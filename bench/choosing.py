@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -38,6 +40,11 @@ PHOTOS, SIZE = 360, (512, 384)
 BUSY = 2
 PAGE, MARK = Path("docs/speed.md"), "choosing"
 PASS, ARITHMETIC, REST = "frozen pass", "arithmetic", "the rest of the choice"
+PARTS: dict[Callable[..., Any], str] = {
+    FrozenPass.run: PASS,
+    choose_arithmetic: ARITHMETIC,
+    choose_plan: REST,
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +104,7 @@ def choose(spec: str, folder: Path) -> Choice:
     with tempfile.TemporaryDirectory() as scratch:
         recipe = read_recipe(spec, str(folder), {**QUIET, "finetune.cache": scratch})
         setup, watch = prepare(recipe, load(recipe)), Stopwatch()
-        parts = {FrozenPass.run: PASS, choose_arithmetic: ARITHMETIC, choose_plan: REST}
-        with watch.running(parts):
+        with watch.running(PARTS):
             setup = choose_arithmetic(setup)
             plan = choose_plan(setup)
         start = time.perf_counter()

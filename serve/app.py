@@ -1,4 +1,4 @@
-"""The HTTP application: the routers over loaded models, limits, and errors as JSON."""
+"""The HTTP application: the routers over loaded models, and what every request passes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import anyio.to_thread
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException as HTTPError
 from starlette.formparsers import MultiPartParser
 from starlette.middleware.cors import CORSMiddleware
 
 from pixels.cores import usable_cores
-from pixels.errors import BusyError
 from pixels.limits import DecodeLimits
 from pixels.pool import Decoder
-from serve.http.admission import Admission, Load, busy_response
+from serve.http.admission import Admission, Load
 from serve.http.keys import Keys
 from serve.http.observe import REQUEST_ID, Observe
 from serve.limits import MEBIBYTE, ServerLimits
 from serve.metrics import Metrics
-from serve.registry import Registry, UnknownModelError
+from serve.registry import Registry
+from serve.routers.errors import add_error_answers
 from serve.routers.native import native_router
 from serve.routers.v2 import JSON_LENGTH, v2_router
 from serve.worker import Worker
@@ -82,15 +79,19 @@ def create_app(
 
     app = FastAPIOffline(title="Graft", redoc_url=None, static_url="/docs/static", lifespan=working)
     app.state.decoder = decoder
-    worker = Worker(decoder, metrics, cores)
-    rpc = None
+    worker, rpc = Worker(decoder, metrics, cores), None
     if grpc_address is not None:
-        from serve.rpc.calls import Calls
-        from serve.rpc.dispatch import Dispatcher
-        from serve.rpc.server import GrpcServer
+        from serve.rpc.server import make_grpc_server
 
-        dispatcher = Dispatcher(Calls(models, worker), limits, load, access.keys, metrics.count_request)
-        rpc = GrpcServer(dispatcher, *grpc_address)
+        rpc = make_grpc_server(
+            models,
+            worker,
+            limits=limits,
+            load=load,
+            keys=access.keys,
+            count=metrics.count_request,
+            address=grpc_address,
+        )
     app.state.rpc = rpc
     app.include_router(native_router(models, worker))
     app.include_router(v2_router(models, worker))
@@ -100,6 +101,14 @@ def create_app(
         """Counts and times, in the text format of Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=1.0.0; charset=utf-8")
 
+    _add_middleware(app, limits, load, access, metrics)
+    add_error_answers(app, limits)
+    MultiPartParser.spool_max_size = limits.upload_mb * MEBIBYTE  # uploads are never written to disk
+    return app
+
+
+def _add_middleware(app: FastAPI, limits: ServerLimits, load: Load, access: Access, metrics: Metrics) -> None:
+    """Add what every request passes; what is added last comes first."""
     app.add_middleware(Admission, limits=limits, load=load)
     if access.keys:
         app.add_middleware(Keys, keys=access.keys, open_paths=OPEN_PATHS)
@@ -112,13 +121,6 @@ def create_app(
             expose_headers=[REQUEST_ID, JSON_LENGTH, "retry-after"],
         )
     app.add_middleware(Observe, count=metrics.count_request)
-    app.add_exception_handler(HTTPError, _answer_http_error)
-    app.add_exception_handler(UnknownModelError, lambda _, error: _error(404, str(error)))
-    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
-    app.add_exception_handler(BusyError, lambda _request, _error: busy_response(limits))
-    app.add_exception_handler(Exception, _answer_failure)
-    MultiPartParser.spool_max_size = limits.upload_mb * MEBIBYTE  # uploads are never written to disk
-    return app
 
 
 async def _watch(models: Registry, metrics: Metrics) -> None:
@@ -130,30 +132,3 @@ async def _watch(models: Registry, metrics: Metrics) -> None:
         except Exception:  # such as a folder that cannot be read now
             _logger.exception("cannot look for changed models")
         metrics.update()
-
-
-def _error(status: int, text: object) -> JSONResponse:
-    return JSONResponse({"error": text}, status_code=status)
-
-
-def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPError)
-    return _error(error.status_code, error.detail)
-
-
-def _answer_invalid_request(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    reasons = []
-    for one in error.errors():
-        field, message = ".".join(map(str, one["loc"][1:])), one["msg"]
-        if "UploadFile" in message:
-            message = f"found text, expected a file; with curl: -F {one['loc'][1]}=@image.jpg"
-        reasons.append(f"{field}: {message}")
-    return _error(422, "; ".join(reasons))
-
-
-def _answer_failure(request: Request, error: Exception) -> JSONResponse:
-    """Answer for a fault of the server, which also writes it to its log."""
-    answer = _error(500, f"the server failed: {type(error).__name__}")
-    answer.headers[REQUEST_ID] = request.scope.get("request_id", "")
-    return answer

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 import grpc
 
-from serve.limits import MEBIBYTE
+from serve.http.admission import Load
+from serve.limits import MEBIBYTE, ServerLimits
+from serve.registry import Registry
+from serve.rpc.calls import Calls
 from serve.rpc.dispatch import Dispatcher
+from serve.worker import Worker
 
 SERVICE = "inference.GRPCInferenceService"
 IDLE_MS = 300_000
@@ -46,3 +51,17 @@ class GrpcServer:
         """Accept nothing more, and answer what was accepted. May be called again."""
         if self._server is not None:
             await self._server.stop(self._dispatcher.limits.drain_s)
+
+
+def make_grpc_server(
+    models: Registry,
+    worker: Worker,
+    *,
+    limits: ServerLimits,
+    load: Load,
+    keys: Sequence[str],
+    count: Callable[[str, str, str, float], None],
+    address: tuple[str, int],
+) -> GrpcServer:
+    """Return a server of loaded models; `load` and `count` are those of HTTP, `address` is host and port."""
+    return GrpcServer(Dispatcher(Calls(models, worker), limits, load, keys, count), *address)
