@@ -128,8 +128,9 @@ def describe_recipe(setup: Setup, plan: Plan) -> str:
     """Describe in one line how the network was trained."""
     settings = setup.settings
     steps = ", ".join(call.op for call in get_section(setup.spec, AugmentSettings).calls or ())
+    start = "" if setup.origin is None else " from pretrained weights"
     parts = [
-        f"{plan.strategy}, {plan.epochs} epochs, batch size {plan.batch_size}, {plan.precision.dtype}",
+        f"{plan.strategy}{start}, {plan.epochs} epochs, batch size {plan.batch_size}, {plan.precision.dtype}",
         f"{settings.optimizer.op} at {plan.learning_rate:g}, {settings.schedule.op}",
         f"weight decay {settings.weight_decay:g}",
         f"loss {settings.loss.op}" if settings.loss.op != "auto" else "",
