@@ -187,7 +187,9 @@ def test_a_file_replaced_under_load_fails_no_request(tmp_path: Path, worker: Wor
                     file.flush()
                     look_twice(registry)
         look_twice(registry)
-        time.sleep(0.05)
+        wait_until = time.monotonic() + 20
+        while str(number) not in seen and not failed and time.monotonic() < wait_until:
+            time.sleep(0.01)
     end.set()
     for client in clients:
         client.join()
