@@ -273,7 +273,7 @@ def test_the_end_answers_what_was_accepted(models: Registry) -> None:
         server.wait_for_running(1)
         ending = server.web.portal.start_task_soon(server.app.state.rpc.stop)
         until = time.monotonic() + 10
-        with pytest.raises(grpc.RpcError, match="UNAVAILABLE|CANCELLED"):
+        with pytest.raises(grpc.RpcError, match=r"UNAVAILABLE|CANCELLED"):
             while time.monotonic() < until:  # the client may learn of the end a moment later
                 server.stub.ServerLive(service_pb2.ServerLiveRequest())
         assert not accepted.done()
