@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from fastapi import FastAPI, Response
@@ -27,6 +29,9 @@ from serve.routers.errors import add_error_answers
 from serve.routers.native import native_router
 from serve.routers.v2 import JSON_LENGTH, v2_router
 from serve.worker import Worker
+
+if TYPE_CHECKING:
+    from serve.rpc.server import GrpcServer
 
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
 """They need no key: a supervisor asks them."""
@@ -63,22 +68,6 @@ def create_app(
     decoder, load = Decoder(decode_limits, cores), Load()
     metrics = Metrics(models, lambda: load.running)
 
-    @contextlib.asynccontextmanager
-    async def working(_app: FastAPI) -> AsyncIterator[None]:
-        # Every request that is accepted has a thread, in which it waits for its turn until its deadline.
-        anyio.to_thread.current_default_thread_limiter().total_tokens = limits.queue + 1
-        if rpc is not None:
-            await rpc.start()
-        decoder.start()
-        watch = asyncio.create_task(_watch(models, metrics))
-        yield
-        if rpc is not None:
-            await rpc.stop()
-        watch.cancel()
-        decoder.close()
-
-    app = FastAPIOffline(title="Graft", redoc_url=None, static_url="/docs/static", lifespan=working)
-    app.state.decoder = decoder
     worker, rpc = Worker(decoder, metrics, cores), None
     if grpc_address is not None:
         from serve.rpc.server import make_grpc_server
@@ -92,6 +81,10 @@ def create_app(
             count=metrics.count_request,
             address=grpc_address,
         )
+
+    work = partial(_working, limits=limits, decoder=decoder, rpc=rpc, watch=partial(_watch, models, metrics))
+    app = FastAPIOffline(title="Graft", redoc_url=None, static_url="/docs/static", lifespan=work)
+    app.state.decoder = decoder
     app.state.rpc = rpc
     app.include_router(native_router(models, worker))
     app.include_router(v2_router(models, worker))
@@ -105,6 +98,29 @@ def create_app(
     add_error_answers(app, limits)
     MultiPartParser.spool_max_size = limits.upload_mb * MEBIBYTE  # uploads are never written to disk
     return app
+
+
+@contextlib.asynccontextmanager
+async def _working(
+    _app: FastAPI,
+    *,
+    limits: ServerLimits,
+    decoder: Decoder,
+    rpc: GrpcServer | None,
+    watch: Callable[[], Coroutine[Any, Any, None]],
+) -> AsyncIterator[None]:
+    """Do what goes on beside the requests for as long as the application runs."""
+    # Every request that is accepted has a thread, in which it waits for its turn until its deadline.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = limits.queue + 1
+    if rpc is not None:
+        await rpc.start()
+    decoder.start()
+    watching = asyncio.create_task(watch())
+    yield
+    if rpc is not None:
+        await rpc.stop()
+    watching.cancel()
+    decoder.close()
 
 
 def _add_middleware(app: FastAPI, limits: ServerLimits, load: Load, access: Access, metrics: Metrics) -> None:

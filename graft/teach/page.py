@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -28,6 +28,17 @@ IMAGES_PX, WEBCAM_PX = 200, 240
 MOST_RECORDED = 200
 """Images of a class after which the webcam adds no more: somebody forgot to stop it."""
 Updates = dict[Any, Any]
+
+
+class _Parts(NamedTuple):
+    """What a press of the button changes on the page."""
+
+    press: gr.Button
+    result: gr.HTML
+    before: gr.State
+    trial: gr.Column
+    model: gr.State
+    downloads: gr.File
 
 
 class TeachTab:
@@ -60,30 +71,10 @@ class TeachTab:
                     downloads = gr.File(label="To download", file_count="multiple", interactive=False)
                     _add_trial(model, decoder)
 
+        parts = _Parts(press, result, before, trial, model, downloads)
+
         def teach(last: str | None, *values: Any) -> Iterator[Updates]:  # noqa: ANN401
-            texts = [text or "" for text in values[:MOST_CLASSES]]  # None where nobody typed
-            rows = list(zip(texts, values[MOST_CLASSES:], strict=True))
-            yield {result: cards.step_card("Copying the images")}
-            try:
-                for update in self._learn(runs, rows):
-                    if isinstance(update, str):
-                        yield {result: cards.step_card(update)}
-                        continue
-                    lesson, learned = update
-                    kept = Path(tempfile.mkdtemp(dir=temporary_folder()))
-                    yield {
-                        result: cards.result_card(lesson, learned.result, last),
-                        before: cards.describe_score(learned.result),
-                        trial: gr.update(visible=True),
-                        model: str(learned.run / FILE_NAME),
-                        downloads: [
-                            _copy(learned.run / FILE_NAME, kept / FILE_NAME),
-                            str(zip_data(lesson, kept / "images.zip")),
-                        ],
-                    }
-            except (LessonError, OSError) as error:
-                yield {result: cards.fault_card(str(error))}
-            yield {press: gr.update(interactive=True)}
+            yield from self._teach(runs, parts, last, values)
 
         tab.select(lambda: self.teacher.start() and None, show_progress="hidden")
         more.click(_show_class, shown, [shown, more, *groups], show_progress="hidden")
@@ -99,10 +90,36 @@ class TeachTab:
         waiting.then(
             teach,
             [before, *names, *galleries],
-            [press, result, before, trial, model, downloads],
+            list(parts),
             concurrency_limit=1,
             show_progress="hidden",
         )
+
+    def _teach(self, runs: Path, parts: _Parts, last: str | None, values: Sequence[Any]) -> Iterator[Updates]:
+        """Learn from the page's names and images, and show each step; `last` is the result before."""
+        texts = [text or "" for text in values[:MOST_CLASSES]]  # None where nobody typed
+        rows = list(zip(texts, values[MOST_CLASSES:], strict=True))
+        yield {parts.result: cards.step_card("Copying the images")}
+        try:
+            for update in self._learn(runs, rows):
+                if isinstance(update, str):
+                    yield {parts.result: cards.step_card(update)}
+                    continue
+                lesson, learned = update
+                kept = Path(tempfile.mkdtemp(dir=temporary_folder()))
+                yield {
+                    parts.result: cards.result_card(lesson, learned.result, last),
+                    parts.before: cards.describe_score(learned.result),
+                    parts.trial: gr.update(visible=True),
+                    parts.model: str(learned.run / FILE_NAME),
+                    parts.downloads: [
+                        _copy(learned.run / FILE_NAME, kept / FILE_NAME),
+                        str(zip_data(lesson, kept / "images.zip")),
+                    ],
+                }
+        except (LessonError, OSError) as error:
+            yield {parts.result: cards.fault_card(str(error))}
+        yield {parts.press: gr.update(interactive=True)}
 
     def _learn(
         self, runs: Path, rows: Sequence[tuple[str, list[Path]]]
