@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -73,9 +74,9 @@ def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
     changed = isinstance(trained.training, StageProbeTraining | EnsembleTraining)
     if changed or not setup.task.probes:
         raise GraftError(f"{folder}: expected a classifier whose network is the one that its spec declares")
-    net, exact_score = restate_norms(trained.net, setup)
+    net = restate_norms(trained.net, setup)
     rounded = copy.deepcopy(net).half()
-    half_score = measure(copy.deepcopy(rounded).float(), setup)
+    exact_score, half_score = measure(net, setup), measure(copy.deepcopy(rounded).float(), setup)
     half = exact_score.top1 - half_score.top1 <= MAX_ACCURACY_LOSS
     console.print(
         f"top-1 {100 * exact_score.top1:.2f}% in float32, {100 * half_score.top1:.2f}% in half precision"
@@ -106,27 +107,30 @@ def publish(folder: Path, out: Path, command: str, console: Console) -> Path:
     return path
 
 
-def restate_norms(net: nn.Module, setup: Setup) -> tuple[nn.Module, Score]:
+def restate_norms(net: nn.Module, setup: Setup) -> nn.Module:
     """Return the network with batch norms' statistics of images as they will be shown, if that is better.
 
     Those of training belong to augmented images, and lag behind where weights are averaged or images grow.
-    Out: the better of both by top-1 accuracy, and its score.
+    What is better is decided by top-1 accuracy on the validation images.
     """
-    restated, before = copy.deepcopy(net), measure(net, setup)
+    restated = copy.deepcopy(net)
     rows = stratified_sample(setup.splits.train.targets, RESTATED, seed=setup.settings.seed)
     images = subset(replace(setup.train, augment=None), rows, seed=setup.settings.seed)
     device = next(restated.parameters()).device
     preprocess = setup.preprocess.to(device)
     with torch.no_grad():
         update_bn((preprocess.normalise(batch.to(device)) for batch, _ in loader(images, BATCH)), restated)
-    after = measure(restated.eval(), setup)
-    return (restated, after) if after.top1 > before.top1 else (net, before)
+    before, after = (_score(each, setup, "val").top1 for each in (net, restated))
+    return restated if after > before else net
 
 
 def measure(net: nn.Module, setup: Setup) -> Score:
     """Return top-1 and top-5 accuracy on the test split, or without one on the validation split."""
-    split, images = ("test", setup.test) if len(setup.test) else ("val", setup.val)
-    top1, top5 = 0, 0
+    return _score(net, setup, "test" if len(setup.test) else "val")
+
+
+def _score(net: nn.Module, setup: Setup, split: Literal["val", "test"]) -> Score:
+    images, top1, top5 = (setup.val if split == "val" else setup.test), 0, 0
     for logits, targets in artifact_logits(net, setup.preprocess, images):
         best = logits.topk(min(5, logits.shape[1])).indices
         top1 += int((best[:, 0] == targets).sum())

@@ -13,7 +13,7 @@ from small_kit import without_export
 
 import zoo
 from finetune.finished import load_trained
-from finetune.publish import measure, pretrain, publish
+from finetune.publish import measure, pretrain, publish, restate_norms
 from finetune.records.run_folder import RunFolder
 from zoo.pretrained.card import Card, find_card
 
@@ -72,6 +72,19 @@ def test_the_cards_accuracy_is_that_of_the_file(published: Path) -> None:
     assert card.score.top1 > 0.3
     assert card.score.top5 is not None
     assert card.score.top5 > card.score.top1
+
+
+def test_statistics_that_do_not_fit_the_images_are_computed_again(published: Path) -> None:
+    setup, trained = load_trained(RunFolder(published.parent / "run"))
+    net = trained.net.eval()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean += 3  # type: ignore[operator]
+    before = measure(net, setup).top1
+    restated = restate_norms(net, setup)
+    assert restated is not net
+    assert measure(restated, setup).top1 > before + 0.1
+    assert restate_norms(restated, setup) is restated  # nothing is left to gain
 
 
 def test_half_precision_is_used_if_accuracy_does_not_fall(published: Path) -> None:
