@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 
 from bench.busy import busy
 from bench.document import machine, write_between
 from bench.stopwatch import Stopwatch
-from bench.textures import CLASSES, draw_texture
+from bench.textures import write_textures
 from bench.trial import QUIET, load
 from finetune.experiment.recipe import read_recipe
 from finetune.experiment.setup import prepare
@@ -31,6 +29,7 @@ from finetune.experiment.start import prepare_start
 from finetune.features.frozen_pass import FrozenPass
 from finetune.fit.execute import execute_plan
 from finetune.planning.choose import choose_plan
+from finetune.planning.race.race import run_race
 from finetune.probes.arithmetic import choose_arithmetic
 from finetune.records.run_folder import RunFolder
 from finetune.strategies import find_strategy
@@ -39,10 +38,11 @@ SPEC = "specs/efficientnet_lite0.yaml"
 PHOTOS, SIZE = 360, (512, 384)
 BUSY = 2
 PAGE, MARK = Path("docs/speed.md"), "choosing"
-PASS, ARITHMETIC, REST = "frozen pass", "arithmetic", "the rest of the choice"
+PASS, ARITHMETIC, RACE, REST = "frozen pass", "arithmetic", "race", "the rest of the choice"
 PARTS: dict[Callable[..., Any], str] = {
     FrozenPass.run: PASS,
     choose_arithmetic: ARITHMETIC,
+    run_race: RACE,
     choose_plan: REST,
 }
 
@@ -63,7 +63,7 @@ class Choice:
 
     @property
     def came_s(self) -> float:
-        """Seconds of what was told: the forecast of a probe includes what was measured."""
+        """Seconds of what was told: the forecast of a probe includes what was measured, but for the race."""
         measured = self.parts[PASS] + self.parts[REST] if find_strategy(self.strategy).probe else 0.0
         return self.training_s + measured
 
@@ -75,28 +75,18 @@ def main() -> None:
     parser.add_argument("--spec", default=SPEC)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = given.data or draw_photos(Path(scratch) / "photos")
-        rows = []
+        folder, rows = given.data or Path(scratch), []
+        if given.data is None:
+            write_textures(folder, PHOTOS, size=SIZE)
         for name, others in (("alone", 0), (f"beside {BUSY} busy processes", BUSY)):
             with busy(others) if others else nullcontext():
                 rows.append(row(name, choose(given.spec, folder)))
             print(rows[-1], flush=True)
     head = (
-        "| | strategy | frozen pass, s | arithmetic | the rest of the choice | choosing, in passes |"
-        " training, s | forecast, s | came, s |\n|---|---|---:|---:|---:|---:|---:|---:|---:|"
+        "| | strategy | frozen pass, s | arithmetic | race | the rest of the choice | choosing, in passes |"
+        " training, s | forecast, s | came, s |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
     write_between(PAGE, MARK, "\n".join([head, *rows, "", machine()]))
-
-
-def draw_photos(folder: Path) -> Path:
-    """Write photos of textures, a folder a class."""
-    rng = np.random.default_rng(0)
-    for number in range(PHOTOS):
-        home = folder / f"texture-{number % CLASSES}"
-        home.mkdir(parents=True, exist_ok=True)
-        photo = Image.fromarray(draw_texture(number % CLASSES, rng)).resize(SIZE)
-        photo.save(home / f"{number:04}.jpg", quality=90)
-    return folder
 
 
 def choose(spec: str, folder: Path) -> Choice:
@@ -112,7 +102,7 @@ def choose(spec: str, folder: Path) -> Choice:
         execute_plan(started, plan, RunFolder(Path(scratch)), Console(quiet=True))
         training_s = time.perf_counter() - start
     forecast_s = 60 * plan.evidence.forecasts[plan.strategy].minutes
-    seconds = {name: watch.seconds.get(name, 0.0) for name in (PASS, ARITHMETIC, REST)}
+    seconds = {name: watch.seconds.get(name, 0.0) for name in PARTS.values()}
     return Choice(plan.strategy, seconds, training_s, forecast_s)
 
 
@@ -120,7 +110,8 @@ def row(name: str, found: Choice) -> str:
     """Return a line of the table."""
     parts = found.parts
     return (
-        f"| {name} | {found.strategy} | {parts[PASS]:.1f} | {parts[ARITHMETIC]:.1f} | {parts[REST]:.1f} |"
+        f"| {name} | {found.strategy} | {parts[PASS]:.1f} | {parts[ARITHMETIC]:.1f} |"
+        f" {parts[RACE]:.1f} | {parts[REST]:.1f} |"
         f" {found.choosing_s / parts[PASS]:.2f} | {found.training_s:.1f} | {found.forecast_s:.1f} |"
         f" {found.came_s:.1f} |"
     )

@@ -16,14 +16,18 @@ COARSE = 8
 QUALITY = 90
 
 
-def write_textures(folder: Path, images: int, seed: int = 0) -> None:
-    """Write so many images in all, as evenly as the classes allow; the same seed gives the same files."""
+def write_textures(folder: Path, images: int, seed: int = 0, size: tuple[int, int] | None = None) -> None:
+    """Write so many images in all, as evenly as the classes allow; the same seed gives the same files.
+
+    In: `size`, width and height to which they are resized.
+    """
     rng = np.random.default_rng(seed)
     for number in range(images):
         label, count = number % CLASSES, number // CLASSES
         home = folder / f"texture-{label}"
         home.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw_texture(label, rng)).save(home / f"{count:04}.jpg", quality=QUALITY)
+        image = Image.fromarray(draw_texture(label, rng))
+        (image if size is None else image.resize(size)).save(home / f"{count:04}.jpg", quality=QUALITY)
 
 
 def draw_texture(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
