@@ -35,7 +35,7 @@ def find_by_features(
     """Yield a finding for each doubtful label and each image unlike all others.
 
     In: the features of the items. More than `most` images are checked in parts of equal size, drawn at
-    random, since time grows with the square of the images of a part, and memory with their number.
+    random: time grows with the square of the images that are compared, and memory with their number.
     """
     parts = np.array_split(
         np.random.default_rng(seed).permutation(len(items)), math.ceil(len(items) / most) or 1
