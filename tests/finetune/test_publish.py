@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from search_kit import write_digits
 from small_kit import without_export
 
 import zoo
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("unexported")
 
 QUIET = Console(quiet=True)
 QUICK: dict[str, object] = {
-    **{"data.val": 0.2, "data.test": 0, "finetune.epochs": 2, "finetune.precision": "float32"},
+    **{"data.val": 0.2, "data.test": 0, "finetune.epochs": 6, "finetune.precision": "float32"},
     **{"finetune.weights": "none", "finetune.checks": "none", "finetune.monitor": "none"},
     **{"finetune.report": False, "card.data": "digits of scikit-learn", "card.licence": "BSD-3-Clause"},
 }
@@ -32,7 +33,14 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of weights of a short run; beside it a spec that starts from them."""
     folder = tmp_path_factory.mktemp("published")
     with without_export():
-        path = pretrain("specs/resnet_tiny.yaml", set=QUICK, folder=folder / "run", out=folder, console=QUIET)
+        path = pretrain(
+            "specs/resnet_tiny.yaml",
+            data=str(write_digits(folder / "digits", each=40)),
+            set=QUICK,
+            folder=folder / "run",
+            out=folder,
+            console=QUIET,
+        )
     (folder / "user.yaml").write_text(
         "extends: resnet_tiny\nweights: {default: {file: resnet_tiny.safetensors}}\n"
     )
@@ -53,7 +61,7 @@ def test_the_card_says_what_the_weights_are(published: Path) -> None:
     assert card.data == "digits of scikit-learn"
     assert card.licence == "BSD-3-Clause"
     assert card.command == "graft pretrain specs/resnet_tiny.yaml --data FOLDER"
-    assert card.recipe.startswith("scratch, 2 epochs, batch size")
+    assert card.recipe.startswith("scratch, 6 epochs, batch size")
     assert card.labels == [str(digit) for digit in range(10)]
     assert card.choices == {"norm": "batch_norm", "act": "relu"}
     assert {name: len(stage.mean) for name, stage in card.stages.items()} == {
@@ -116,7 +124,7 @@ def test_a_damaged_file_is_found_by_its_hash(published: Path, tmp_path: Path) ->
 def test_only_the_network_of_a_spec_is_published(tmp_path: Path) -> None:
     with pytest.raises(zoo.GraftError, match="no run here"):
         publish(tmp_path / "nothing", tmp_path, "", QUIET)
-    several = QUICK | {"finetune.epochs": 2, "finetune.ensemble": {"average": 2}, "data.val": 0.8}
+    several = QUICK | {"finetune.epochs": 6, "finetune.ensemble": {"average": 2}, "data.val": 0.8}
     with pytest.raises(zoo.GraftError, match="expected a classifier whose network"):
         pretrain("specs/lenet5.yaml", set=several, folder=tmp_path / "run", out=tmp_path, console=QUIET)
     assert not list(tmp_path.glob("*.safetensors"))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
+from search_kit import write_digits
 
 import zoo
 from finetune.api import run
@@ -72,6 +73,7 @@ def test_weights_that_are_not_there_cannot_normalise(spec: Path) -> None:
 def test_a_run_with_a_mean_image_is_exported_and_set_up_again(name: str, tmp_path: Path) -> None:
     done = run(
         name,
+        data=str(write_digits(tmp_path / "digits")),
         set=QUICK | {"data.normalise": "mean_image", "finetune.weights": "none"},
         run=tmp_path / "run",
         console=Console(quiet=True),
