@@ -48,7 +48,7 @@ class Measured:
 
 
 def main() -> None:
-    """Measure, print the table, and write it into the page."""
+    """Measure, print the tables, and write each into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("fastai", type=Path, help="the Python that has fastai")
     parser.add_argument("--data", help="a folder of images, a folder a class; default: drawn textures")
@@ -61,12 +61,10 @@ def main() -> None:
         folder = given.data or str(Path(scratch, "textures"))
         if given.data is None:
             write_textures(Path(folder), given.images)
-        found = [
-            measure(name, folder, Path(scratch, name), given.fastai, given.turns) for name in given.networks
-        ]
-    text = "\n\n".join(map(report, found))
-    print(text)
-    write_between(given.page, "probe", text)
+        for name in given.networks:
+            text = report(measure(name, folder, Path(scratch, name), given.fastai, given.turns))
+            print(text)
+            write_between(given.page, f"probe {name}", text)
 
 
 def measure(network: str, folder: str, scratch: Path, fastai: Path, turns: int) -> Measured:
