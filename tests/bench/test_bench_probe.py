@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.probe import PAGE, Measured, report, write_listing, write_spec
+from bench.probe import NETWORKS, PAGE, Measured, report, write_listing, write_spec
 from bench.probe_turns import GIVEN, PARTS, Fastai, Floor, Probe, run_floor, run_probe, set_up
 from bench.stopwatch import REST, Stopwatch
 from bench.textures import CLASSES, write_textures
@@ -95,7 +95,8 @@ def test_the_report_tells_the_ratios() -> None:
     assert ", fastai 2.8.\n" in text
 
 
-def test_the_page_has_a_place_for_the_table() -> None:
-    _, found, rest = PAGE.read_text().partition("<!-- probe -->\n")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_page_has_a_place_for_the_table(name: str) -> None:
+    _, found, rest = PAGE.read_text().partition(f"<!-- probe {name} -->\n")
     assert found
-    assert "<!-- /probe -->" in rest
+    assert f"<!-- /probe {name} -->" in rest
