@@ -26,12 +26,8 @@ from finetune.strategies import find_strategy
 IMAGES = 16
 USUAL = 0.08
 """Norm of the gradient divided by that of the weights, in the median layer, that the default rates suit."""
-SAME_WITHIN = {"batch": 3.0, "stored": 10.0}
-"""Factors below this do not change the rate, by the statistics that batch norms normalise by.
-
-Sets of images differ by as much. With stored statistics the loss is not the same for weights of another norm,
-and large rates diverge: efficientnet_lite0 at 3 times the default.
-"""
+SAME_WITHIN = 3.0
+"""Factors below this do not change the rate: sets of images differ by as much."""
 MOST = 100.0
 
 
@@ -73,8 +69,8 @@ def rate_scale(setup: Setup) -> float:
     It is measured in one backward pass of a few training images through a copy of the network.
     """
     device = PartialState().device
-    net, norms = copy.deepcopy(setup.net).to(device), setup.settings.batch_norm
-    use_stored_statistics(net, norms == "stored")
+    net = copy.deepcopy(setup.net).to(device)
+    use_stored_statistics(net, setup.settings.batch_norm == "stored")
     set_training(net)
     rows = spread_rows(setup.train.split.strata, min(IMAGES, len(setup.train)), seed=setup.settings.seed)
     images, targets = read_rows(setup.train, np.sort(rows))
@@ -92,6 +88,6 @@ def rate_scale(setup: Setup) -> float:
     if not usual:
         return 1.0
     factor = USUAL / median(usual)
-    if 1 / SAME_WITHIN[norms] < factor < SAME_WITHIN[norms]:
+    if 1 / SAME_WITHIN < factor < SAME_WITHIN:
         return 1.0
     return float(f"{min(max(factor, 1 / MOST), MOST):.1g}")
