@@ -124,10 +124,10 @@ bench-networks: $(READY) ## what each network is worth on few images, into docs/
 bench-strategy: $(READY) ## every strategy of SPEC to its end and what auto picks, into docs/strategy-measurements.md (DATA="folder folder", NEAR=Tiny ImageNet; continues)
 	$(BIN)/python -m bench.strategy "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
-bench-prior: $(READY) ## the prior of the race, from the runs of bench-strategy, into finetune/planning/race/prior.csv (its DATA and NEAR; resumes)
+bench-prior: $(READY) ## a prior of the race from three networks, into runs/bench/prior.csv (DATA and NEAR as bench-strategy; resumes)
 	$(BIN)/python -m bench.prior $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
-bench-hindsight: $(READY) ## the races of bench-prior again, each data set with a prior from the others, into docs/strategy-measurements.md
+bench-hindsight: $(READY) ## the races of bench-prior chosen again with other priors, and without one, into docs/strategy-measurements.md
 	$(BIN)/python -m bench.hindsight
 
 bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from finetune.strategies import racing_names
 
 PRIOR = Path(__file__).with_name("prior.csv")
-"""A row for each cell of the benchmark's first draw, written by `make bench-prior`.
+"""A row for each cell of the benchmark's first draw on resnet_small, measured as `make bench-prior` does.
 
 `whole_NAME` is the accuracy of a whole run on `tested` test images, `short_NAME` that of the race's short run
 on `asked` held-out images.
