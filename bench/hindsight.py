@@ -68,7 +68,7 @@ def main() -> None:
             f" {f'{stdev(off):.1f} standard errors' if off else '—'} |"
         )
     counts = ", ".join(f"{sum(row['network'] == name for row in rows)} of {name}" for name in networks)
-    write_between(DOCUMENT, "hindsight", f"{machine()}\n\n{chr(10).join(table)}\n\nCells: {counts}.")
+    write_between(DOCUMENT, "hindsight", "\n\n".join([machine(), "\n".join(table), f"Cells: {counts}."]))
 
 
 def choices(rows: Rows) -> dict[str, Callable[[Line, Runs], Replay]]:

@@ -12,6 +12,10 @@ from finetune.planning.race.prior import read_rows
 
 ROUNDS = [list(range(start, start + 20)) for start in range(0, 60, 20)]
 WHOLE = {"linear_probe": 0.5, "stage_probe": 0.6, "partial": 0.8, "full": 0.7, "scratch": 0.1}
+LINES = [
+    {"data": "digits", "images": 5, "way": name, "draw": 0, "accuracy": value, "seconds": 1.0}
+    for name, value in WHOLE.items()
+]
 
 
 def record(**shares: float) -> dict[str, object]:
@@ -52,12 +56,8 @@ def test_the_recorded_answers_are_what_is_asked() -> None:
 
 
 def test_what_the_winner_falls_short_of_the_best_is_its_regret() -> None:
-    lines = [
-        {"data": "digits", "images": 5, "way": name, "draw": 0, "accuracy": value, "seconds": 1.0}
-        for name, value in WHOLE.items()
-    ]
     line = record(linear_probe=0.3, stage_probe=0.3, partial=0.3, full=0.9)
-    found = replay(line, by_cell(lines), read_rows())
+    found = replay(line, by_cell(LINES), read_rows())
     assert found.regret == pytest.approx(10)
     assert found.trials > 0
     assert found.off is not None
@@ -65,13 +65,9 @@ def test_what_the_winner_falls_short_of_the_best_is_its_regret() -> None:
 
 
 def test_successive_halving_takes_the_highest_held_out_accuracy() -> None:
-    lines = [
-        {"data": "digits", "images": 5, "way": name, "draw": 0, "accuracy": value, "seconds": 1.0}
-        for name, value in WHOLE.items()
-    ]
-    found = halve(record(linear_probe=0.3, stage_probe=0.2, partial=0.4, full=0.9), by_cell(lines))
+    found = halve(record(linear_probe=0.3, stage_probe=0.2, partial=0.4, full=0.9), by_cell(LINES))
     assert found.regret == pytest.approx(10)
     assert found.trials == 2 + 2  # both in the first round; in the second, the two that were better
-    found = halve(record(linear_probe=0.5, stage_probe=0.6, partial=0.5, full=0.1), by_cell(lines))
+    found = halve(record(linear_probe=0.5, stage_probe=0.6, partial=0.5, full=0.1), by_cell(LINES))
     assert found.regret == pytest.approx(20)
     assert found.trials == 2
