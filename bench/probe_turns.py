@@ -27,7 +27,7 @@ from finetune.features.frozen_pass import FrozenPass
 from finetune.fit.execute import execute_plan
 from finetune.planning.choose import choose_plan
 from finetune.probes.arithmetic import choose_arithmetic
-from finetune.probes.probe import fit_probe
+from finetune.probes.classifier import fit_classifier
 from finetune.probes.similarity import measure_similarity
 from finetune.probes.stage_select import measure_stages
 from finetune.records.files import write_weights
@@ -52,7 +52,7 @@ PARTS: dict[Callable[..., Any], str] = {
     FeatureCache.write: "features written",
     measure_stages: "probes of all stages, for the plan",
     measure_similarity: "similarity, for the plan",
-    fit_probe: "head cross-validated and fitted",
+    fit_classifier: "head cross-validated and fitted",
     write_weights: "weights written",
 }
 """What Graft's seconds are told apart by; a part inside another counts for itself alone."""

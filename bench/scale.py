@@ -59,12 +59,16 @@ def measure(images: int, classes: int) -> Cost:
     features, targets = draw_features(images, classes)
     before = resource.getrusage(resource.RUSAGE_SELF)
     rows = stratified_sample(targets, FinetuneSettings().evidence_images)
-    best = best_taps(measure_stages(features.take(rows), targets[rows], classes=classes))
-    blocks = tap_blocks(features)
-    probe = fit_probe([blocks[name] for name in best], targets, classes=classes)
+    measured = measure_stages(features.take(rows), targets[rows], classes=classes)
+    best = best_taps(measured)
+    if len(rows) == images:
+        probe = measured[best].fit()
+    else:
+        blocks = tap_blocks(features)
+        probe = fit_probe([blocks[name] for name in best], targets, classes=classes)
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(cpu_s, (after.ru_maxrss - before.ru_maxrss) / 1024, probe.accuracy.value)
+    return Cost(cpu_s, (after.ru_maxrss - before.ru_maxrss) / 1024, probe.chosen.accuracy.value)
 
 
 def report(costs: dict[tuple[int, int], Cost], classes: Sequence[int]) -> str:

@@ -31,7 +31,7 @@ from finetune.monitor.augment_sheet import augment_sheet
 from finetune.monitor.pictures import IMAGES, draw_pictures
 from finetune.planning.load import load_plan
 from finetune.probes.arithmetic import choose_arithmetic
-from finetune.probes.network import start_head
+from finetune.probes.classifier import start_head
 from finetune.records.run_folder import RUNS
 from finetune.report.show import show_plan, show_setup
 from finetune.runtime.console import Terminal

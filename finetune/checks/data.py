@@ -45,7 +45,7 @@ def inputs(subject: Subject) -> Result:
 @check()
 def labels(subject: Subject) -> Result:
     """a linear probe of the untrained network's features and of the pixels beats guessing"""
-    from finetune.probes.probe import fit_probe
+    from finetune.probes.probe import measure_probe
 
     if not subject.setup.task.probes:
         return skip("no probe can be fitted to this task's targets")
@@ -57,7 +57,8 @@ def labels(subject: Subject) -> Result:
     if np.count_nonzero(counts) < 2 or counts.max() < 2 or margin > guess:  # noqa: PLR2004
         return skip(f"{len(targets)} training images are too few")
     seed = subject.setup.settings.seed
-    found = fit_probe(_features(subject, rows), targets, classes=subject.classes, seed=seed).accuracy
+    measured = measure_probe(_features(subject, rows), targets, classes=subject.classes, seed=seed)
+    found = measured.cv.accuracy
     return judge(
         found.value - ERRORS * found.error > guess,
         found=f"cross-validated accuracy {found} on {len(targets)} images",

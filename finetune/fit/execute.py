@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rich.console import Console
 from torch import nn
@@ -16,8 +16,7 @@ from finetune.fit.folds import train_on_all
 from finetune.fit.refit import train_and_refit
 from finetune.models.rebuild import rebuild_net
 from finetune.models.stage_probe import build_stage_probe
-from finetune.probes.network import fit_head, network_features, start_head
-from finetune.probes.stage_select import fit_stage_probe
+from finetune.probes.classifier import fit_classifier, fit_head, start_head
 from finetune.records.calibration import Calibration
 from finetune.records.files import write_weights
 from finetune.records.plan import Plan
@@ -61,20 +60,16 @@ def rebuild(setup: Setup, training: TrainingRecord, folder: RunFolder) -> Traine
 def fit_linear_probe(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
     """Fit a linear classifier to the input of the head, as the head's weights."""
     probe = fit_head(setup)
-    return Trained(setup.net, ProbeTraining(probe.cv.strength, probe.accuracy))
+    return Trained(setup.net, ProbeTraining(probe.chosen.strength, probe.chosen.accuracy))
 
 
 def fit_stages(setup: Setup, plan: Plan, folder: RunFolder, console: Console) -> Trained:
     """Fit a linear classifier to the features of the best combination of stages."""
-    classes, seed = len(setup.classes), setup.settings.seed
-    targets = setup.train.split.targets
-    fit = fit_stage_probe(network_features(setup), targets, classes=classes, seed=seed)
-    if setup.settings.balance is not None:
-        fit = replace(fit, probe=fit.probe.balance(targets))
-    features = fit.probe.weight.shape[1]
+    fit = fit_classifier(setup, "stage_probe")
+    features, chosen = fit.probe.weight.shape[1], fit.probe.chosen
     return Trained(
         build_stage_probe(setup.net, setup.anatomy.head, fit),
-        StageProbeTraining(fit.taps, features, fit.probe.cv.strength, fit.probe.accuracy),
+        StageProbeTraining(fit.taps, features, chosen.strength, chosen.accuracy),
     )
 
 

@@ -10,6 +10,7 @@ from finetune.data.subset import subset
 from finetune.experiment.setup import Setup
 from finetune.features.extract import Features
 from finetune.features.taps import HEAD
+from finetune.probes.classifier import keep_choices
 from finetune.probes.folds import Rows
 from finetune.probes.network import network_features, sample_rows
 from finetune.probes.probe import MeasuredProbe
@@ -53,7 +54,7 @@ def measure_evidence(setup: Setup, *, probes: bool = True) -> Measurements:
     Without `probes`, only similarity is measured, where the spec does not state it, and on fewer images.
     Raises: GraftError where no image can be held out: fewer than two classes, or one image in each.
     """
-    evidence, stated, targets = count_images(setup), setup.data.similarity, setup.splits.train.targets
+    evidence, stated, targets = count_images(setup), setup.data.similarity, setup.train.split.targets
     seed = setup.settings.seed
     rows = sample_rows(setup, probes=probes)
     reasons = [f"{evidence.images} training images, {evidence.median_class:g} in the median class"]
@@ -67,6 +68,7 @@ def measure_evidence(setup: Setup, *, probes: bool = True) -> Measurements:
     measured: Probes = {}
     if probes:
         measured = measure_stages(features, targets[rows], classes=len(setup.classes), seed=seed)
+        keep_choices(setup, rows, measured)
         top = measured[HEAD,].cv.accuracy
         reasons.append(f"a linear classifier on the top stage has held-out accuracy {top.percent}")
     fitting_s = time.perf_counter() - start
@@ -100,7 +102,7 @@ def _with_probes(
             choose = TAPS_OF_FITTER[strategy.fitter]
             correct[name] = measured[choose(measured)].cv.correct
             cost_s = reading_s + (fitting_s / len(measured) if choose is top_taps else fitting_s)
-            forecasts[name] = Forecast(1, round(speed, 1), round(cost_s / 60, 2))
+            forecasts[name] = Forecast(1, round(speed, 1), round(cost_s / 60, 4))
     return replace(found, correct=correct, forecasts=forecasts, depth=_find_depth(setup, measured))
 
 

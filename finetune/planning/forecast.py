@@ -68,7 +68,7 @@ def forecast_plan(setup: Setup, plan: Plan) -> Forecast:
         trainings += 1
     elif settings.after_stopping == "continue":  # on training and validation images, with validation
         trainings += (train + 4 / 3 * len(setup.val)) / epoch
-    return Forecast(plan.epochs, round(speed, 1), round(trainings * seconds / 60, 2), trainings)
+    return Forecast(plan.epochs, round(speed, 1), round(trainings * seconds / 60, 4), trainings)
 
 
 def _copy_net(setup: Setup, plan: Plan) -> tuple[nn.Module, Tensor]:

@@ -31,17 +31,24 @@ discriminant was right on 62.5, 51.1 and 41.5% of 4,000 other images, logistic r
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """What cross-validation chose: the strength of the penalty, and the factor on a discriminant's logits.
+
+    `accuracy` is the held-out accuracy.
+    """
+
+    strength: float
+    scale: float
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
 class Probe:
-    """A linear classifier of raw features, `weight` (K, F) and `bias` (K,), and its cross-validation."""
+    """A linear classifier of raw features, `weight` (K, F) and `bias` (K,), and how it was chosen."""
 
     weight: Array
     bias: Array
-    cv: CVResult
-
-    @property
-    def accuracy(self) -> Estimate:
-        """The held-out accuracy."""
-        return self.cv.accuracy
+    chosen: Chosen
 
     def logits(self, features: Array) -> Array:
         """Compute logits (N, K) from raw features (N, F)."""
@@ -72,20 +79,15 @@ class MeasuredProbe:
         truth = self.cv.probabilities[np.arange(len(self.targets)), self.targets]
         return -np.log(np.maximum(truth.astype(np.float64), TINY))
 
+    @property
+    def chosen(self) -> Chosen:
+        """What the probe is fitted with."""
+        return Chosen(self.cv.strength, self.cv.scale, self.cv.accuracy)
+
     def fit(self) -> Probe:
         """Fit the probe to all images at the chosen strength."""
-        cv, basis, targets, classes = self.cv, self.basis, self.targets, self.classes
         with one_core_each():
-            if _large(basis, classes):
-                final = find_moments(basis.scores, targets, classes).classify(cv.strength, cv.scale)
-            else:
-                final = fit_logistic(basis, targets, classes, cv.strength, start=cv.linears[0], exact=True)
-            weight = basis.directions @ final.weight
-            return Probe(
-                weight=np.ascontiguousarray(weight.T, dtype=np.float32),
-                bias=(final.bias - basis.mean @ weight).astype(np.float32),
-                cv=cv,
-            )
+            return _fit(self.basis, self.targets, self.classes, self.chosen)
 
 
 def fit_probe(
@@ -121,6 +123,12 @@ def measure_probe(
         return MeasuredProbe(basis, found, targets, classes)
 
 
+def fit_chosen(features: Sequence[Array], targets: Targets, chosen: Chosen, *, classes: int) -> Probe:
+    """Fit the probe that was chosen before on the same features: as fit_probe, without cross-validation."""
+    with one_core_each():
+        return _fit(find_basis(features), targets, classes, chosen)
+
+
 def write_head(probe: Probe, linear: nn.Module) -> None:
     """Write the probe into a network's head.
 
@@ -137,6 +145,19 @@ def write_head(probe: Probe, linear: nn.Module) -> None:
     with torch.no_grad():
         linear.weight.copy_(torch.from_numpy(probe.weight))
         linear.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def _fit(basis: Basis, targets: Targets, classes: int, chosen: Chosen) -> Probe:
+    if _large(basis, classes):
+        final = find_moments(basis.scores, targets, classes).classify(chosen.strength, chosen.scale)
+    else:
+        final = fit_logistic(basis, targets, classes, chosen.strength, exact=True)
+    weight = basis.directions @ final.weight
+    return Probe(
+        weight=np.ascontiguousarray(weight.T, dtype=np.float32),
+        bias=(final.bias - basis.mean @ weight).astype(np.float32),
+        chosen=chosen,
+    )
 
 
 def _large(basis: Basis, classes: int) -> bool:

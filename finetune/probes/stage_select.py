@@ -42,25 +42,13 @@ class StageFit:
     probe: Probe
 
 
-def fit_stage_probe(
-    features: Features, targets: Targets, *, classes: int | None = None, seed: int = 0
-) -> StageFit:
-    """Choose the stages and the ridge strength by cross-validation, and fit the probe.
-
-    The choices are the head's input alone, with each further stage below it, and each stage alone. The lowest
-    log loss wins; where it is not clearly below that of the head's input, or the accuracy is worse, the
-    head's input alone is used.
-    Raises: as fit_probe.
-    """
-    measured = measure_stages(features, targets, classes=classes, seed=seed)
-    best = best_taps(measured)
-    return StageFit(best, measured[best].fit())
-
-
 def measure_stages(
     features: Features, targets: Targets, *, classes: int | None = None, seed: int = 0
 ) -> Mapping[Taps, MeasuredProbe]:
-    """Cross-validate a probe on every choice of stages that fit_stage_probe compares, including (HEAD,)."""
+    """Cross-validate a probe on the head's input, on it with each next stage below, and on each stage.
+
+    Raises: as fit_probe.
+    """
     blocks, measured = tap_blocks(features), dict[Taps, MeasuredProbe]()
     choices = list(_choices(list(blocks)))
     for taps in choices:
@@ -70,7 +58,10 @@ def measure_stages(
 
 
 def best_taps(measured: Mapping[Taps, MeasuredProbe]) -> Taps:
-    """Return the choice with the lowest log loss; the head's input alone unless that is clearly worse."""
+    """Return the choice with the lowest log loss.
+
+    Where it is not clearly below that of the head's input, or the accuracy is worse, this is (HEAD,).
+    """
     best = min(measured, key=lambda taps: measured[taps].cv.log_loss)
     return best if _clearly_better(measured[best], measured[HEAD,]) else (HEAD,)
 

@@ -132,7 +132,7 @@ def _forecast_table(plan: Plan) -> Table:
         accuracy = "—" if score is None or score.accuracy is None else score.accuracy.percent
         expected = "—" if score is None else score.expected.percent
         mark, style = ("▶", "bold green") if name == plan.strategy else ("", "")
-        table.add_row(mark, name, f"{forecast.minutes:g}", accuracy, expected, style=style)
+        table.add_row(mark, name, f"{round(forecast.minutes, 2):g}", accuracy, expected, style=style)
     return table
 
 

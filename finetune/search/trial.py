@@ -16,7 +16,7 @@ from finetune.experiment.start import prepare_start
 from finetune.fit.execute import execute_plan
 from finetune.planning.defaults import resolve_defaults
 from finetune.planning.rate_scale import scale_rate
-from finetune.probes.network import start_head
+from finetune.probes.classifier import start_head
 from finetune.records.metrics_log import EpochRecord
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder

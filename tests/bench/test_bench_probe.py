@@ -13,7 +13,7 @@ from bench.probe_turns import GIVEN, PARTS, Fastai, Floor, Probe, run_floor, run
 from bench.stopwatch import REST, Stopwatch
 from bench.textures import CLASSES, write_textures
 from finetune.features.frozen_pass import FrozenPass
-from finetune.probes.probe import fit_probe
+from finetune.probes.classifier import fit_classifier
 from finetune.runtime.precision import EXACT
 
 
@@ -77,7 +77,9 @@ def test_floor_and_probe_run_on_a_folder(
     }
     floor, probe = run_floor(setup, EXACT), run_probe(spec, str(textures))
     assert floor.seconds == floor.decoding + floor.forward
-    assert {REST, PARTS[FrozenPass.run], PARTS[fit_probe]} <= probe.parts.keys() <= {REST, *PARTS.values()}
+    assert (
+        {REST, PARTS[FrozenPass.run], PARTS[fit_classifier]} <= probe.parts.keys() <= {REST, *PARTS.values()}
+    )
     assert probe.seconds == sum(probe.parts.values())
     assert 0 <= probe.accuracy <= 1
 

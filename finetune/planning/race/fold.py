@@ -19,8 +19,8 @@ from finetune.engine.progress import TrialProgress
 from finetune.engine.trainer import Trainer
 from finetune.experiment.setup import Setup
 from finetune.experiment.start import prepare_start
+from finetune.probes.classifier import fit_head
 from finetune.probes.folds import Fold
-from finetune.probes.network import fit_head
 from finetune.records.estimate import Correct
 from finetune.records.plan import Plan
 from finetune.records.run_folder import RunFolder

@@ -18,7 +18,7 @@ from finetune.calibration.out_of_fold import read_out_of_fold
 from finetune.config import FinetuneSettings
 from finetune.finished import load_run, load_trained, write_run_page
 from finetune.fit.folds import deal, deal_folds, fold_setup
-from finetune.probes.network import fit_head
+from finetune.probes.classifier import fit_head
 from finetune.records.estimate import wilson_interval
 from finetune.records.report import SplitSizes, read_report
 from finetune.records.run_folder import RunFolder

@@ -17,7 +17,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from finetune.features.extract import Features, extract_features
 from finetune.features.taps import HEAD
 from finetune.models.stage_probe import StageProbe, build_stage_probe
-from finetune.probes.stage_select import best_taps, fit_stage_probe, measure_stages, tap_blocks
+from finetune.probes.stage_select import StageFit, best_taps, measure_stages, tap_blocks
 from finetune.runtime.precision import EXACT
 from finetune.transforms.preprocess import Preprocess
 
@@ -37,6 +37,12 @@ def features_of(**stages: NDArray[np.float32]) -> Features:
     return Features(stages, head, {}, EXACT, computed=300, seconds=0.0)
 
 
+def fit_best(features: Features, targets: NDArray[np.int64]) -> StageFit:
+    measured = measure_stages(features, targets)
+    taps = best_taps(measured)
+    return StageFit(taps, measured[taps].fit())
+
+
 def test_a_signal_that_only_an_early_stage_has_is_found() -> None:
     measured = measure_stages(features_of(low=signal(8, 0), mid=noise(16, 1), head=noise(32, 2)), TARGETS)
     best = best_taps(measured)
@@ -53,7 +59,7 @@ def test_a_signal_that_only_an_early_stage_has_is_found() -> None:
 
 
 def test_signals_that_add_up_are_joined() -> None:
-    fit = fit_stage_probe(features_of(low=signal(8, 0, 1.0), head=signal(8, 1, 1.0)), TARGETS)
+    fit = fit_best(features_of(low=signal(8, 0, 1.0), head=signal(8, 1, 1.0)), TARGETS)
     assert fit.taps == ("low", HEAD)
     assert fit.probe.weight.shape == (3, 16)
 
@@ -61,7 +67,7 @@ def test_signals_that_add_up_are_joined() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_top_is_kept_where_the_others_add_nothing(seed: int) -> None:
     features = features_of(low=noise(8, seed), mid=noise(16, seed + 10), head=signal(16, seed + 20, 2.0))
-    fit = fit_stage_probe(features, TARGETS)
+    fit = fit_best(features, TARGETS)
     assert fit.taps == (HEAD,)
 
 
@@ -74,7 +80,7 @@ def test_never_worse_than_the_top_by_more_than_noise(seed: int) -> None:
         "head": signal(20, seed + 20, 1.2),
     }
     features = features_of(**{name: values[few] for name, values in blocks.items()})
-    fit = fit_stage_probe(features, TARGETS[few])
+    fit = fit_best(features, TARGETS[few])
     top = measure_stages(features, TARGETS[few])[HEAD,].fit()
     rest = np.arange(60, 300)
     joined = np.hstack([blocks["head" if name == HEAD else name] for name in fit.taps])
@@ -127,7 +133,7 @@ def test_the_network_answers_as_the_probe_does(trunk: Small) -> None:
     features = extract_features(
         trunk, list(pixels), preprocess, head="fc", stages=("low", "high"), precision=EXACT
     )
-    fit = fit_stage_probe(features, targets)
+    fit = fit_best(features, targets)
     assert "low" in fit.taps
     blocks = tap_blocks(features)
     expected = fit.probe.logits(np.hstack([blocks[name] for name in fit.taps]))

@@ -19,7 +19,7 @@ from finetune.experiment.recipe import load_data, read_recipe
 from finetune.experiment.setup import prepare
 from finetune.finished import load_run
 from finetune.planning.choose import choose_plan
-from finetune.probes.network import fit_head
+from finetune.probes.classifier import fit_head
 from finetune.records.report import NoWeights, StartingWeights
 from finetune.tasks.evaluate import evaluate_artifact
 from zoo.errors import GraftError

@@ -12,7 +12,7 @@ from finetune.probes import basis as basis_module
 from finetune.probes.basis import find_basis
 from finetune.probes.folds import deal_folds, stratified_sample
 from finetune.probes.logistic import fit_logistic
-from finetune.probes.probe import fit_probe
+from finetune.probes.probe import measure_probe
 from finetune.probes.strengths import CVResult, choose_strength
 from finetune.records.estimate import Estimate, accuracy_of, gain_of
 
@@ -123,7 +123,7 @@ def test_among_equal_accuracies_the_log_loss_decides() -> None:
 def test_a_balanced_probe_recognises_the_rare_class_more_often() -> None:
     random = np.random.default_rng(0)
     targets = np.repeat([0, 1], [300, 15])
-    probe = fit_probe((random.normal(size=(315, 4)) + targets[:, None]).astype(np.float32), targets)
+    probe = measure_probe((random.normal(size=(315, 4)) + targets[:, None]).astype(np.float32), targets).fit()
     rare = (random.normal(size=(400, 4)) + 1).astype(np.float32)
     plain, balanced = ((one.logits(rare).argmax(1) == 1).mean() for one in (probe, probe.balance(targets)))
     assert balanced > 0.8 > plain
