@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -40,12 +41,14 @@ def measure(recipe: zoo.Spec, splits: Splits) -> dict[str, object]:
     return line
 
 
-def measure_plan(recipe: zoo.Spec, splits: Splits) -> tuple[dict[str, object], Plan]:
-    """As `measure`, with the plan that was carried out."""
+def measure_plan(
+    recipe: zoo.Spec, splits: Splits, change: Callable[[Plan], Plan] = lambda plan: plan
+) -> tuple[dict[str, object], Plan]:
+    """As `measure`, with the plan that was carried out: the chosen one after `change`."""
     start = time.perf_counter()
     setup = choose_arithmetic(prepare(recipe, splits))
     with tempfile.TemporaryDirectory() as folder:
-        plan = choose_plan(setup)
+        plan = change(choose_plan(setup))
         setup = prepare_start(setup, plan)
         net = execute_plan(setup, plan, RunFolder(Path(folder)), Console(quiet=True)).net
         net = apply_test_time_augmentation(net, setup.settings.test_time)

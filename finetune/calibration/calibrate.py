@@ -16,16 +16,19 @@ from finetune.calibration.temperature import fit_temperature
 from finetune.data.dataset import ImageDataset
 from finetune.data.subset import spread_rows, subset
 from finetune.experiment.setup import Setup
+from finetune.features.extract import Features
+from finetune.features.taps import HEAD
 from finetune.fit.execute import Trained
-from finetune.models.calibrated import CalibratedNet, catch_head_input
+from finetune.models.calibrated import CalibratedNet, catch_head_input, find_head
 from finetune.models.novelty import Novelty
 from finetune.probes.network import network_features
 from finetune.records.calibration import Calibration
 from finetune.records.files import read_tensors, write_tensors
 from finetune.records.run_folder import RunFolder
-from finetune.records.training import ProbeTraining, RefitTraining, TrainingRecord
-from finetune.runtime.precision import EXACT
+from finetune.records.training import ProbeTraining, RefitTraining, StageProbeTraining, TrainingRecord
 from finetune.tasks.evaluate import artifact_logits
+
+Probe = ProbeTraining | StageProbeTraining
 
 KEPT = 0.95
 """Share of the validation images that count as like the training images."""
@@ -61,7 +64,7 @@ def calibrate(trained: Trained, setup: Setup, folder: RunFolder, answers: Answer
     if not setup.task.probabilities:
         return trained
     novelty = fit_distance(reference_features(net, setup, training))
-    val = answers or answer(net, novelty, setup, setup.val)
+    val = answers or answer(net, novelty, setup, setup.val, training)
     novelty.scale = torch.tensor(find_scale(val.distances, KEPT))
     write_tensors(folder.novelty, novelty.state_dict())
     temperature, least = 1.0, None
@@ -81,12 +84,13 @@ def answer(
 ) -> Answers:
     """Return what the network and its score of unknown images say about images.
 
-    In: `training` is how the network was trained, where it is the setup's own. A linear probe then needs only
-    the features in the cache, if these were computed as the exported file computes.
+    In: `training` is how the network was trained, where it is the setup's own. A linear classifier then needs
+    only the features in the cache, if these were computed as the exported file computes.
     """
-    cached = isinstance(training, ProbeTraining) and setup.settings.test_time is None
-    exact = setup.features_precision == EXACT and all(each.device.type == "cpu" for each in net.parameters())
-    found = read_probe(setup, images) if cached and exact else read_outputs(net, setup, images)
+    found = None
+    if isinstance(training, Probe) and setup.settings.test_time is None and _is_exact(setup, net):
+        found = read_probe(net, setup, training, images)
+    found = found or read_outputs(net, setup, images)
     return Answers(found.logits, found.targets, measure_distances(novelty, found.head_inputs))
 
 
@@ -114,18 +118,31 @@ def read_outputs(net: nn.Module, setup: Setup, images: ImageDataset) -> NetOutpu
     return NetOutputs(*(torch.cat(parts).numpy() for parts in (logits, inputs, targets)))
 
 
-def read_probe(setup: Setup, images: ImageDataset) -> NetOutputs:
-    """Return what the linear head of the setup's network gives for images, from their features."""
-    inputs = network_features(replace(setup, train=images)).head_input
+def read_probe(net: nn.Module, setup: Setup, training: Probe, images: ImageDataset) -> NetOutputs:
+    """Return what a linear classifier, fitted to features of the setup's network, gives for images."""
+    inputs = _classifier_inputs(network_features(replace(setup, train=images)), training)
     with torch.inference_mode():
-        logits = setup.net.get_submodule(setup.anatomy.head)(torch.from_numpy(inputs))
+        logits = find_head(net, setup.anatomy.head)(torch.from_numpy(inputs))
     return NetOutputs(logits.numpy(), inputs, images.split.targets)
 
 
 def reference_features(net: nn.Module, setup: Setup, training: TrainingRecord) -> NDArray[np.float32]:
     """Return the head's input for a sample of the training images, not augmented."""
     rows = np.sort(spread_rows(setup.train.split.strata, REFERENCE_IMAGES, seed=setup.settings.seed))
-    if isinstance(training, ProbeTraining):  # the features that it was fitted to are in the cache
-        return network_features(setup, rows).head_input
+    if isinstance(training, Probe):  # the features that it was fitted to are in the cache
+        return _classifier_inputs(network_features(setup, rows), training)
     images = subset(replace(setup.train, augment=None), rows, seed=setup.settings.seed)
     return read_outputs(net, setup, images).head_inputs
+
+
+def _classifier_inputs(features: Features, training: Probe) -> NDArray[np.float32]:
+    """Return what the linear classifier reads of the features, (N, F)."""
+    taps = training.taps if isinstance(training, StageProbeTraining) else (HEAD,)
+    columns = {**features.stages, HEAD: features.head_input}
+    return np.concatenate([columns[name] for name in taps], axis=1)
+
+
+def _is_exact(setup: Setup, net: nn.Module) -> bool:
+    """Return whether features are float32 numbers of the CPU, as those of the exported file are."""
+    on_cpu = all(each.device.type == "cpu" for each in net.parameters())
+    return on_cpu and not setup.features_precision.autocast

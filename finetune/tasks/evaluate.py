@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from finetune.data.dataset import ImageDataset, loader
-from finetune.runtime.precision import EXACT
+from finetune.runtime.precision import EXACT, Precision, arranged
 from finetune.tasks.base import Task
 from finetune.transforms.preprocess import Preprocess
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Observer = Callable[[Tensor, Tensor], None]
 
-BATCH_SIZE = 128
+MOST_IMAGES, MOST_PIXELS = 128, 2**21
+"""Bounds on the images of a batch: efficientnet_lite0 at 224x224 is twice as fast on 41 of them as on 128."""
+LAYOUT = Precision(channels_last=True)
+"""Float32 as the exported file computes, up to rounding, and a little faster than channels first."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +93,35 @@ def evaluate_artifact(
 
     In: `observe` as `evaluate`.
     """
-    forward = _artifact(net, preprocess)
-    return evaluate(forward, loader(dataset, BATCH_SIZE), task, classes, torch.device("cpu"), observe=observe)
+    with _artifact(net, preprocess) as forward:
+        batches = loader(dataset, _batch_size(preprocess))
+        return evaluate(forward, batches, task, classes, torch.device("cpu"), observe=observe)
 
 
 def artifact_logits(
     net: nn.Module, preprocess: Preprocess, dataset: ImageDataset
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield what the exported file answers: logits (N, classes) and targets (N,), batch by batch."""
-    forward = _artifact(net, preprocess)
-    for images, targets in loader(dataset, BATCH_SIZE):
-        yield forward(images), targets
+    with _artifact(net, preprocess) as forward:
+        for images, targets in loader(dataset, _batch_size(preprocess)):
+            yield forward(images), targets
 
 
-def _artifact(net: nn.Module, preprocess: Preprocess) -> Callable[[Tensor], Tensor]:
-    """Return the network in float32 on the CPU, as a function from uint8 (N, 3, h, w) to logits."""
+@contextmanager
+def _artifact(net: nn.Module, preprocess: Preprocess) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Give the network in float32 on the CPU, as a function from uint8 (N, 3, h, w) to logits."""
     net, preprocess = net.float().cpu().eval(), preprocess.cpu()
     EXACT.arrange_weights(net)
 
     @torch.inference_mode()
     def forward(images: Tensor) -> Tensor:
-        logits: Tensor = net(preprocess.normalise(images))
+        logits: Tensor = net(LAYOUT.arrange(preprocess.normalise(images)))
         return logits
 
-    return forward
+    with arranged(net, LAYOUT):
+        yield forward
+
+
+def _batch_size(preprocess: Preprocess) -> int:
+    """Return how many images are evaluated at once."""
+    return max(1, min(MOST_IMAGES, MOST_PIXELS // (preprocess.height * preprocess.width)))

@@ -13,12 +13,10 @@ from pydantic import ValidationError
 from small_kit import QUIET, SPEC, broken_off, without_export
 
 from finetune.api import run
-from finetune.calibration.calibrate import read_outputs, read_probe
 from finetune.calibration.out_of_fold import read_out_of_fold
 from finetune.config import FinetuneSettings
 from finetune.finished import load_run, load_trained, write_run_page
 from finetune.fit.folds import deal, deal_folds, fold_setup
-from finetune.probes.classifier import fit_head
 from finetune.records.estimate import wilson_interval
 from finetune.records.report import SplitSizes, read_report
 from finetune.records.run_folder import RunFolder
@@ -156,13 +154,3 @@ def test_what_folds_cannot_be_combined_with(given: dict[str, object], message: s
 def test_a_search_with_folds_is_refused(spec: Path, tmp_path: Path) -> None:
     with pytest.raises(GraftError, match="a trial of a search trains one"):
         search(spec, set=settings(), run=tmp_path, console=QUIET)
-
-
-def test_a_probe_is_asked_by_its_features_as_the_exported_file_would_answer(finished: Path) -> None:
-    setup, _ = load_trained(RunFolder(finished))
-    fit_head(setup)
-    by_pixels = read_outputs(setup.net, setup, setup.val)
-    by_features = read_probe(setup, setup.val)
-    assert np.array_equal(by_pixels.targets, by_features.targets)
-    assert by_features.logits == pytest.approx(by_pixels.logits, abs=1e-4)
-    assert by_features.head_inputs == pytest.approx(by_pixels.head_inputs, abs=1e-4)
