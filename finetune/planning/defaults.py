@@ -43,7 +43,7 @@ def resolve_defaults(
     if epochs == "auto":
         epochs = 1 if strategy.probe else _clamp(round(strategy.steps / math.ceil(images / usual)))
     if rate == "auto":
-        rate = 0.0 if strategy.probe else strategy.learning_rate * batch / MAX_BATCH
+        rate = 0.0 if strategy.probe else _default_rate(strategy, usual, batch, cell)
     return Plan(
         strategy=strategy.name,
         trains=_find_trained(setup, strategy, depth),
@@ -86,6 +86,17 @@ def _find_trained(setup: Setup, strategy: Strategy, depth: int | None) -> tuple[
 def _default_batch(images: int) -> int:
     """Return a power of two that gives about eight steps per epoch or more, at most MAX_BATCH."""
     return min(MAX_BATCH, max(8, 1 << round(math.log2(max(images / 8, 1)))))
+
+
+def _default_rate(strategy: Strategy, usual: int, batch: int, cell: Cell | None) -> float:
+    """Return the learning rate for this batch size; `usual` is that without a bound on pixels.
+
+    Few images come in small batches. The rate falls in proportion to the size of the batch, but only with its
+    root where the weights have to change much: the steps are as many as with more images.
+    """
+    few = min(usual / MAX_BATCH, 1.0)
+    far = strategy.fine_tunes and cell is not None and cell[1] == "different"
+    return strategy.learning_rate * batch / MAX_BATCH * (few**-0.5 if far else 1.0)
 
 
 def _most_images(setup: Setup) -> int:
