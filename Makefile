@@ -23,7 +23,7 @@ why = $(if $(WHY),--why)
 set = $(if $(SET),$(shell set -f; for pair in $(SET); do printf -- "--set '%s' " "$$pair"; done))
 
 .DEFAULT_GOAL := help
-.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-probe bench-scale bench-kills bench-busy bench-folder bench-serve bench-answers bench-choosing bench-int8 load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
+.PHONY: help finetune compare predict serve pull report pretrain bench-recipe bench-transfer bench-networks bench-strategy bench-prior bench-hindsight bench-partial bench-rates bench-probe bench-scale bench-kills bench-busy bench-folder bench-serve bench-answers bench-choosing bench-int8 load picture plan check-recipe health pictures search augment describe validate schema zoo demo export test check fuzz bench lock clean
 
 help: ## list the targets, with examples
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -132,6 +132,9 @@ bench-hindsight: $(READY) ## the races of bench-prior chosen again with other pr
 
 bench-partial: $(READY) ## epochs a minute of partial on resnet18 with its frozen stages cached, against computing them
 	$(BIN)/python -m bench.partial
+
+bench-rates: $(READY) ## SPEC's strategy full at multiples of its learning rate, on few images, into docs/strategy-measurements.md (DATA and NEAR as bench-strategy; resumes)
+	$(BIN)/python -m bench.rates "$(SPEC)" $(foreach folder,$(DATA),--data "$(folder)") $(near)
 
 bench-probe: $(READY) $(FASTAI)/.ready ## folder to trained head: against one bare pass and fastai, into docs/strategy-measurements.md (DATA=folder; else drawn)
 	$(BIN)/python -m bench.probe $(FASTAI)/bin/python $(data)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import recipe, transfer
+from bench import rates, recipe, transfer
 from bench.document import machine, spread, write_between, write_or_print
 from bench.draw import few
 from bench.pool import Line, read_log, run_all
@@ -111,6 +111,17 @@ def test_the_transfer_table_has_a_line_a_size() -> None:
     (table,) = transfer.tables(lines)
     assert len(table.splitlines()) == 2 + len(transfer.SIZES)
     assert "| all | 50.0 | 50.0 | 50.0 | 50.0 |" in table
+
+
+def test_the_table_of_rates_has_a_column_for_each_factor() -> None:
+    found = [0.6, 0.8]
+    lines = [
+        {"data": "digits", "images": 5, "way": rates.way_of("full", factor), "draw": draw, "accuracy": value}
+        for factor in rates.FACTORS[:2]
+        for draw, value in enumerate(found)
+    ]
+    *_, row = rates.table(lines, "full").splitlines()
+    assert row == "| digits, 5 | 70.0 ± 14.1 | 70.0 ± 14.1 | — |"
 
 
 @pytest.mark.parametrize("name", ["resnet_small", "resnet_tiny"])
