@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
 from bench.document import spread
@@ -66,8 +66,9 @@ def cost(ways: Mapping[str, list[Line]]) -> tuple[float, float]:
 
 def tables(lines: list[Line]) -> Iterator[str]:
     """Markdown: accuracy and seconds of all that ran in each cell, the picks, and the sums."""
-    cells = {cell: ways for cell, ways in by_cell(lines).items() if complete(ways)}
-    names = [*STRATEGIES, AUTO]
+    ran = {str(line["way"]) for line in lines}
+    names = [*(name for name in STRATEGIES if name in ran), AUTO]
+    cells = {cell: ways for cell, ways in by_cell(lines).items() if complete(ways, names)}
     rows = [
         f"| images a class | {' | '.join(names)} | picks of auto | regret |",
         "|---|" + "---:|" * len(names) + "---|---:|",
@@ -80,10 +81,10 @@ def tables(lines: list[Line]) -> Iterator[str]:
         picks = ", ".join(run["strategy"] for run in ways[AUTO])
         rows.append(f"| {data}, {images or 'all'} | {' | '.join(shown)} | {picks} | {regret(ways):.1f} |")
     yield "\n".join(rows)
-    yield "\n".join(summary(cells))
+    yield "\n".join(summary(cells, names[:-1]))
 
 
-def summary(cells: Runs) -> Iterator[str]:
+def summary(cells: Runs, strategies: Sequence[str]) -> Iterator[str]:
     """Regret on average and at worst, of `auto`, of the table and of each fixed strategy; and the cost."""
     yield "| choice | mean regret | worst cell |\n|---|---:|---:|"
     ways = cells.values()
@@ -91,7 +92,7 @@ def summary(cells: Runs) -> Iterator[str]:
         "auto": [regret(way) for way in ways],
         "the table alone": [regret_of_table(way) for way in ways],
     }
-    choices |= {f"always {name}": [regret_of(way, name) for way in ways] for name in STRATEGIES}
+    choices |= {f"always {name}": [regret_of(way, name) for way in ways] for name in strategies}
     for name, values in choices.items():
         yield f"| {name} | {mean(values):.1f} | {max(values):.1f} |"
     own, every = (sum(part) for part in zip(*(cost(way) for way in ways), strict=True))
@@ -118,9 +119,9 @@ def overlapping(runs: list[Line], names: set[str]) -> bool:
     return True
 
 
-def complete(ways: Mapping[str, list[Line]]) -> bool:
+def complete(ways: Mapping[str, list[Line]], names: Sequence[str]) -> bool:
     """Whether all strategies and `auto` have run in as many draws."""
-    return len({len(ways.get(name, [])) for name in (*STRATEGIES, AUTO)}) == 1
+    return len({len(ways.get(name, [])) for name in names}) == 1
 
 
 def seconds(runs: list[Line]) -> str:

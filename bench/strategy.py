@@ -47,12 +47,21 @@ def main() -> None:
     """Run what is missing; write the tables, or print them where the document has no place for the spec."""
     parser = arguments(__doc__)
     parser.add_argument("spec", nargs="?", default=SPEC, help=f"whose strategies are compared; else {SPEC}")
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, help="labelled images a class; else 5, 20, 80 and all"
+    )
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, default=list(WAYS), help="what is compared; else all"
+    )
     given = parser.parse_args()
     log, name = log_of(given.spec), Path(given.spec).stem
-    run_all(list(all_tasks(given.spec, given.data, given.near)), train_one, log)
-    lines = read_log(log)
+    run_all(list(all_tasks(given)), train_one, log)
+    lines = [line for line in read_log(log) if line["way"] in given.ways]
+    if given.sizes:
+        lines, name = [line for line in lines if line["images"] in given.sizes], f"{name} few"
     write_or_print(DOCUMENT, f"strategy {name}", "\n\n".join([machine(), *tables(lines)]))
-    write_or_print(DOCUMENT, f"switches {name}", "\n\n".join([machine(), "\n".join(switch_table(lines))]))
+    if set(SWITCHES) & set(given.ways):
+        write_or_print(DOCUMENT, f"switches {name}", "\n\n".join([machine(), "\n".join(switch_table(lines))]))
 
 
 def log_of(spec: str) -> Path:
@@ -82,12 +91,12 @@ def values(draw: int, cache: str, *, near_weights: bool) -> dict[str, object]:
     return own | (near.SHARES if near_weights else {})
 
 
-def all_tasks(spec: str, folders: list[str], tiny_imagenet: str | None) -> Iterator[Task]:
-    """Every run; a draw of all before the next, and in it what is fixed before the choice."""
-    for draw, way in product(range(DRAWS), WAYS):
-        for (data, folder, classes), images in product(sets(folders, tiny_imagenet), SIZES):
+def all_tasks(given: argparse.Namespace) -> Iterator[Task]:
+    """Every run that is asked for; one draw of all before the next, and in it the fixed strategies first."""
+    for draw, way in product(range(DRAWS), given.ways):
+        for (data, folder, classes), images in product(sets(given.data, given.near), given.sizes or SIZES):
             if near.enough(classes, images) and (way not in SWITCHES or draw == SWITCHED):
-                yield Task(spec, data, folder, classes, images, way, draw)
+                yield Task(given.spec, data, folder, classes, images, way, draw)
 
 
 def train_one(task: Task) -> Line:
