@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,7 @@ def race(expected: dict[str, tuple[float, float]]) -> dict[str, object]:
     return {"scores": {name: {"expected": {"value": v, "error": e}} for name, (v, e) in pairs}}
 
 
+NAMES = (*STRATEGIES, "auto")
 LINES += [
     line("auto", 0, 0.90, strategy="partial", cell=CELL, race=race(FAR_APART)),
     line("auto", 1, 0.85, strategy="stage_probe", cell=CELL, race=race(CLOSE_BY)),
@@ -48,7 +51,7 @@ LINES += [
 
 def test_regret_is_what_the_best_strategy_has_more() -> None:
     [ways] = by_cell(LINES).values()
-    assert complete(ways)
+    assert complete(ways, NAMES)
     assert regret(ways) == pytest.approx(90 - 87.5)
     assert regret_of(ways, "full") == pytest.approx(2)
     assert regret_of_table(ways) == pytest.approx(2)
@@ -74,7 +77,7 @@ def test_picks_that_differ_may_be_as_good() -> None:
 
 def test_a_cell_that_is_not_through_is_left_out() -> None:
     [ways] = by_cell(LINES[:-1]).values()
-    assert not complete(ways)
+    assert not complete(ways, NAMES)
 
 
 def test_a_switch_is_measured_against_the_same_strategy_without_it() -> None:
@@ -89,11 +92,14 @@ def test_a_switch_is_measured_against_the_same_strategy_without_it() -> None:
 
 
 def test_every_strategy_runs_in_every_cell() -> None:
-    tasks = list(all_tasks("my.yaml", ["/somewhere/flowers"], None))
+    given = Namespace(spec="my.yaml", data=["/somewhere/flowers"], near=None, sizes=None, ways=WAYS)
+    tasks = list(all_tasks(given))
     assert len(tasks) == 2 * len(SIZES) * (DRAWS * (len(WAYS) - len(SWITCHES)) + len(SWITCHES))
     assert set(STRATEGIES) | {"auto"} <= set(WAYS)
     assert {task.data for task in tasks} == {"digits", "flowers"}
     assert {task.spec for task in tasks} == {"my.yaml"}
+    given.sizes, given.ways = [5], ["full", "auto"]
+    assert {(task.images, task.way) for task in all_tasks(given)} == {(5, "full"), (5, "auto")}
 
 
 def test_near_tasks_ask_for_no_more_images_than_there_are() -> None:
