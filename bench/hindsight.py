@@ -19,13 +19,15 @@ from bench.prior import RACERS, SPECS, all_rows, name_of, races_of
 from bench.regret import Cell, Runs, best, by_cell
 from bench.regret import accuracy as mean_accuracy
 from bench.strategy import DOCUMENT, log_of
-from finetune.planning.race.prior import Row, fit_prior, read_rows
+from finetune.planning.race.prior import Row, choose_rows, fit_prior, read_rows
 from finetune.planning.race.race import Race, compete
 from finetune.records.estimate import Correct
 from finetune.strategies import find_strategy
 
 PROBES = tuple(name for name in RACERS if find_strategy(name).probe)
 TRAINED = tuple(name for name in RACERS if name not in PROBES)
+LEAST = 3
+"""Rows of which a prior can be made."""
 Rows = Sequence[Row]
 Known = Callable[[Line, Rows], Rows]
 """Which rows of the prior a cell may be chosen by."""
@@ -155,7 +157,8 @@ def halve(line: Line, cells: Runs) -> Replay:
 
 
 def race_again(line: Line, rows: Rows) -> Race:
-    """The race of the recorded short runs, by what these rows tell."""
+    """The race of the recorded short runs, by those of the rows that suit its images, if three do."""
+    suitable = choose_rows(rows, line["drift"], median_class=line["images"] or math.inf)
     correct = {name: np.array(values) for name, values in line["correct"].items()}
     rounds = line["rounds"]
 
@@ -165,7 +168,7 @@ def race_again(line: Line, rows: Rows) -> Race:
         return answers
 
     return compete(
-        fit_prior(rows, RACERS),
+        fit_prior(suitable if len(suitable) >= LEAST else rows, RACERS),
         {name: correct[name] for name in PROBES},
         ask,
         probes=PROBES,

@@ -121,13 +121,12 @@ def race_once(task: Images) -> Line:
         measured = measure_evidence(setup)
         cell = find_cell(measured.evidence.median_class, measured.similar)
         race, _, _ = race_strategies(setup, measured, cell, Rates(setup), min_gain=-math.inf)
-    drift = [found.value for name, found in measured.evidence.measured.items() if name.startswith("drift:")]
     shares, _ = measure_answers(race.answers, RACERS)
     folds = deal_folds(setup.train.split.targets, seed=setup.settings.seed)[0][: race.rounds]
     asked = int(np.isfinite(race.answers[RACERS[-1]]).sum())
     return {
         "similarity": cell[1],
-        "drift": round(drift[-1], PLACES),
+        "drift": round(measured.drift, PLACES),
         "tested": len(setup.test),
         **{f"short_{name}": round(float(value), PLACES) for name, value in zip(RACERS, shares, strict=True)},
         "asked": asked,

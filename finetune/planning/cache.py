@@ -16,14 +16,14 @@ from finetune.config.data import LOCATION_KEYS
 from finetune.experiment.setup import Setup
 from finetune.planning.race.decision import MIN_GAIN, MIN_ROUND_GAIN
 from finetune.planning.race.posterior import CLEAR
-from finetune.planning.race.prior import MIN_SPREAD, PRIOR, VARIANCE_FACTOR
+from finetune.planning.race.prior import MIN_SPREAD, NEAR, PRIOR, VARIANCE_FACTOR
 from finetune.planning.race.race import ENOUGH_IMAGES, SHORT_RUN
 from finetune.probes.network import feature_cache
 from finetune.probes.similarity import RULES
 from finetune.records.plan import PLAN, Plan
 from finetune.strategies import STRATEGIES
 
-VERSION = 7
+VERSION = 8
 """Increased when plans are chosen or timed in another way, so that older ones are not used."""
 
 
@@ -53,7 +53,7 @@ def _is_measured(setup: Setup) -> bool:
 def _name(setup: Setup, *, compare: bool) -> str:
     """Return a hash of all that the choice depends on, except what the cache's own key holds."""
     train = setup.splits.train
-    numbers = (SHORT_RUN, ENOUGH_IMAGES, MIN_GAIN, MIN_ROUND_GAIN, CLEAR, VARIANCE_FACTOR, MIN_SPREAD)
+    numbers = (SHORT_RUN, ENOUGH_IMAGES, MIN_GAIN, MIN_ROUND_GAIN, CLEAR, VARIANCE_FACTOR, MIN_SPREAD, NEAR)
     strategies = [
         [value for value in dataclasses.astuple(each) if not callable(value)] for each in STRATEGIES.values()
     ]

@@ -72,7 +72,7 @@ def race_strategies(
         affordable = [name for name in probes if forecasts[name].minutes <= budget] or probes[:1]
     race = run_race(
         measured.sample(setup),
-        read_prior(),
+        read_prior(measured.drift, median_class=measured.evidence.median_class),
         measured.correct,
         [Contender(plan, forecasts.get(name)) for name, plan in racing.items()],
         probes=affordable,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,12 @@ class Measurements:
     correct: Mapping[str, Correct] = field(default_factory=dict)
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     depth: int | None = None
+
+    @property
+    def drift(self) -> float:
+        """The drift of the top stage with a batch norm, in nats per channel; infinite where there is none."""
+        found = [value for name, value in self.evidence.measured.items() if name.startswith("drift:")]
+        return found[-1].value if found else math.inf
 
     def sample(self, setup: Setup) -> Setup:
         """Return the setup with only the measured images to train on."""

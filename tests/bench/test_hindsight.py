@@ -26,6 +26,7 @@ def record(**shares: float) -> dict[str, object]:
         "data": "digits",
         "images": 5,
         "similarity": "different",
+        "drift": 0.5,
         "chance": 0.1,
         "rounds": ROUNDS,
         "correct": correct,

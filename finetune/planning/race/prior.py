@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.planning.table import QUITE_A_LOT
+from finetune.records.plan import SIMILARITIES
 from finetune.strategies import racing_names
 
 PRIOR = Path(__file__).with_name("prior.csv")
@@ -25,6 +27,13 @@ MIN_SPREAD = 0.03
 """Standard deviation of a lead, in radians, that is added to what was measured."""
 UNKNOWN_SPREAD = 0.3
 """Standard deviation, in radians, of lead and growth of a strategy that has no rows in the table."""
+
+NEAR = 0.045
+"""Images of less drift are like those that the weights were trained on.
+
+Tasks of Tiny ImageNet's classes drift by at most 0.04 from weights that were trained on it, or on ImageNet;
+flowers by 0.06 and more from EfficientNet-Lite0.
+"""
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -51,13 +60,21 @@ class Prior:
         return replace(self, growth=self.growth * part, growth_cov=self.growth_cov * np.outer(part, part))
 
 
-def read_prior() -> Prior:
-    """Return the prior of the racing strategies.
+def read_prior(drift: float = math.inf, *, median_class: float = math.inf) -> Prior:
+    """Return the prior of the racing strategies, from the rows that `choose_rows` takes."""
+    return fit_prior(choose_rows(read_rows(), drift, median_class=median_class), racing_names())
 
-    It is from similar and different data alike: near their own images, weights of 100,000 images had nothing
-    left to learn, but photographs that count as similar to those of ImageNet leave much.
+
+def choose_rows(rows: Sequence[Row], drift: float, *, median_class: float) -> Sequence[Row]:
+    """Return the rows that say something about images of this drift, in nats per channel.
+
+    Few images like the weights' own: only rows of such images, where training the network gains nothing over
+    a linear classifier. All others: all rows. More images of the same kind, and photographs that count as
+    similar to those of ImageNet but drift more, leave much to learn.
     """
-    return fit_prior(read_rows(), racing_names())
+    if drift >= NEAR or median_class >= QUITE_A_LOT:
+        return rows
+    return [row for row in rows if row["similarity"] == SIMILARITIES[0]]
 
 
 def read_rows() -> list[Row]:

@@ -39,6 +39,19 @@ def test_full_is_tried_where_a_probe_is_far_from_certain_and_not_where_it_knows_
         assert asked == tried
 
 
+def test_few_images_like_the_weights_own_are_left_to_a_linear_classifier() -> None:
+    """Ten classes of four images, of which a probe knows three quarters."""
+    correct = (np.arange(40) < 30).astype(float)
+    probed = {"linear_probe": correct, "stage_probe": correct}
+    known = {}
+    for drift, median_class in ((0.01, 4), (0.06, 4), (0.01, 80)):
+        posterior = compute_posterior(read_prior(drift, median_class=median_class), probed, 0.1)
+        known[drift, median_class] = choose_winner(RACERS, posterior)
+    assert known[0.01, 4] in ("linear_probe", "stage_probe")
+    assert known[0.06, 4] not in ("linear_probe", "stage_probe")
+    assert known[0.01, 80] == known[0.06, 4]
+
+
 def test_the_prior_is_the_mean_and_the_spread_of_the_rows() -> None:
     rows = [row for row in read_rows() if row["similarity"] == "different"]
     full = [float(row["whole_full"]) for row in rows]
