@@ -28,7 +28,7 @@ from finetune.records.run_folder import RunFolder
 from finetune.records.training import ProbeTraining, RefitTraining, StageProbeTraining, TrainingRecord
 from finetune.tasks.evaluate import artifact_logits
 
-Probe = ProbeTraining | StageProbeTraining
+LinearTraining = ProbeTraining | StageProbeTraining
 
 KEPT = 0.95
 """Share of the validation images that count as like the training images."""
@@ -87,10 +87,10 @@ def answer(
     In: `training` is how the network was trained, where it is the setup's own. A linear classifier then needs
     only the features in the cache, if these were computed as the exported file computes.
     """
-    found = None
-    if isinstance(training, Probe) and setup.settings.test_time is None and _is_exact(setup, net):
+    if isinstance(training, LinearTraining) and setup.settings.test_time is None and _is_exact(setup, net):
         found = read_probe(net, setup, training, images)
-    found = found or read_outputs(net, setup, images)
+    else:
+        found = read_outputs(net, setup, images)
     return Answers(found.logits, found.targets, measure_distances(novelty, found.head_inputs))
 
 
@@ -118,7 +118,7 @@ def read_outputs(net: nn.Module, setup: Setup, images: ImageDataset) -> NetOutpu
     return NetOutputs(*(torch.cat(parts).numpy() for parts in (logits, inputs, targets)))
 
 
-def read_probe(net: nn.Module, setup: Setup, training: Probe, images: ImageDataset) -> NetOutputs:
+def read_probe(net: nn.Module, setup: Setup, training: LinearTraining, images: ImageDataset) -> NetOutputs:
     """Return what a linear classifier, fitted to features of the setup's network, gives for images."""
     inputs = _classifier_inputs(network_features(replace(setup, train=images)), training)
     with torch.inference_mode():
@@ -129,13 +129,13 @@ def read_probe(net: nn.Module, setup: Setup, training: Probe, images: ImageDatas
 def reference_features(net: nn.Module, setup: Setup, training: TrainingRecord) -> NDArray[np.float32]:
     """Return the head's input for a sample of the training images, not augmented."""
     rows = np.sort(spread_rows(setup.train.split.strata, REFERENCE_IMAGES, seed=setup.settings.seed))
-    if isinstance(training, Probe):  # the features that it was fitted to are in the cache
+    if isinstance(training, LinearTraining):  # the features that it was fitted to are in the cache
         return _classifier_inputs(network_features(setup, rows), training)
     images = subset(replace(setup.train, augment=None), rows, seed=setup.settings.seed)
     return read_outputs(net, setup, images).head_inputs
 
 
-def _classifier_inputs(features: Features, training: Probe) -> NDArray[np.float32]:
+def _classifier_inputs(features: Features, training: LinearTraining) -> NDArray[np.float32]:
     """Return what the linear classifier reads of the features, (N, F)."""
     taps = training.taps if isinstance(training, StageProbeTraining) else (HEAD,)
     columns = {**features.stages, HEAD: features.head_input}

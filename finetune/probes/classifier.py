@@ -102,17 +102,16 @@ def _measure(
 ) -> tuple[Taps, MeasuredProbe]:
     """Return the stages that the fitter takes, and their probe, cross-validated on all training images."""
     targets, classes, seed = setup.train.split.targets, len(setup.classes), setup.settings.seed
+    rows = sample_rows(setup, probes=True)
     taps: Taps = (HEAD,)
-    if fitter != "linear_probe":
-        rows = sample_rows(setup, probes=True)
-        known = cache.load_note(_name(setup, rows, fitter), CHOICE.validate_json)
-        if known is None:
-            measured = measure_stages(features.take(rows), targets[rows], classes=classes, seed=seed)
-            taps = TAPS_OF_FITTER[fitter](measured)
-            if len(rows) == len(targets):
-                return taps, measured[taps]
-        else:
-            taps = known.taps
+    known = cache.load_note(_name(setup, rows, fitter), CHOICE.validate_json)
+    if known is not None:
+        taps = known.taps
+    elif fitter != "linear_probe":  # which always reads the head's input
+        measured = measure_stages(features.take(rows), targets[rows], classes=classes, seed=seed)
+        taps = TAPS_OF_FITTER[fitter](measured)
+        if len(rows) == len(targets):
+            return taps, measured[taps]
     blocks = tap_blocks(features)
     return taps, measure_probe([blocks[name] for name in taps], targets, classes=classes, seed=seed)
 
